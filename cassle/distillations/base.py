@@ -1,0 +1,63 @@
+"""What a distillation is, and the registry of distillations."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from cassle.nets.heads import mlp
+from cassle.objectives.base import Group, Objective
+from cassle.options import Options
+from cassle.registry import Registry
+
+
+class DistillationSettings(Options):
+    """Settings every distillation has: those of its predictor g = Linear - BatchNorm - ReLU - Linear."""
+
+    hidden_dim: int = Field(2048, gt=0, description="width of the predictor's hidden layers")
+    depth: int = Field(2, ge=0, description="linear layers of the predictor; 0 compares z itself with the teacher")
+
+
+class Distillation(nn.Module):
+    """Compares predictions g(z) of the current model with the frozen model's projections of the same views.
+
+    Subclasses set ``Settings`` and write `compare`, a call of the pure function of the same file.
+    """
+
+    Settings: ClassVar[type[DistillationSettings]] = DistillationSettings
+    default_weight: ClassVar[float] = 1.0
+    """The paper's lambda for this form."""
+
+    def __init__(self, settings: Any, dim: int, objective: Objective) -> None:
+        """``dim`` is the size of the vectors compared; ``objective`` is the student's, for what must be copied."""
+        super().__init__()
+        self.settings = settings
+        sizes = [dim, *[settings.hidden_dim] * (settings.depth - 1), dim]
+        self.predictor: nn.Module = mlp(sizes) if settings.depth else nn.Identity()
+
+    @classmethod
+    def misfit(cls, objective: type[Objective]) -> str | None:
+        """Return why this form cannot distil that objective, or None if it can."""
+        return None
+
+    def loss(self, z: list[Tensor], frozen: list[Tensor], teacher: Objective) -> Tensor:
+        """Return the scalar distillation loss.
+
+        ``z`` and ``frozen``: one (B, D) tensor per view, student's with gradient and teacher's without; view v is
+        compared with the teacher's same view v. ``teacher``: the frozen objective, for its prototypes or queues.
+        """
+        return self.compare([self.predictor(view) for view in z], frozen, teacher)
+
+    def compare(self, p: list[Tensor], frozen: list[Tensor], teacher: Objective) -> Tensor:
+        """Return the loss between predictions and frozen projections, one (B, D) tensor per view each."""
+        raise NotImplementedError
+
+    def groups(self, weight: float) -> list[Group]:
+        """Return the trainable parameters; ``weight`` is the run's lambda."""
+        return [Group("distillation", [p for p in self.parameters() if p.requires_grad])]
+
+
+distillations: Registry[type[Distillation]] = Registry("distillation", "cassle.distillations")
+"""Distillation name -> class."""

@@ -1,0 +1,118 @@
+"""Files that are there completely or not at all, and fingerprints of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from cassle.errors import CassleError, CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@contextmanager
+def written_aside(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it is flushed to disk and takes its place.
+
+    Raises `CassleError` naming the file when the disk is full, read-only or otherwise refuses the write.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        raise CassleError(
+            f"cannot write {path}: {error.strerror or error}; make room or fix the permissions, then run the "
+            "same command again"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_with(path: str | Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Write ``path`` through ``write(file)``, completely or not at all."""
+    with written_aside(path) as aside, aside.open("wb") as file:
+        write(file)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file completely or not at all."""
+    write_with(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write ``value`` as readable JSON, completely or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON; `CassleError` naming the file if it is missing or broken."""
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise CassleError(f"cannot read {path}: {error}; delete it and run the workflow again") from error
+
+
+def save_tensors(path: str | Path, value: Any) -> None:
+    """Save tensors, numbers, strings and containers of them, completely or not at all."""
+    import torch
+
+    def write(file: IO[bytes]) -> None:
+        try:
+            torch.save(value, file)
+        except RuntimeError as error:  # torch hides a full disk behind its own zip writer
+            raise OSError(str(error).splitlines()[0]) from error
+
+    write_with(path, write)
+
+
+def load_tensors(path: str | Path, device: torch.device | str = "cpu") -> Any:
+    """Load what `save_tensors` wrote, executing nothing; `CheckpointError` if it is not such a file."""
+    import torch
+
+    if not Path(path).is_file():
+        raise CheckpointError(f"there is no checkpoint {path}; check the path, or run the task that writes it")
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # a damaged zip or pickle can raise almost anything
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"cannot read checkpoint {path}: {reason}; it is damaged or was not written by this software: delete "
+            "it and run the workflow again"
+        ) from error
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of ``value``: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def fingerprint(value: Any) -> str:
+    """Return 16 hexadecimal digits that name a JSON value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def fingerprint_tensors(tensors: dict[str, torch.Tensor]) -> str:
+    """Return 16 hexadecimal digits that name tensors by key, type, shape and bits, not by file bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}:{array.dtype}:{tuple(array.shape)};".encode())
+        digest.update(array.flatten().view(dtype=_bytes_dtype()).numpy().tobytes() if array.numel() else b"")
+    return digest.hexdigest()[:16]
+
+
+def _bytes_dtype() -> torch.dtype:
+    import torch
+
+    return torch.uint8

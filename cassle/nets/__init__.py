@@ -1,0 +1,1 @@
+"""Networks: backbones by name, and the heads objectives put on top of them."""

@@ -1,0 +1,58 @@
+"""ResNet-18 and ResNet-50 as torchvision builds them, with the small stem where images are small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from cassle.nets.base import Backbone, backbones
+
+SMALL_IMAGE = 64
+"""Up to this side, the stem is one 3x3 convolution of stride 1 without pooling (He et al. 2016, Section 4.2)."""
+
+
+class ResNet(Backbone):
+    """A torchvision ResNet without its classifier; submodules keep torchvision's names.
+
+    ``stem_padding`` is that of the small stem: 1 keeps the image's side, 2 enlarges it by two as the original
+    CaSSLe release did.
+    """
+
+    def __init__(self, network: Any, image_size: int, stem_padding: int) -> None:
+        super().__init__()
+        self.feature_dim = network.fc.in_features
+        small = image_size <= SMALL_IMAGE
+        self.conv1 = nn.Conv2d(3, 64, 3, padding=stem_padding, bias=False) if small else network.conv1
+        if small:
+            nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
+        self.bn1 = network.bn1
+        self.relu = network.relu
+        self.maxpool = nn.Identity() if small else network.maxpool
+        self.layer1, self.layer2 = network.layer1, network.layer2
+        self.layer3, self.layer4 = network.layer3, network.layer4
+
+    def stages(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the map of each of the four stages and the features, as `Backbone.stages`."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        maps = []
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            maps.append(x)
+        return maps, x.mean(dim=(2, 3))
+
+
+@backbones.register("resnet18")
+def resnet18(image_size: int, stem_padding: int = 1) -> ResNet:
+    """ResNet-18 (He et al. 2016), 512 features."""
+    import torchvision.models
+
+    return ResNet(torchvision.models.resnet18(), image_size, stem_padding)
+
+
+@backbones.register("resnet50")
+def resnet50(image_size: int, stem_padding: int = 1) -> ResNet:
+    """ResNet-50 (He et al. 2016), 2048 features."""
+    import torchvision.models
+
+    return ResNet(torchvision.models.resnet50(), image_size, stem_padding)

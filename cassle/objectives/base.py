@@ -1,0 +1,111 @@
+"""What an objective is, and the registry of objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from cassle.nets.base import Backbone
+from cassle.options import Options
+from cassle.registry import Registry
+from cassle.training.step import Batch, Outputs
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that share a learning rate: ``lr_scale`` times the run's, constant if not ``scheduled``."""
+
+    name: str
+    parameters: list[nn.Parameter]
+    lr_scale: float = 1.0
+    scheduled: bool = True
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a task's training stands: epoch and optimiser step from 0, and how many of each the task has."""
+
+    epoch: int
+    step: int
+    epochs: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class TaskStart:
+    """What an objective may use at the start of a task, before its first epoch.
+
+    ``clean_features()`` returns (index (n,) int64, features (n, F)) of the task's unaugmented training images under
+    the current backbone in evaluation mode, for cluster memories; the backbone is left as it was.
+    """
+
+    task: int
+    seed: int
+    clean_features: Callable[[], tuple[Tensor, Tensor]]
+
+
+class Objective(nn.Module):
+    """A self-supervised loss with its heads and state; everything it remembers is a buffer or a parameter.
+
+    Subclasses set ``Settings`` (their hyper-parameters), ``distillation`` (the registered form of their own loss as
+    a distillation) and build ``projector``; `loss` is a call of the pure function of the same file.
+    """
+
+    Settings: ClassVar[type[Options]] = Options
+    distillation: ClassVar[str]
+    supervised: ClassVar[bool] = False
+    """Whether training reads labels; tables mark such rows."""
+    has_momentum: ClassVar[bool] = False
+    """Whether there is a momentum network (a strategy may want it as teacher)."""
+
+    projector: nn.Module
+    output_dim: int
+
+    def __init__(self, settings: Any, backbone: Backbone, num_classes: int) -> None:
+        """Build the heads for a backbone; ``backbone`` may be copied but is not kept as a submodule."""
+        super().__init__()
+        self.settings = settings
+
+    def project(self, features: Tensor) -> Tensor:
+        """Return the projection z (B, D) of features (B, F)."""
+        return self.projector(features)  # type: ignore[no-any-return]
+
+    def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
+        """Return the outputs for views, one pass per view in their order."""
+        stages = [backbone.stages(view) for view in views]
+        features = [f for _, f in stages]
+        return Outputs(features, [self.project(f) for f in features], maps=[m for m, _ in stages] if maps else [])
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Return the scalar loss; may move queues and centres (buffers), which gradients do not see."""
+        raise NotImplementedError
+
+    def distilled(self, z: Tensor) -> Tensor:
+        """Return what a distillation of this objective receives as the student's z (B, D)."""
+        return z
+
+    def groups(self) -> list[Group]:
+        """Return the trainable parameters as groups with their learning rates."""
+        return [Group("objective", [p for p in self.parameters() if p.requires_grad])]
+
+    def begin_task(self, start: TaskStart) -> None:
+        """Restart what does not carry over to the next task (queues, cluster memories)."""
+
+    def begin_epoch(self, moment: Moment) -> None:
+        """Set what depends on the epoch (temperatures, freezes)."""
+
+    def after_backward(self, moment: Moment) -> None:
+        """Change gradients before the optimiser sees them (frozen prototypes)."""
+
+    def after_step(self, backbone: Backbone, moment: Moment) -> None:
+        """Move what follows the weights (momentum networks); ``moment.step`` is the step just done."""
+
+
+objectives: Registry[type[Objective]] = Registry("objective", "cassle.objectives")
+"""Objective name -> class."""
+
+LossGroup = Literal["global"] | int
+"""Samples a loss compares with each other: the whole global batch, or groups of so many."""

@@ -1,0 +1,77 @@
+"""Names for objectives, strategies, data sets, ...: one decorator, one look-up, found by file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from cassle.errors import SettingsError, unknown
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Maps names to classes or functions; every module of ``package`` is imported at the first look-up.
+
+    A new entry is therefore one new file in the package, or a plugin file outside it (`load_plugins`).
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self.package = package
+        self._entries: dict[str, T] = {}
+        self._imported = False
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that files its argument under ``name``; a second owner of a name is an error."""
+
+        def add(entry: T) -> T:
+            held = self._entries.get(name)
+            if held is not None and getattr(held, "__module__", None) != getattr(entry, "__module__", None):
+                raise SettingsError(f"two {self.kind}s are called '{name}': {held!r} and {entry!r}; rename one")
+            self._entries[name] = entry
+            return entry
+
+        return add
+
+    def get(self, name: str) -> T:
+        """Return the entry called ``name``; `SettingsError` with the nearest name if there is none."""
+        self._import_package()
+        if name not in self._entries:
+            raise unknown(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def names(self) -> list[str]:
+        """Return every registered name, sorted."""
+        self._import_package()
+        return sorted(self._entries)
+
+    def _import_package(self) -> None:
+        if not self._imported:
+            self._imported = True
+            package = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self.package}.{module.name}")
+
+
+def load_plugins(files: Iterable[str | Path]) -> None:
+    """Import Python files that register further objectives, strategies, ...; each file once per process."""
+    for file in map(Path, files):
+        name = f"cassle_plugin_{file.stem}"
+        if name in sys.modules:
+            continue
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None or not file.is_file():
+            raise SettingsError(f"plugin {file} is not a readable Python file; 'plugins' takes paths to .py files")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise SettingsError(f"plugin {file} cannot be imported: {type(error).__name__}: {error}") from error

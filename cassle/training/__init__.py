@@ -1,0 +1,1 @@
+"""Training: the step, the learner around it, optimisers, schedules, checkpoints."""
