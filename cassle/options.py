@@ -1,11 +1,92 @@
-"""The base of every typed group of settings."""
+"""The base of every typed group of settings, and how mappings of settings are read, merged and compared."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import types
+from collections.abc import Mapping
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cassle.errors import SettingsError, nearest
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Options(BaseModel):
     """A strict, frozen group of settings: an unknown key is an error, every field has a description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """Return ``model(**values)``; `SettingsError` naming key, place and the nearest valid name."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise SettingsError("\n".join(f"{where}: {_explain(model, dict(e))}" for e in error.errors())) from error
+
+
+def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
+    loc = tuple(error["loc"])
+    key = ".".join(map(str, loc))
+    if error["type"] == "extra_forbidden":
+        return f"unknown key '{key}': {nearest(str(loc[-1]), _fields_at(model, loc[:-1]))}"
+    if error["type"] == "missing":
+        return f"'{key}' is missing"
+    hint = ""
+    if isinstance(error.get("input"), str) and error["type"].startswith(("float", "int")):
+        hint = " (YAML reads 3e-4 as text: write 3.0e-4)" if "e" in error["input"].lower() else ""
+    return f"'{key}' = {error.get('input')!r}: {error['msg']}{hint}"
+
+
+def _fields_at(annotation: Any, loc: tuple[Any, ...]) -> set[str]:
+    """Return the names of the fields at a place inside a model, through lists, mappings and unions."""
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType) or (origin is not None and origin.__name__ == "Annotated"):
+        return set().union(*(_fields_at(part, loc) for part in get_args(annotation)))
+    if origin in (list, dict, tuple):
+        return _fields_at(get_args(annotation)[-1], loc[1:]) if loc else set()
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return set()
+    if not loc:
+        return set(annotation.model_fields)
+    if loc[0] in annotation.model_fields:
+        return _fields_at(annotation.model_fields[loc[0]].annotation, loc[1:])
+    return _fields_at(annotation, loc[1:])  # the tag of a discriminated union
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes`` laid over it, mappings inside merged alike.
+
+    A mapping with another ``name`` is another thing (an optimiser, a distillation) and replaces the old one whole.
+
+    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+    {'a': {'b': 3, 'c': 2}}
+    """
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        renamed = both and "name" in value and value["name"] != old.get("name")
+        result[key] = merged(old, value) if both and not renamed else value
+    return result
+
+
+def differences(base: Any, other: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the dotted keys in which ``other`` differs from ``base``, with the values of ``other``.
+
+    >>> differences({"a": {"b": 1}, "c": [1, 2]}, {"a": {"b": 2}, "c": [1, 2]})
+    {'a.b': 2}
+    """
+    if isinstance(base, Mapping) and isinstance(other, Mapping):
+        found: dict[str, Any] = {}
+        for key in sorted({*base, *other}):
+            found |= differences(base.get(key), other.get(key), f"{prefix}{key}.")
+        return found
+    if isinstance(base, list) and isinstance(other, list) and len(base) == len(other):
+        found = {}
+        for place, pair in enumerate(zip(base, other, strict=True)):
+            found |= differences(*pair, f"{prefix}{place}.")
+        return found
+    return {} if base == other else {prefix.rstrip("."): other}

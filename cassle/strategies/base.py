@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from cassle.objectives.base import Group, Objective
-from cassle.options import Options
+from cassle.options import Options, parse
 from cassle.registry import Registry
 from cassle.training.step import Batch, Step
 
@@ -37,7 +37,7 @@ class Strategy(nn.Module):
     @classmethod
     def resolve(cls, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
         """Return the complete settings for use with an objective; errors here fail the dry run."""
-        return cls.Settings(**given).model_dump(mode="json")
+        return parse(cls.Settings, given, f"strategy {cls.__name__}").model_dump(mode="json")
 
     @property
     def teacher_batchnorm(self) -> Literal["frozen", "batch"] | None:

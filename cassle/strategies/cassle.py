@@ -10,7 +10,7 @@ from torch import Tensor
 from cassle.distillations.base import distillations
 from cassle.errors import SettingsError
 from cassle.objectives.base import Group, Objective
-from cassle.options import Options
+from cassle.options import Options, parse
 from cassle.strategies.base import Strategy, strategies
 from cassle.training.model import Model
 from cassle.training.step import Step
@@ -49,13 +49,14 @@ class Cassle(Strategy):
     @classmethod
     def resolve(cls, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
         """Fill in the objective's own form, its settings and its weight; refuse a form that does not fit."""
-        settings = CassleSettings(**given)
+        settings = parse(CassleSettings, given, "strategy cassle")
         form = {"name": objective.distillation, **settings.distillation}
         kind = distillations.get(form["name"])
         if (reason := kind.misfit(objective)) is not None:
             raise SettingsError(f"distillation '{form['name']}' does not fit {objective.__name__}: {reason}")
         options = {key: value for key, value in form.items() if key != "name"}
-        form = {"name": form["name"], **kind.Settings(**options).model_dump(mode="json")}
+        where = f"strategy cassle, distillation {form['name']}"
+        form = {"name": form["name"], **parse(kind.Settings, options, where).model_dump(mode="json")}
         weight = kind.default_weight if settings.weight is None else settings.weight
         return {**settings.model_dump(mode="json"), "weight": weight, "distillation": form}
 

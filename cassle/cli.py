@@ -1,0 +1,277 @@
+"""The command line: one verb per rule of the workflow, and verbs for people.
+
+Nothing heavy is imported before a verb needs it, so that verbs for people answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cassle import __version__
+from cassle.errors import CassleError, SettingsError
+
+if TYPE_CHECKING:
+    from cassle.runs import TrainJob
+    from cassle.settings import Site
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; errors in the user's words go to standard error, and the exit code is not 0."""
+    args = _parser().parse_args(arguments)
+    try:
+        args.run(args)
+    except CassleError as error:
+        print(f"cassle {args.verb}: {error}", file=sys.stderr)
+        return int(getattr(error, "exit_code", 1))
+    return 0
+
+
+# Verbs of the workflow
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Check a data set once and write its index."""
+    from cassle.data.base import data_sets, write_index
+
+    site = _site(args)
+    write_index(args.out, data_sets.get(args.data_set)(**site.data.get(args.data_set, {})).index(site.root))
+
+
+def split(args: argparse.Namespace) -> None:
+    """Split a data set into the tasks of a stream, and describe them in a table beside the split."""
+    from cassle.data.base import read_index
+    from cassle.data.streams import Stream, describe, write_split
+    from cassle.data.streams import split as split_stream
+    from cassle.files import write_text
+    from cassle.options import parse
+
+    _site(args)
+    stream = parse(Stream, json.loads(args.spec), "--spec") if args.spec else Stream.parse(args.stream)
+    made = split_stream(stream, read_index(args.index))
+    write_text(Path(args.out).with_suffix(".md"), describe(made))
+    write_split(args.out, made)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train one task: by --spec and files as the workflow does, or by words such as objective=simclr task=0."""
+    from cassle.devices import lease
+
+    site = _site(args)
+    if args.words:
+        _fill_in(args, _job(args))
+    if not (args.spec and args.index and args.split and args.folder):
+        raise SettingsError(
+            "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
+        )
+    wanted = 0 if site.execution.device == "cpu" else args.gpus
+    with lease(wanted, site.execution.jobs_per_gpu) as devices:
+        _show_only(devices, wanted)
+        from cassle.training.job import TrainRequest, train_task
+
+        previous = Path(args.previous) if args.previous else None
+        spec = json.loads(args.spec)
+        train_task(TrainRequest(spec, site, Path(args.index), Path(args.split), Path(args.folder), previous))
+
+
+def probe(args: argparse.Namespace) -> None:
+    """Evaluate a checkpoint (or, without one, the random network of --spec) on every task of a stream."""
+    from cassle.devices import lease
+
+    site = _site(args)
+    with lease(0 if site.execution.device == "cpu" else args.gpus, site.execution.jobs_per_gpu) as devices:
+        _show_only(devices, args.gpus)
+        from cassle.evaluation.job import ProbeRequest, probe_checkpoint
+        from cassle.paths import index_file, split_file
+
+        spec = json.loads(args.spec) if args.spec else _probe_words(args)
+        data_set = spec["stream"].split("-")[0]
+        request = ProbeRequest(
+            spec=spec,
+            site=site,
+            index=Path(args.index or index_file(data_set)),
+            split=Path(args.split or split_file(spec["stream"])),
+            out=Path(args.out),
+            checkpoint=Path(args.checkpoint) if args.checkpoint else None,
+        )
+        for name, accuracies in probe_checkpoint(request)["accuracies"].items():
+            print(name, " ".join(f"{100 * accuracy:.1f}" for accuracy in accuracies))
+
+
+def collect(args: argparse.Namespace) -> None:
+    """Write one tidy row per run, task, evaluated task and probe."""
+    from cassle.reporting.collect import collect as rows_of
+    from cassle.reporting.frame import write_runs
+
+    write_runs(args.out, rows_of(Path(args.results)))
+
+
+def study(args: argparse.Namespace) -> None:
+    """Write the cells that a study's tables show."""
+    from cassle.files import write_json
+
+    write_json(args.out, json.loads(args.cells))
+
+
+def table(args: argparse.Namespace) -> None:
+    """Write the tables of a study as Markdown, CSV, LaTeX and HTML."""
+    from cassle.reporting.tables import write_tables
+
+    write_tables(args.runs, args.study, Path(args.out), partial=args.partial)
+
+
+def figure(args: argparse.Namespace) -> None:
+    """Draw one figure of a study as PDF, SVG and PNG."""
+    from cassle.reporting.figures import write_figure
+
+    write_figure(args.runs, args.study, args.name, args.stream, args.probe, Path(args.out))
+
+
+# Verbs for people
+
+
+def show(args: argparse.Namespace) -> None:
+    """Print a study's tables in the terminal, and where its figures and report lie."""
+    from cassle.reporting.show import show as show_study
+
+    show_study(Path(args.folder))
+
+
+def export(args: argparse.Namespace) -> None:
+    """Write the backbone of a checkpoint as a plain state dict that torchvision loads."""
+    from cassle.files import save_tensors
+    from cassle.training.checkpoints import load_checkpoint
+
+    model = load_checkpoint(args.checkpoint).model
+    save_tensors(args.out, {k.removeprefix("backbone."): v for k, v in model.items() if k.startswith("backbone.")})
+
+
+def schema(args: argparse.Namespace) -> None:
+    """Write the JSON schemas of a study and of a recipe, for editors."""
+    from cassle.files import write_json
+    from cassle.settings import Recipe, Study
+
+    write_json(Path(args.out) / "study.schema.json", Study.model_json_schema())
+    write_json(Path(args.out) / "recipe.schema.json", {"additionalProperties": Recipe.model_json_schema()})
+
+
+# Helpers
+
+
+def _site(args: argparse.Namespace) -> Site:
+    """Return where this job runs, with its plugins loaded."""
+    from cassle.options import parse
+    from cassle.registry import load_plugins
+    from cassle.settings import Site
+
+    site = parse(Site, json.loads(args.site), "--site")
+    load_plugins(site.plugins)
+    return site
+
+
+def _job(args: argparse.Namespace) -> TrainJob:
+    """Return the one training job that words name."""
+    import yaml
+
+    from cassle.runs import resolve
+    from cassle.settings import read_study
+
+    if bad := [word for word in args.words if "=" not in word]:
+        raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as objective=simclr")
+    words = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in args.words)}
+    task = words.pop("task", 0)
+    jobs = [job for job in resolve(read_study(words)).train.values() if job.spec["task"] == task]
+    if len(jobs) != 1:
+        raise SettingsError(f"these words name {len(jobs)} trainings of task {task}; name exactly one")
+    return jobs[0]
+
+
+def _fill_in(args: argparse.Namespace, job: TrainJob) -> None:
+    """Take from a job what the command line did not give."""
+    from cassle.paths import index_file, split_file
+
+    args.spec = args.spec or job.key
+    args.folder = args.folder or job.folder
+    args.index = args.index or index_file(job.spec["stream"]["data_set"])
+    args.split = args.split or split_file(job.folder.split("/")[1])
+    args.previous = args.previous or (f"{job.parent}/checkpoint.pt" if job.parent else None)
+
+
+def _probe_words(args: argparse.Namespace) -> dict[str, Any]:
+    from cassle.data.streams import Stream
+    from cassle.training.checkpoints import load_checkpoint
+
+    if not args.checkpoint:
+        raise SettingsError("give --checkpoint FILE, or --spec for the random network")
+    spec = load_checkpoint(args.checkpoint).meta["spec"]
+    stream = args.stream or Stream(**spec["stream"]).name
+    return {"stream": stream, "seed": spec["seed"], "probes": args.probes.split(",")}
+
+
+def _show_only(devices: list[str], wanted: int) -> None:
+    """Let this process see the leased devices and no other; none leased on purpose means CPU."""
+    if devices or not wanted:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cassle", description="Continual self-supervised learning, step by step.")
+    parser.add_argument("--version", action="version", version=f"cassle {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def add(run: Any, *flags: str, site: bool = False, **required: bool) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+        verb.set_defaults(run=run)
+        for flag in flags:
+            verb.add_argument(f"--{flag}", **_FLAGS[flag])
+        for flag, needed in required.items():
+            verb.add_argument(f"--{flag}", **_FLAGS[flag], required=needed)
+        if site:
+            verb.add_argument("--site", default="{}", help="JSON: execution, data_root, data, plugins")
+        return verb
+
+    add(prepare, site=True, data_set=True, out=True)
+    add(split, "spec", "stream", site=True, index=True, out=True)
+    verb = add(train, "spec", "index", "split", "previous", "folder", "gpus", site=True)
+    verb.add_argument(
+        "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
+    )
+    add(probe, "spec", "checkpoint", "stream", "probes", "index", "split", "gpus", site=True, out=True)
+    add(collect, "results", out=True)
+    add(study, cells=True, out=True)
+    add(table, "partial", runs=True, study=True, out=True)
+    add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
+    verb = add(show)
+    verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
+    add(export, checkpoint=True, out=True)
+    add(schema, out=True)
+    return parser
+
+
+_FLAGS: dict[str, dict[str, Any]] = {
+    "cells": {"help": "JSON of the streams, objectives, strategies, ... a table shows"},
+    "checkpoint": {"help": "a checkpoint.pt"},
+    "data_set": {"help": "name of the data set"},
+    "folder": {"help": "where checkpoint.pt, train.json and metrics.jsonl go"},
+    "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
+    "index": {"help": "the data set's index.npz"},
+    "name": {"help": "name of the figure"},
+    "out": {"help": "file or folder to write"},
+    "partial": {"action": "store_true", "help": "also where runs are missing"},
+    "previous": {"default": "", "help": "checkpoint of the task before; none for a first task"},
+    "probe": {"help": "name of the probe"},
+    "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas"},
+    "results": {"default": "results", "help": "folder of results"},
+    "runs": {"help": "runs.csv"},
+    "spec": {"help": "JSON of all settings that determine the result"},
+    "split": {"help": "the stream's split.npz"},
+    "stream": {"help": "a stream, such as digits-domain6"},
+    "study": {"help": "study.json"},
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

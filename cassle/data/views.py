@@ -1,0 +1,141 @@
+"""Views of a whole batch at once, on whatever device the images are.
+
+Every parameter is drawn as a tensor before anything is done to a pixel, so that any view can be drawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from cassle.data import colour
+from cassle.data.crop import crop_resize, draw_boxes, rotate
+from cassle.data.view_settings import ViewSettings
+from cassle.training.step import Batch
+
+ORDERS = tuple(permutations(range(len(colour.JITTER))))
+"""The 24 orders of the operations of colour jitter."""
+
+
+@dataclass(frozen=True)
+class ViewParameters:
+    """What was drawn for one view of B images.
+
+    ``boxes`` (B, 4) crops; ``jitter`` (4, B) factors of brightness, contrast, saturation and shift of hue, neutral where
+    the image is not jittered; ``turn`` (B,) a permutation that deals the images to the 24 orders of jitter; ``grey``,
+    ``solarise``, ``flip`` (B,) bool; ``sigma`` (B,) blur, 0 for none; ``degrees`` (B,) rotation.
+    """
+
+    boxes: Tensor
+    jitter: Tensor
+    turn: Tensor
+    grey: Tensor
+    sigma: Tensor
+    solarise: Tensor
+    flip: Tensor
+    degrees: Tensor
+
+
+def draw(settings: ViewSettings, count: int, height: int, width: int, generator: torch.Generator) -> ViewParameters:
+    """Draw the parameters of one view of ``count`` images of height x width pixels, on the generator's device."""
+    device = generator.device
+    uniform = torch.rand(8, count, device=device, generator=generator)
+    boxes = draw_boxes(count, height, width, settings.scale, settings.ratio, generator)
+    jittered = uniform[0] < settings.jitter
+    strengths = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
+    factors = [
+        torch.where(jittered, max(neutral - strength, neutral - 1) * (1 - u) + (neutral + strength) * u, neutral)
+        for neutral, strength, u in zip(colour.NEUTRAL, strengths, uniform[1:5], strict=True)
+    ]
+    chance = torch.rand(4, count, device=device, generator=generator)
+    low, high = settings.sigma
+    return ViewParameters(
+        boxes=boxes,
+        jitter=torch.stack(factors),
+        turn=torch.randperm(count, device=device, generator=generator),
+        grey=uniform[5] < settings.grey,
+        sigma=torch.where(chance[0] < settings.blur, low + (high - low) * chance[1], 0.0),
+        solarise=chance[2] < settings.solarise,
+        flip=chance[3] < settings.flip,
+        degrees=(2 * uniform[6] - 1) * settings.rotate,
+    )
+
+
+def jitter(images: Tensor, factors: Tensor, turn: Tensor, strengths: Sequence[float]) -> Tensor:
+    """Apply the colour operations to each image in the order its place in ``turn`` gives it.
+
+    Images are dealt to the orders of the operations in use by a random permutation, in equal shares: each image's order
+    is uniform, and every operation still runs on contiguous rows.
+    """
+    used = [number for number, strength in enumerate(strengths) if strength > 0]
+    orders = sorted({tuple(op for op in order if op in used) for order in ORDERS})
+    dealt = images[turn]
+    bounds = [len(images) * place // len(orders) for place in range(len(orders) + 1)]
+    for order, start, stop in zip(orders, bounds[:-1], bounds[1:], strict=True):
+        rows = dealt[start:stop]
+        for op in order:
+            rows = colour.JITTER[op](rows, factors[op, turn[start:stop]])
+        dealt[start:stop] = rows
+    return torch.empty_like(images).index_copy_(0, turn, dealt)
+
+
+def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+    """Return the view (B, 3, size, size), floats in 0-1, of images (B, 3, H, W) uint8.
+
+    Operations whose setting rules them out are left out.
+    """
+    view = crop_resize(images, drawn.boxes, settings.size)
+    strengths = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
+    if settings.jitter > 0 and any(strengths):
+        view = jitter(view, drawn.jitter, drawn.turn, strengths)
+    if settings.grey > 0:
+        view = colour.grey(view, drawn.grey)
+    if settings.blur > 0:
+        view = colour.blur(view, drawn.sigma)
+    if settings.solarise > 0:
+        view = colour.solarise(view, drawn.solarise)
+    if settings.flip > 0:
+        view = colour.flip(view, drawn.flip)
+    if settings.rotate > 0:
+        view = rotate(view, drawn.degrees)
+    return view
+
+
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return (images - mean) / std per channel, for floats in 0-1."""
+    centre = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
+    width = torch.tensor(std, device=images.device).view(1, 3, 1, 1)
+    return (images - centre) / width
+
+
+def clean_view(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return images (B, 3, H, W) uint8 without augmentation: resized to (size, size) if need be, normalised."""
+    if images.shape[-2:] != (size, size):
+        height, width = images.shape[-2:]
+        box = torch.tensor([[0, 0, height, width]], device=images.device).expand(len(images), 4)
+        return normalise(crop_resize(images, box, size), mean, std)
+    return normalise(images.float().div_(255), mean, std)
+
+
+class Views:
+    """Draws every view of a batch; what `training_step` takes as ``draw_views``."""
+
+    def __init__(self, settings: Sequence[ViewSettings], mean: Sequence[float], std: Sequence[float]) -> None:
+        self.settings, self.mean, self.std = settings, mean, std
+
+    def __call__(self, batch: Batch) -> list[Tensor]:
+        """Return one (B, 3, S, S) tensor per view."""
+        height, width = batch.images.shape[-2:]
+        views = []
+        for settings in self.settings:
+            drawn = draw(settings, len(batch.images), height, width, batch.generator)
+            views.append(normalise(apply(batch.images, drawn, settings), self.mean, self.std))
+        return views
+
+    def clean(self, images: Tensor) -> Tensor:
+        """Return the images without augmentation, at the size of the first view."""
+        return clean_view(images, self.settings[0].size, self.mean, self.std)

@@ -1,0 +1,1 @@
+"""Evaluation: features, probes and the metrics of continual learning."""

@@ -1,0 +1,16 @@
+"""Where results lie; every path can be read aloud."""
+
+FIRST = "first"
+"""Folder of a first task that strategies share, in the strategy's place."""
+RANDOM = "random"
+"""Folder of the untrained network, in the objective's place."""
+
+
+def index_file(data_set: str) -> str:
+    """Return the path of a data set's index."""
+    return f"results/data/{data_set}/index.npz"
+
+
+def split_file(stream: str) -> str:
+    """Return the path of a stream's split into tasks."""
+    return f"results/{stream}/split.npz"

@@ -1,0 +1,60 @@
+"""From what a user gave on the command line to a plan, and what stands in its way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cassle.errors import SettingsError
+from cassle.files import read_json
+from cassle.options import differences
+from cassle.runs import Plan, resolve
+from cassle.settings import WORDS, read_study, read_yaml
+
+SHOWN = 5
+"""Finished runs a message names one by one."""
+
+
+def plan_study(config: Mapping[str, Any], configfiles: Sequence[str | Path], default: Path) -> Plan:
+    """Return the plan of what the user asked for.
+
+    A study file stands for itself; the default study is read only when there is neither a file nor a word such as
+    ``objective=byol``. Raises `SettingsError` for impossible settings, and for a plan that would overwrite finished
+    work without ``overwrite=true``.
+    """
+    given = dict(config)
+    where = ", ".join(map(str, configfiles)) or "--config"
+    if not configfiles and not set(given) & {*WORDS, *WORDS.values()}:
+        given = {**read_yaml(default), **given}
+        where = str(default)
+    plan = resolve(read_study(given, where))
+    if not plan.study.overwrite:
+        refuse_overwriting(plan)
+    return plan
+
+
+def refuse_overwriting(plan: Plan, root: Path = Path()) -> None:
+    """Raise `SettingsError` if finished trainings were made with other settings than the plan's, and name both."""
+    clashes = []
+    hours = 0.0
+    for job in plan.train.values():
+        record = root / job.folder / "train.json"
+        if record.is_file():
+            made = read_json(record)
+            if made["spec"] != job.spec:
+                changes = differences(made["spec"], job.spec)
+                clashes.append(
+                    f"  {job.folder}: {', '.join(f'{key} is now {value}' for key, value in changes.items())}"
+                )
+                hours += made["seconds"] / 3600
+    if clashes:
+        more = f"\n  and {len(clashes) - SHOWN} more" if len(clashes) > SHOWN else ""
+        raise SettingsError(
+            f"this plan would train {len(clashes)} finished tasks again ({hours:.2g} hours of training) because their "
+            "settings changed:\n"
+            + "\n".join(clashes[:SHOWN])
+            + more
+            + "\nAllow it with --config overwrite=true, or give "
+            "the changed settings in the study (they then get folders of their own)"
+        )

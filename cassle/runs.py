@@ -1,0 +1,298 @@
+"""What a run is: its identity, its variant, its tasks, its parents and its paths.
+
+A study is resolved once, before anything runs, into a `Plan`: one `TrainJob` per checkpoint and one `ProbeJob` per
+evaluation, keyed by their folders. Errors in the settings surface here, at the dry run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cassle.data.base import data_sets
+from cassle.data.streams import Stream
+from cassle.errors import SettingsError, unknown
+from cassle.evaluation.base import probes as probe_registry
+from cassle.files import canonical_json, fingerprint
+from cassle.nets.base import backbones as backbone_registry
+from cassle.objectives.base import objectives as objective_registry
+from cassle.options import differences, merged, parse
+from cassle.paths import FIRST, RANDOM
+from cassle.registry import load_plugins
+from cassle.settings import Choice, Recipe, Study, Training, read_yaml
+from cassle.strategies.base import strategies as strategy_registry
+
+RECIPES = Path(__file__).parent.parent / "config" / "recipes"
+_SAFE = re.compile(r"[A-Za-z0-9._=,+-]*")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A backbone, objective or strategy of a run: folder name, registered name and complete settings."""
+
+    label: str
+    name: str
+    settings: dict[str, Any]
+
+    def spec(self) -> dict[str, Any]:
+        """Return the part as it stands in a job's settings."""
+        return {"name": self.name, "settings": self.settings}
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One checkpoint: the folder it lies in, the settings that determine it, and the checkpoint before it."""
+
+    folder: str
+    spec: dict[str, Any]
+    parent: str | None
+    memory: bool
+    """Whether the strategy reads a memory written after the previous task."""
+    remembers: bool
+    """Whether the strategy writes a memory after this task."""
+    gpus: int
+
+    @property
+    def key(self) -> str:
+        """The one text of the settings; a change of it is a change of the result."""
+        return canonical_json(self.spec)
+
+
+@dataclass(frozen=True)
+class ProbeJob:
+    """The evaluation of one checkpoint (or of the random network) on every task of a stream."""
+
+    folder: str
+    spec: dict[str, Any]
+    trained: bool
+
+    @property
+    def file(self) -> str:
+        """The file of accuracies."""
+        return f"{self.folder}/probes/{self.spec['stream']}.json"
+
+    @property
+    def key(self) -> str:
+        """The one text of the settings."""
+        return canonical_json(self.spec)
+
+
+@dataclass
+class Plan:
+    """Everything a study needs, each thing once."""
+
+    study: Study
+    streams: dict[str, Stream] = field(default_factory=dict)
+    train: dict[str, TrainJob] = field(default_factory=dict)
+    probe: dict[str, ProbeJob] = field(default_factory=dict)
+    cells: dict[str, Any] = field(default_factory=dict)
+    """What tables show: names of streams, backbones, objectives and strategies, variants included."""
+
+    def summary(self) -> dict[str, Any]:
+        """Return what tables and figures need to know of the study."""
+        study = self.study
+        return {
+            "name": study.name,
+            **self.cells,
+            "seeds": study.seeds,
+            "offline": study.offline,
+            "probes": study.probes,
+        }
+
+    def add_train(self, job: TrainJob) -> None:
+        """Add a job; two jobs with one folder must have the same settings."""
+        held = self.train.setdefault(job.folder, job)
+        if held.spec != job.spec:
+            keys = ", ".join(differences(held.spec, job.spec))
+            raise SettingsError(f"two runs would share {job.folder} but differ in {keys}; make them two studies")
+
+    def add_probe(self, job: ProbeJob) -> None:
+        """Add an evaluation of a checkpoint on a stream."""
+        self.probe[job.file] = job
+
+
+def resolve(study: Study) -> Plan:
+    """Return the plan of a study; raises `SettingsError` for anything impossible in it."""
+    load_plugins(study.plugins)
+    for name in study.probes:
+        _require(name, [*probe_registry.names(), "online"], "probe")
+    plan = Plan(study)
+    labels: dict[str, dict[str, None]] = {"streams": {}, "backbones": {}, "objectives": {}, "strategies": {}}
+    for stream in (_stream(choice) for choice in study.streams):
+        labels["streams"][stream.name] = None
+        chosen = study.backbones or [data_sets.get(stream.data_set).default_backbone]
+        for backbone in (_backbone(choice) for choice in chosen):
+            labels["backbones"][backbone.label] = None
+            for seed in study.seeds:
+                _add_random(plan, stream, backbone, seed)
+                for choice in study.objectives:
+                    objective, training, recipe = _objective(study, choice, stream.data_set)
+                    labels["objectives"][objective.label] = None
+                    strategies = [_strategy(s, recipe, objective.name) for s in study.strategies]
+                    labels["strategies"] |= {strategy.label: None for strategy in strategies}
+                    chain = _Chain(plan, stream, backbone, objective, training, seed)
+                    for strategy in strategies:
+                        chain.add(strategy)
+                    if study.offline:
+                        chain.add_offline()
+    plan.cells = {key: list(names) for key, names in labels.items()}
+    if study.offline:
+        plan.cells["strategies"].append("offline")
+    return plan
+
+
+@dataclass
+class _Chain:
+    """The runs of one (stream, backbone, objective, seed)."""
+
+    plan: Plan
+    stream: Stream
+    backbone: Part
+    objective: Part
+    training: Training
+    seed: int
+
+    def _job(self, stream: Stream, strategy: Part | None, task: int, parent: str | None) -> TrainJob:
+        kind = strategy_registry.get(strategy.name) if strategy else None
+        shared = strategy is None or (task == 0 and kind is not None and kind.shares_first_task)
+        spec = {
+            "stream": stream.model_dump(mode="json"),
+            "task": task,
+            "seed": self.seed,
+            "backbone": self.backbone.spec(),
+            "objective": self.objective.spec(),
+            "strategy": None if shared or strategy is None else strategy.spec(),
+            "training": self.training.model_dump(mode="json"),
+        }
+        label = FIRST if shared or strategy is None else strategy.label
+        folder = (
+            f"results/{stream.name}/{self.backbone.label}/{self.objective.label}/{label}/seed{self.seed}/task{task}"
+        )
+        keeps = not shared and kind is not None and kind.keeps_memory
+        gpus = self.plan.study.execution.gpus
+        self.plan.streams[stream.name] = stream
+        return TrainJob(
+            folder=folder,
+            spec=spec,
+            parent=parent,
+            memory=keeps and task > 0,
+            remembers=keeps and task < stream.tasks - 1,
+            gpus=data_sets.get(stream.data_set).gpus if gpus == "auto" else gpus,
+        )
+
+    def add(self, strategy: Part) -> None:
+        """Add every task of a strategy, and the evaluation of each checkpoint."""
+        parent = None
+        for task in range(self.stream.tasks):
+            job = self._job(self.stream, strategy, task, parent)
+            self.plan.add_train(job)
+            self.plan.add_probe(_probe(self.plan.study, self.stream, job.folder, self.seed))
+            parent = job.folder
+
+    def add_offline(self) -> None:
+        """Add the one-task stream of all data, evaluated on the tasks of this chain's stream."""
+        joint = Stream.parse(f"{self.stream.data_set}-all")
+        job = self._job(joint, None, 0, None)
+        self.plan.add_train(job)
+        self.plan.add_probe(_probe(self.plan.study, self.stream, job.folder, self.seed))
+
+
+def _add_random(plan: Plan, stream: Stream, backbone: Part, seed: int) -> None:
+    plan.streams[stream.name] = stream
+    folder = f"results/{stream.name}/{backbone.label}/{RANDOM}/seed{seed}"
+    probe = _probe(plan.study, stream, folder, seed)
+    spec = {**probe.spec, "backbone": backbone.spec(), "probes": [p for p in plan.study.probes if p != "online"]}
+    plan.add_probe(ProbeJob(folder, spec, trained=False))
+
+
+def _probe(study: Study, stream: Stream, folder: str, seed: int) -> ProbeJob:
+    return ProbeJob(folder, {"stream": stream.name, "seed": seed, "probes": list(study.probes)}, trained=True)
+
+
+def _named(choice: Choice) -> tuple[str, dict[str, Any]]:
+    if isinstance(choice, str):
+        return choice, {}
+    if "name" not in choice:
+        raise SettingsError(f"{choice} needs a 'name'")
+    return str(choice["name"]), {key: value for key, value in choice.items() if key != "name"}
+
+
+def _require(name: str, known: list[str], kind: str) -> None:
+    if name not in known:
+        raise unknown(kind, name, known)
+
+
+def label_of(name: str, changes: Mapping[str, Any]) -> str:
+    """Return the folder name of a part: its name, and the settings that differ (a hash beyond 40 characters).
+
+    >>> label_of("simclr", {"temperature": 0.2, "epochs": 2})
+    'simclr~epochs=2,temperature=0.2'
+    """
+    if not changes:
+        return name
+    text = ",".join(f"{key}={canonical_json(value).strip(chr(34))}" for key, value in sorted(changes.items()))
+    short = len(text) <= 40 and _SAFE.fullmatch(text)
+    return f"{name}~{text if short else fingerprint(dict(changes))[:10]}"
+
+
+def _stream(choice: Choice) -> Stream:
+    name, options = _named(choice)
+    return Stream.parse(name, **options)
+
+
+def _backbone(choice: Choice) -> Part:
+    name, options = _named(choice)
+    backbone_registry.get(name)
+    if set(options) - {"stem_padding"}:
+        raise SettingsError(
+            f"backbone {name}: unknown key '{min(set(options) - {'stem_padding'})}'; known: stem_padding"
+        )
+    settings = {"stem_padding": 1, **options}
+    return Part(label_of(name, differences({"stem_padding": 1}, settings)), name, settings)
+
+
+@cache
+def _recipe(objective: str, data_set: str, folders: tuple[Path, ...]) -> Recipe:
+    for folder in folders:
+        file = folder / f"{objective}.yaml"
+        if file.is_file():
+            entries = read_yaml(file)
+            if data_set not in entries:
+                known = ", ".join(sorted(entries))
+                raise SettingsError(f"{file} has no recipe for data set '{data_set}' (it has: {known}); add one")
+            return parse(Recipe, entries[data_set], f"{file}, {data_set}")
+    places = " or ".join(str(folder) for folder in folders)
+    raise SettingsError(f"objective '{objective}' has no recipe: write {objective}.yaml in {places}")
+
+
+def recipe_folders(study: Study) -> tuple[Path, ...]:
+    """Return where recipes are looked for: the study's folder or the repository's, then beside each plugin."""
+    return (Path(study.recipes) if study.recipes else RECIPES, *(Path(plugin).parent for plugin in study.plugins))
+
+
+def _objective(study: Study, choice: Choice, data_set: str) -> tuple[Part, Training, Recipe]:
+    name, options = _named(choice)
+    kind = objective_registry.get(name)
+    recipe = _recipe(name, data_set, recipe_folders(study))
+    usual = recipe.model_dump(mode="json", include=set(Training.model_fields))
+    changes = merged(study.training, options.pop("training", {}))
+    training = parse(Training, merged(usual, changes), f"training of {name} on {data_set}")
+    base = parse(kind.Settings, recipe.objective, f"recipe of {name} on {data_set}, objective").model_dump(
+        mode="json"
+    )
+    settings = parse(kind.Settings, merged(base, options), f"objective {name}").model_dump(mode="json")
+    changed = differences(usual, training.model_dump(mode="json")) | differences(base, settings)
+    return Part(label_of(name, changed), name, settings), training, recipe
+
+
+def _strategy(choice: Choice, recipe: Recipe, objective: str) -> Part:
+    name, options = _named(choice)
+    kind, objective_kind = strategy_registry.get(name), objective_registry.get(objective)
+    usual = recipe.strategies.get(name, {})
+    base = kind.resolve(usual, objective_kind)
+    settings = kind.resolve(merged(usual, options), objective_kind)
+    return Part(label_of(name, differences(base, settings)), name, settings)

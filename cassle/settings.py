@@ -1,0 +1,135 @@
+"""What a user may set: typed, strict, and resolved to the complete settings of every run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, field_validator
+
+from cassle.data.view_settings import ViewSettings
+from cassle.errors import SettingsError
+from cassle.options import Options, parse
+from cassle.training.optim import OptimizerSettings
+from cassle.training.schedules import ScheduleSettings
+
+Choice = str | dict[str, Any]
+"""A name, or a mapping with `name` and the settings in which it differs from its recipe."""
+
+
+class Training(Options):
+    """How a task is trained, whatever the strategy; the values come from a recipe."""
+
+    epochs: int = Field(gt=0, description="epochs per task")
+    batch_size: int = Field(gt=1, description="images of one optimiser step, over all devices")
+    optimizer: OptimizerSettings = Field(description="optimiser of the network")
+    schedule: ScheduleSettings = Field(description="learning-rate schedule, restarted at every task")
+    views: list[ViewSettings] = Field(min_length=2, description="one entry per view of an image")
+    classifier_lr: float = Field(gt=0, description="learning rate of the online classifier")
+
+
+class Recipe(Training):
+    """Hyper-parameters of one objective on one data set, with their source."""
+
+    source: str = Field(description="where the numbers come from")
+    objective: dict[str, Any] = Field(default_factory=dict, description="settings of the objective")
+    strategies: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings per strategy")
+
+
+class Execution(Options):
+    """How jobs run; part of every result's record, never of its path."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a leased GPU if there is one, else CPU")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 where the device computes it in hardware, else fp32"
+    )
+    threads: int = Field(1, gt=0, description="compute threads of a job; results depend on it in the last bits")
+    gpus: Literal["auto"] | int = Field("auto", description="GPUs per training; auto: what suits the data set")
+    jobs_per_gpu: int = Field(1, gt=0, description="jobs that may share one GPU")
+    state_minutes: float = Field(10, ge=0, description="minutes between two saves of a training's state")
+
+
+class Site(Options):
+    """What a job needs to know of the place it runs at; never part of a result's path."""
+
+    execution: Execution = Field(default_factory=Execution, description="how jobs run")
+    data: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings per data set, such as root")
+    data_root: str | None = Field(None, description="folder of the data sets; by default $DATA_DIR")
+    plugins: list[str] = Field(default_factory=list, description="Python files that add methods of your own")
+
+    @property
+    def root(self) -> Path | None:
+        """The folder of the data sets, from the settings or the environment."""
+        chosen = self.data_root or os.environ.get("DATA_DIR")
+        return Path(chosen) if chosen else None
+
+
+class Study(Site):
+    """A grid of runs and what is made of them."""
+
+    name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=,-]*$", description="folder of tables and figures")
+    streams: list[Choice] = Field(min_length=1, description="streams, such as digits-domain6 or cifar100-class5")
+    backbones: list[Choice] = Field(default_factory=list, description="backbones; none: the data set's default")
+    objectives: list[Choice] = Field(min_length=1, description="self-supervised objectives")
+    strategies: list[Choice] = Field(default_factory=list, description="continual strategies")
+    seeds: list[int] = Field(default=[0], min_length=1, description="one run per seed; tables give mean and spread")
+    offline: bool = Field(False, description="also train on all data at once (the upper bound)")
+    probes: list[str] = Field(
+        default=["linear_cached", "knn", "online"], description="evaluations of each checkpoint"
+    )
+    training: dict[str, Any] = Field(default_factory=dict, description="changes to every recipe, such as epochs")
+    figures: list[str] = Field(default=["bars", "accuracy_over_tasks", "accuracy_matrix"], description="figures")
+    recipes: str | None = Field(None, description="folder of recipes; by default config/recipes of the repository")
+    overwrite: bool = Field(False, description="allow a changed setting to retrain finished runs in place")
+
+    def site(self) -> Site:
+        """Return what every job of the study is told about where it runs."""
+        return Site(**{key: getattr(self, key) for key in Site.model_fields})
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise ValueError("seeds must be different and not negative")
+        return seeds
+
+
+WORDS = {
+    "stream": "streams",
+    "backbone": "backbones",
+    "objective": "objectives",
+    "strategy": "strategies",
+    "seed": "seeds",
+    "probe": "probes",
+}
+"""Singular words of one experiment and the study's list each stands for."""
+
+
+def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
+    """Return the study that a mapping describes; words such as ``objective=byol`` replace the whole list."""
+    values = dict(given)
+    named = "name" in values
+    words = {word: values.pop(word) for word in WORDS if word in values}
+    for word, value in words.items():
+        values[WORDS[word]] = value if isinstance(value, list) else [value]
+    study = parse(Study, values, where)
+    if words and not named:
+        parts = [f"{word}{value}" if word == "seed" else f"{value}" for word, value in words.items()]
+        study = study.model_copy(update={"name": "-".join(parts).replace("~", "-") or "study"})
+    return study
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping; `SettingsError` with file and line if it is missing or broken."""
+    try:
+        value = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {error}") from error
+    if not isinstance(value, dict):
+        raise SettingsError(f"{path} must hold keys and values, not {type(value).__name__}")
+    return value

@@ -1,0 +1,81 @@
+"""Checkpoints: two rooms of tensors, and what made them; loaded strictly, executing nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from cassle.errors import CheckpointError
+from cassle.files import fingerprint, fingerprint_tensors, load_tensors, save_tensors
+
+FORMAT = 1
+"""Raised when the meaning of a checkpoint's fields changes."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """``model``: backbone, objective and online classifier; ``strategy``: what the strategy learnt or stored.
+
+    ``meta``: JSON-like: the job's settings (`spec`), fingerprints of parents and code, versions; no time, no host.
+    """
+
+    model: dict[str, Tensor]
+    strategy: dict[str, Tensor]
+    meta: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen digits that name the tensors and what made them."""
+        rooms = {f"model.{k}": v for k, v in self.model.items()} | {
+            f"strategy.{k}": v for k, v in self.strategy.items()
+        }
+        return fingerprint([fingerprint_tensors(rooms), self.meta])
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, completely or not at all."""
+    save_tensors(
+        path,
+        {
+            "format": FORMAT,
+            "model": {k: v.detach().cpu() for k, v in checkpoint.model.items()},
+            "strategy": {k: v.detach().cpu() for k, v in checkpoint.strategy.items()},
+            "meta": checkpoint.meta,
+        },
+    )
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint to the CPU; `CheckpointError` if it is damaged or of another kind."""
+    value = load_tensors(path)
+    if not isinstance(value, dict) or not {"format", "model", "strategy", "meta"} <= set(value):
+        raise CheckpointError(f"{path} is not a checkpoint of this software: it has no rooms 'model' and 'strategy'")
+    if value["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path} has checkpoint format {value['format']}, this version reads {FORMAT}; retrain it"
+        )
+    return Checkpoint(value["model"], value["strategy"], value["meta"])
+
+
+def load_into(module: nn.Module, tensors: dict[str, Tensor], what: str) -> None:
+    """Load a state dict strictly; `CheckpointError` that says in one line what differs."""
+    own = module.state_dict()
+    missing, extra = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
+    shapes = [
+        f"{key} is {tuple(tensors[key].shape)} there, {tuple(own[key].shape)} here"
+        for key in sorted(set(own) & set(tensors))
+        if own[key].shape != tensors[key].shape
+    ]
+    if missing or extra or shapes:
+        parts = [
+            f"{len(names)} {kind} (first: {names[0]})"
+            for kind, names in (("missing", missing), ("unexpected", extra), ("of another shape", shapes))
+            if names
+        ]
+        raise CheckpointError(
+            f"{what} does not fit this network: tensors {'; '.join(parts)}. Is it of another backbone?"
+        )
+    module.load_state_dict(tensors)

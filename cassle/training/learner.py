@@ -1,0 +1,228 @@
+"""The LightningModule around the step: it only calls functions that can be tested without it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cassle.data.loader import TaskLoader
+from cassle.errors import DivergenceError
+from cassle.objectives.base import Group, Moment
+from cassle.settings import Training
+from cassle.strategies.base import Strategy
+from cassle.training.model import Model, Teacher
+from cassle.training.optim import build_optimizer
+from cassle.training.records import Heartbeat, Metrics
+from cassle.training.schedules import set_learning_rates
+from cassle.training.state import Interrupted, Position, StateFile, StopRequest
+from cassle.training.step import Batch, Losses, training_step
+
+LOSSES = ("loss", "objective", "penalty", "online")
+CHECK_EVERY = 50
+"""Steps between two looks at whether the loss is still finite; each look waits for the device."""
+
+
+class Learner(pl.LightningModule):
+    """Trains one task from a position to its end."""
+
+    def __init__(
+        self,
+        model: Model,
+        strategy: Strategy,
+        teacher: Teacher | None,
+        training: Training,
+        loader: TaskLoader,
+        draw_views: Callable[[Batch], list[Tensor]],
+        clean: Callable[[Tensor], Tensor],
+        position: Position,
+    ) -> None:
+        super().__init__()
+        self.model, self.strategy = model, strategy
+        self.teacher = teacher
+        self.training_settings = training
+        self.loader, self.draw_views, self.clean = loader, draw_views, clean
+        self.position = position
+        self.register_buffer("sums", torch.zeros(len(LOSSES), dtype=torch.float64), persistent=False)
+
+    def attach(self, state: StateFile, metrics: Metrics, heartbeat: Heartbeat, stop: StopRequest) -> None:
+        """Connect the learner to its files and to the signals that may stop it."""
+        self.state, self.metrics, self.heartbeat, self.stop = state, metrics, heartbeat, stop
+        self._started = time.monotonic() - self.position.seconds
+
+    # What is optimised
+
+    def groups(self) -> list[Group]:
+        """Return all trainable parameters as groups."""
+        return [
+            Group("backbone", list(self.model.backbone.parameters())),
+            *self.model.objective.groups(),
+            *self.strategy.groups(),
+            Group("classifier", list(self.model.classifier.parameters())),
+        ]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimiser of a fresh task; the schedule is a function of the epoch and holds no state."""
+        settings = self.training_settings
+        overrides = {"classifier": {"lr": settings.classifier_lr, "weight_decay": 0.0}}
+        return build_optimizer(settings.optimizer, self.groups(), settings.batch_size, overrides)
+
+    def online_loss(self) -> Tensor:
+        """Return the classifier's cross-entropy on clean labelled images of all tasks, on detached features.
+
+        The backbone runs in evaluation mode, so that its BatchNorm statistics never see these images.
+        """
+        images, labels = self.loader.online_batch(self.position.epoch, self.position.step)
+        backbone = self.model.backbone
+        backbone.eval()
+        with torch.no_grad():
+            features = backbone(self.clean(images))
+        backbone.train()
+        return F.cross_entropy(self.model.classifier(features), labels)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the total loss of a batch: the pure step's, and the online classifier's beside it."""
+        losses, _ = training_step(batch, self.draw_views, self.model, self.strategy, self.teacher)
+        online = self.online_loss()
+        self.record(losses, online.detach())
+        return losses.total + online
+
+    # What surrounds the optimiser's step
+
+    @property
+    def moment(self) -> Moment:
+        """Where the task stands."""
+        steps = self.loader.steps_per_epoch
+        epoch, epochs = self.position.epoch, self.training_settings.epochs
+        return Moment(epoch, epoch * steps + self.position.step, epochs, epochs * steps)
+
+    def on_train_epoch_start(self) -> None:
+        """Set what depends on the epoch."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        settings = self.training_settings
+        set_learning_rates(optimizer, settings.schedule, self.position.epoch, settings.epochs)
+        self.model.objective.begin_epoch(self.moment)
+
+    def on_after_backward(self) -> None:
+        """Let the objective change gradients."""
+        self.model.objective.after_backward(self.moment)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Move what follows the weights; save the state when it is due or asked for; never train on a NaN."""
+        self.model.objective.after_step(self.model.backbone, self.moment)
+        self.position.step += 1
+        if self.position.step == self.loader.steps_per_epoch:
+            self.end_epoch()
+        elif self.position.step % CHECK_EVERY == 0:
+            self.check_finite()
+        if self.stop.signal is not None:
+            self.save()
+            raise Interrupted(
+                f"stopped at epoch {self.position.epoch}, step {self.position.step}; the state is saved, the same "
+                "command goes on from there",
+                128 + self.stop.signal,
+            )
+        if self.state.due():
+            self.save()
+
+    def end_epoch(self) -> None:
+        """Write the epoch's line of metrics and move on to the next epoch."""
+        self.check_finite()
+        means = (self.sums / self.position.step).tolist()
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        lr = optimizer.param_groups[0]["lr"]
+        self.metrics.append({"epoch": self.position.epoch, **dict(zip(LOSSES, means, strict=True)), "lr": lr})
+        self.sums.zero_()
+        self.position.epoch, self.position.step = self.position.epoch + 1, 0
+        epochs = self.training_settings.epochs
+        speed = self.moment.step * self.training_settings.batch_size / max(self.seconds, 1e-9)
+        self.heartbeat.beat(
+            epoch=self.position.epoch, epochs=epochs, loss=round(means[0], 4), images_per_second=round(speed, 1)
+        )
+
+    def record(self, losses: Losses, online: Tensor) -> None:
+        """Add the losses of a step to the sums of the epoch, without waiting for the device."""
+        zero = torch.zeros_like(online)
+        penalty = zero if losses.penalty is None else losses.penalty
+        self.sums += torch.stack([losses.total.detach(), losses.objective, penalty, online]).to(self.sums.dtype)
+
+    def check_finite(self) -> None:
+        """Raise `DivergenceError` if a loss of this epoch was NaN or infinite."""
+        if not bool(torch.isfinite(self.sums).all()):
+            sums = dict(zip(LOSSES, self.sums.tolist(), strict=True))
+            bad = ", ".join(name for name, value in sums.items() if not abs(value) < float("inf"))
+            raise DivergenceError(
+                f"the {bad} is NaN or infinite in epoch {self.position.epoch}, up to step {self.position.step}; no "
+                "checkpoint was written. Lower the learning rate (training.optimizer.lr) or raise the precision "
+                "(execution.precision=fp32); finished tasks are kept"
+            )
+
+    # State in the middle of a task
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, over all interruptions."""
+        return time.monotonic() - self._started
+
+    def save(self) -> None:
+        """Save everything that a resumed training needs to end in the same tensors."""
+        self.position.seconds = self.seconds
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        self.state.save(
+            {
+                "model": self.model.state_dict(),
+                "strategy": self.strategy.state_dict(),
+                "teacher": None if self.teacher is None else self.teacher.state_dict(),
+                "optimizer": self.optimizers(use_pl_optimizer=False).state_dict(),
+                "scaler": None if scaler is None else scaler.state_dict(),
+                "sums": self.sums,
+                "epoch": self.position.epoch,
+                "step": self.position.step,
+                "seconds": self.position.seconds,
+            }
+        )
+
+    def restore(self, value: dict[str, Any]) -> None:
+        """Take over a saved state before training starts; the optimiser's part follows in `on_fit_start`."""
+        self.model.load_state_dict(value["model"])
+        self.strategy.load_state_dict(value["strategy"])
+        if self.teacher is not None:
+            self.teacher.load_state_dict(value["teacher"])
+        self.sums.copy_(value["sums"])
+        self._restored = value
+
+    def on_fit_start(self) -> None:
+        """Restore the optimiser, once it exists and its parameters are where they will be trained."""
+        restored = getattr(self, "_restored", None)
+        if restored is not None:
+            self.optimizers(use_pl_optimizer=False).load_state_dict(restored["optimizer"])
+            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+            if scaler is not None and restored["scaler"] is not None:
+                scaler.load_state_dict(restored["scaler"])
+
+    def train_dataloader(self) -> Any:
+        """Return an iterable of the batches of whatever epoch the task stands at."""
+        return _Epochs(self)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave batches alone: they are made on the device."""
+        return batch
+
+
+class _Epochs:
+    """Iterates the rest of the learner's current epoch, each time it is asked."""
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+
+    def __len__(self) -> int:
+        return self.learner.loader.steps_per_epoch
+
+    def __iter__(self) -> Any:
+        position = self.learner.position
+        return self.learner.loader.epoch(position.epoch, position.step)

@@ -1,0 +1,163 @@
+"""Optimisers: LARS, the settings of each optimiser, and how groups of parameters become one optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cassle.objectives.base import Group
+from cassle.options import Options
+
+Overrides = Mapping[str, Mapping[str, float]]
+"""Group name -> ``lr`` (taken as it is) and ``weight_decay`` in place of the run's."""
+
+
+class LARS(torch.optim.Optimizer):
+    """SGD with momentum whose step per tensor follows the norm of the weights (You et al. 2017, 1708.03888).
+
+    With weight w, gradient g, G = ||g|| and R = ||w|| over the whole tensor: q = eta R / (G + weight_decay R + 1e-8),
+    with ``clip`` q <- min(q / lr, 1) (the LARC form), g <- q (g + weight_decay w); then buf <- momentum buf + g and
+    w <- w - lr buf. Where R or G is 0, and with ``exclude_1d`` for every tensor of one dimension, g stays as it is:
+    neither scaled nor decayed. A parameter without gradient is left alone, its momentum too.
+
+    Nothing here reads a value back from the device.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        eta: float = 0.02,
+        clip: bool = True,
+        exclude_1d: bool = True,
+    ) -> None:
+        """Take parameters or groups of them; a group may bring its own value for any of the arguments."""
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "eta": eta,
+            "clip": clip,
+            "exclude_1d": exclude_1d,
+        }
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Run the closure, which computes the gradients, and only then scale them and move the weights."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            weights = [p for p in group["params"] if p.grad is not None]
+            if weights:
+                self._update(weights, group)
+        return loss
+
+    def _update(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        adapted = [i for i, w in enumerate(weights) if not (group["exclude_1d"] and w.ndim == 1)]
+        grads = [cast(Tensor, w.grad) for w in weights]
+        if adapted:
+            scaled = scaled_gradients([weights[i] for i in adapted], [grads[i] for i in adapted], group)
+            for i, gradient in zip(adapted, scaled, strict=True):
+                grads[i] = gradient
+        for weight in weights:
+            if "momentum_buffer" not in self.state[weight]:
+                self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        buffers = [self.state[weight]["momentum_buffer"] for weight in weights]
+        torch._foreach_mul_(buffers, group["momentum"])
+        torch._foreach_add_(buffers, grads)
+        torch._foreach_add_(weights, buffers, alpha=-group["lr"])
+
+
+def scaled_gradients(weights: list[Tensor], grads: list[Tensor], group: Mapping[str, Any]) -> list[Tensor]:
+    """Return q (g + weight_decay w) per tensor, or g itself where w or g is zero; the inputs stay as they are.
+
+    ``group`` holds ``lr``, ``weight_decay``, ``eta`` and ``clip``.
+    """
+    size = torch.stack(torch._foreach_norm(weights))
+    slope = torch.stack(torch._foreach_norm(grads))
+    ratio = group["eta"] * size / (slope + group["weight_decay"] * size + 1e-8)
+    if group["clip"]:
+        ratio = (ratio / group["lr"]).clamp(max=1)
+    active = (size > 0) & (slope > 0)
+    ratio = torch.where(active, ratio, 1.0)
+    decay = torch.where(active, group["weight_decay"], 0.0)
+    decayed = torch._foreach_mul(weights, list(decay.to(size.dtype).unbind()))
+    torch._foreach_add_(decayed, grads)
+    torch._foreach_mul_(decayed, list(ratio.unbind()))
+    return list(decayed)
+
+
+class _Settings(Options):
+    lr: float = Field(gt=0, description="learning rate of a batch of `lr_per` images")
+    lr_per: int | None = Field(
+        256, gt=0, description="lr is scaled linearly from so many images to the run's batch; null: taken as it is"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to gradients (adamw: decoupled from them)")
+
+
+class SGDSettings(_Settings):
+    """Plain SGD with momentum; every parameter is decayed, biases and norms included."""
+
+    name: Literal["sgd"] = Field("sgd", description="optimiser")
+    momentum: float = Field(0.9, ge=0, lt=1, description="weight of the running sum of gradients")
+
+
+class LARSSettings(_Settings):
+    """SGD with momentum and layer-wise adaptive steps."""
+
+    name: Literal["lars"] = Field("lars", description="optimiser")
+    momentum: float = Field(0.9, ge=0, lt=1, description="weight of the running sum of gradients")
+    eta: float = Field(0.02, gt=0, description="trust coefficient: step per weight norm")
+    clip: bool = Field(True, description="never step further than SGD would (LARC)")
+    exclude_1d: bool = Field(True, description="neither scale nor decay tensors of one dimension (biases, norms)")
+
+
+class AdamWSettings(_Settings):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"] = Field("adamw", description="optimiser")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the running mean and square of gradients")
+
+
+OptimizerSettings = Annotated[SGDSettings | LARSSettings | AdamWSettings, Field(discriminator="name")]
+"""The settings of one optimiser; a setting that the named one does not have is refused."""
+
+
+def build_optimizer(
+    settings: SGDSettings | LARSSettings | AdamWSettings,
+    groups: Iterable[Group],
+    batch_size: int,
+    overrides: Overrides | None = None,
+) -> torch.optim.Optimizer:
+    """Return the optimiser of groups, for a global batch of ``batch_size`` images.
+
+    A group starts at lr * batch_size / lr_per * lr_scale, or at the ``lr`` of its override. Every parameter group
+    keeps ``name``, ``base_lr`` and ``scheduled`` for the schedule; groups without parameters are left out.
+    """
+    run_lr = settings.lr * (batch_size / settings.lr_per if settings.lr_per else 1.0)
+    made: list[dict[str, Any]] = []
+    for group in groups:
+        if group.parameters:
+            lr = run_lr * group.lr_scale
+            own = {"lr": lr, "weight_decay": settings.weight_decay} | dict((overrides or {}).get(group.name, {}))
+            own |= {"name": group.name, "base_lr": own["lr"], "scheduled": group.scheduled}
+            made.append({"params": group.parameters, **own})
+    if isinstance(settings, LARSSettings):
+        return LARS(made, run_lr, settings.momentum, 0.0, settings.eta, settings.clip, settings.exclude_1d)
+    if isinstance(settings, SGDSettings):
+        return torch.optim.SGD(made, run_lr, settings.momentum, fused=_fusible(made))
+    return torch.optim.AdamW(made, run_lr, settings.betas, fused=_fusible(made))
+
+
+def _fusible(groups: list[dict[str, Any]]) -> bool | None:
+    """Return True where one kernel can update all parameters, None where torch shall choose."""
+    return all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"]) or None

@@ -1,0 +1,148 @@
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from cassle.errors import CassleError
+from cassle.files import canonical_json
+from cassle.paths import index_file, split_file
+from cassle.planning import plan_study
+from cassle.provenance import code_of
+
+try:
+    PLAN = plan_study(
+        config,
+        workflow.configfiles,
+        default=Path(workflow.basedir).parent / "config" / "config.yaml",
+    )
+except CassleError as error:
+    raise WorkflowError(str(error)) from None
+
+SETTINGS = PLAN.study
+SITE = canonical_json(SETTINGS.site().model_dump(mode="json"))
+STUDY = f"results/studies/{SETTINGS.name}"
+RUN_FOLDER = "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}"
+FORMATS = ["md", "csv", "tex", "html"]
+
+
+def get_train_job(wildcards):
+    """The planned training that a checkpoint's folder belongs to."""
+    folder = RUN_FOLDER.format(**wildcards)
+    if folder not in PLAN.train:
+        raise WorkflowError(f"{folder} is not part of the study '{SETTINGS.name}'")
+    return PLAN.train[folder]
+
+
+def get_index(wildcards):
+    """The index of a stream's data set."""
+    return index_file(wildcards.stream.split("-")[0])
+
+
+def get_split(wildcards):
+    """The split of the stream that is trained on."""
+    return split_file(wildcards.stream)
+
+
+def get_evaluation_split(wildcards):
+    """The split of the stream that is evaluated on."""
+    return split_file(wildcards.evaluation)
+
+
+def get_previous(wildcards):
+    """The checkpoint of task t-1, which task t goes on from."""
+    return f"{get_train_job(wildcards).parent}/checkpoint.pt"
+
+
+def get_train_spec(wildcards):
+    """Everything that determines a checkpoint, as one text."""
+    return get_train_job(wildcards).key
+
+
+def get_train_gpus(wildcards):
+    """How many GPUs a training asks for; a job that gets fewer keeps its global batch."""
+    return get_train_job(wildcards).gpus
+
+
+def get_probe_spec(wildcards, output):
+    """Everything that determines an evaluation, as one text."""
+    return PLAN.probe[str(output)].key
+
+
+def get_random_spec(wildcards):
+    """Everything that determines the random network's evaluation, as one text."""
+    pattern = "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.json"
+    return PLAN.probe[pattern.format(**wildcards)].key
+
+
+def get_checkpoint_spec(wildcards):
+    """Everything that determines a checkpoint's evaluation, as one text."""
+    pattern = RUN_FOLDER + "/probes/{evaluation}.json"
+    return PLAN.probe[pattern.format(**wildcards)].key
+
+
+def get_stream_spec(wildcards):
+    """Everything that determines a split, as one text."""
+    return canonical_json(PLAN.streams[wildcards.stream].model_dump(mode="json"))
+
+
+def get_site(wildcards, input):
+    """What a job needs to know of the place it runs at.
+
+    It takes `input` because Snakemake does not compare such parameters between runs: where a result was made is
+    written into it, but moving to another machine retrains nothing.
+    """
+    return SITE
+
+
+def get_attempt(wildcards, attempt):
+    """Which attempt of a job this is, from 1."""
+    return attempt
+
+
+def get_probes(wildcards=None):
+    """The accuracies of every checkpoint of the study, and of the random network."""
+    return list(PLAN.probe)
+
+
+def get_records(wildcards=None):
+    """The records of every training of the study."""
+    return [f"{folder}/train.json" for folder in PLAN.train]
+
+
+def get_tables(wildcards=None):
+    """Every table of the study, in every format."""
+    return [
+        f"{STUDY}/tables/{stream}/{probe}.{suffix}"
+        for stream in PLAN.cells["streams"]
+        for probe in SETTINGS.probes
+        for suffix in FORMATS
+    ]
+
+
+def get_figures(wildcards=None):
+    """Every figure of the study."""
+    return [
+        f"{STUDY}/figures/{stream}/{probe}/{figure}.pdf"
+        for stream in PLAN.cells["streams"]
+        for probe in SETTINGS.probes[:1]
+        for figure in SETTINGS.figures
+    ]
+
+
+def get_cells(wildcards):
+    """What the study's tables show, as one text."""
+    return canonical_json(PLAN.summary())
+
+
+def get_table_code(wildcards):
+    """The meaning of the code that makes tables: a change of it makes the tables anew."""
+    return code_of("cassle.reporting.tables")
+
+
+def get_figure_code(wildcards):
+    """The meaning of the code that draws one figure: a change of it draws that figure anew."""
+    return code_of(f"cassle.reporting.figures.{wildcards.figure}")
+
+
+def get_collect_code(wildcards):
+    """The meaning of the code that collects rows."""
+    return code_of("cassle.reporting.collect")

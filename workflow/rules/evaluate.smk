@@ -1,0 +1,47 @@
+rule probe_checkpoint:
+    input:
+        checkpoint="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/checkpoint.pt",
+        index=get_index,
+        split=get_evaluation_split,
+    output:
+        accuracies="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}.json",
+    log:
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}.log",
+    conda:
+        "../envs/cassle.yaml"
+    threads: SETTINGS.execution.threads
+    resources:
+        gpu=1,
+    params:
+        spec=get_checkpoint_spec,
+        site=get_site,
+    message:
+        "Probing task {wildcards.task} of {wildcards.stream}: {wildcards.objective}, {wildcards.strategy},"
+        " seed {wildcards.seed}, on {wildcards.evaluation}"
+    shell:
+        "cassle probe --spec {params.spec:q} --checkpoint {input.checkpoint:q} --index {input.index:q}"
+        " --split {input.split:q} --out {output.accuracies:q} --gpus {resources.gpu}"
+        " --site {params.site:q} > {log:q} 2>&1"
+
+
+rule probe_random_network:
+    input:
+        index=get_index,
+        split=get_split,
+    output:
+        accuracies="results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.json",
+    log:
+        "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.log",
+    conda:
+        "../envs/cassle.yaml"
+    threads: SETTINGS.execution.threads
+    resources:
+        gpu=1,
+    params:
+        spec=get_random_spec,
+        site=get_site,
+    message:
+        "Probing the random {wildcards.backbone} on {wildcards.stream}, seed {wildcards.seed}"
+    shell:
+        "cassle probe --spec {params.spec:q} --index {input.index:q} --split {input.split:q}"
+        " --out {output.accuracies:q} --gpus {resources.gpu} --site {params.site:q} > {log:q} 2>&1"

@@ -1,0 +1,110 @@
+localrules:
+    collect_runs,
+    describe_study,
+    make_table,
+    draw_figure,
+    write_report,
+
+
+rule collect_runs:
+    input:
+        accuracies=get_probes,
+        records=get_records,
+    output:
+        runs="results/runs.csv",
+    log:
+        "results/runs.log",
+    conda:
+        "../envs/cassle.yaml"
+    params:
+        code=get_collect_code,
+    message:
+        "Collecting every finished run into {output.runs}"
+    shell:
+        "cassle collect --out {output.runs:q} > {log:q} 2>&1"
+
+
+rule describe_study:
+    output:
+        study=f"{STUDY}/study.json",
+    log:
+        f"{STUDY}/study.log",
+    conda:
+        "../envs/cassle.yaml"
+    params:
+        cells=get_cells,
+    message:
+        "Writing down what the study's tables show"
+    shell:
+        "cassle study --cells {params.cells:q} --out {output.study:q} > {log:q} 2>&1"
+
+
+rule make_table:
+    input:
+        runs="results/runs.csv",
+        study=f"{STUDY}/study.json",
+    output:
+        markdown=f"{STUDY}/tables/{{stream}}/{{probe}}.md",
+        csv=f"{STUDY}/tables/{{stream}}/{{probe}}.csv",
+        latex=f"{STUDY}/tables/{{stream}}/{{probe}}.tex",
+        html=report(
+            f"{STUDY}/tables/{{stream}}/{{probe}}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"stream": "{stream}", "probe": "{probe}"},
+        ),
+    log:
+        f"{STUDY}/tables/{{stream}}/{{probe}}.log",
+    conda:
+        "../envs/cassle.yaml"
+    params:
+        code=get_table_code,
+    message:
+        "Making the table of {wildcards.stream}, {wildcards.probe}"
+    shell:
+        "cassle table --runs {input.runs:q} --study {input.study:q} --stream {wildcards.stream:q}"
+        " --probe {wildcards.probe:q} --out {output.markdown:q} > {log:q} 2>&1"
+
+
+rule draw_figure:
+    input:
+        runs="results/runs.csv",
+        study=f"{STUDY}/study.json",
+    output:
+        pdf=f"{STUDY}/figures/{{stream}}/{{probe}}/{{figure}}.pdf",
+        png=f"{STUDY}/figures/{{stream}}/{{probe}}/{{figure}}.png",
+        svg=report(
+            f"{STUDY}/figures/{{stream}}/{{probe}}/{{figure}}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"stream": "{stream}", "probe": "{probe}", "figure": "{figure}"},
+        ),
+    log:
+        f"{STUDY}/figures/{{stream}}/{{probe}}/{{figure}}.log",
+    conda:
+        "../envs/cassle.yaml"
+    params:
+        code=get_figure_code,
+    message:
+        "Drawing {wildcards.figure} of {wildcards.stream}, {wildcards.probe}"
+    shell:
+        "cassle figure --runs {input.runs:q} --study {input.study:q} --name {wildcards.figure:q}"
+        " --stream {wildcards.stream:q} --probe {wildcards.probe:q} --out {output.pdf:q} > {log:q} 2>&1"
+
+
+rule write_report:
+    input:
+        tables=get_tables(),
+        figures=get_figures(),
+    output:
+        report=f"{STUDY}/report.html",
+    log:
+        f"{STUDY}/report.log",
+    conda:
+        "../envs/cassle.yaml"
+    params:
+        config=get_report_config,
+    message:
+        "Writing the report {output.report}"
+    shell:
+        "snakemake --report {output.report:q} --nolock {params.config} > {log:q} 2>&1"

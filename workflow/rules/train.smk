@@ -1,0 +1,61 @@
+rule train_first_task:
+    input:
+        index=get_index,
+        split=get_split,
+    output:
+        checkpoint="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/checkpoint.pt",
+        record="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.json",
+    log:
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.log",
+    benchmark:
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.benchmark.tsv"
+    wildcard_constraints:
+        task="0",
+    priority: 100
+    conda:
+        "../envs/cassle.yaml"
+    threads: SETTINGS.execution.threads
+    resources:
+        gpu=get_train_gpus,
+    params:
+        spec=get_train_spec,
+        site=get_site,
+        folder=subpath(output.checkpoint, parent=True),
+    message:
+        "Training task 0 of {wildcards.stream}: {wildcards.objective}, {wildcards.strategy}, seed {wildcards.seed}"
+    shell:
+        "cassle train --spec {params.spec:q} --index {input.index:q} --split {input.split:q}"
+        " --folder {params.folder:q} --gpus {resources.gpu} --site {params.site:q} > {log:q} 2>&1"
+
+
+rule train_next_task:
+    input:
+        previous=get_previous,
+        index=get_index,
+        split=get_split,
+    output:
+        checkpoint="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/checkpoint.pt",
+        record="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.json",
+    log:
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.log",
+    benchmark:
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.benchmark.tsv"
+    wildcard_constraints:
+        task=r"[1-9]\d*",
+    priority: 100
+    conda:
+        "../envs/cassle.yaml"
+    threads: SETTINGS.execution.threads
+    resources:
+        gpu=get_train_gpus,
+    params:
+        spec=get_train_spec,
+        site=get_site,
+        folder=subpath(output.checkpoint, parent=True),
+    message:
+        "Training task {wildcards.task} of {wildcards.stream}: {wildcards.objective}, {wildcards.strategy},"
+        " seed {wildcards.seed}"
+    shell:
+        "cassle train --spec {params.spec:q} --index {input.index:q} --split {input.split:q}"
+        " --previous {input.previous:q} --folder {params.folder:q} --gpus {resources.gpu}"
+        " --site {params.site:q} > {log:q} 2>&1"
