@@ -118,7 +118,7 @@ def clean_view(images: Tensor, size: int, mean: Sequence[float], std: Sequence[f
         height, width = images.shape[-2:]
         box = torch.tensor([[0, 0, height, width]], device=images.device).expand(len(images), 4)
         return normalise(crop_resize(images, box, size), mean, std)
-    return normalise(images.float().div_(255), mean, std)
+    return normalise(images.float().div_(255), mean, std).contiguous(memory_format=torch.channels_last)
 
 
 class Views:
@@ -128,12 +128,13 @@ class Views:
         self.settings, self.mean, self.std = settings, mean, std
 
     def __call__(self, batch: Batch) -> list[Tensor]:
-        """Return one (B, 3, S, S) tensor per view."""
+        """Return one (B, 3, S, S) tensor per view, its channels last in memory as convolutions like them."""
         height, width = batch.images.shape[-2:]
         views = []
         for settings in self.settings:
             drawn = draw(settings, len(batch.images), height, width, batch.generator)
-            views.append(normalise(apply(batch.images, drawn, settings), self.mean, self.std))
+            view = normalise(apply(batch.images, drawn, settings), self.mean, self.std)
+            views.append(view.contiguous(memory_format=torch.channels_last))
         return views
 
     def clean(self, images: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Evaluation: features, probes and the metrics of continual learning."""
+"""Evaluation: features of frozen backbones, probes on them, and metrics of continual learning."""

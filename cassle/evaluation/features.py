@@ -1,4 +1,4 @@
-"""Features of frozen backbones."""
+"""Features of a frozen backbone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from cassle.errors import DivergenceError
 from cassle.nets.base import Backbone
 
 
@@ -16,22 +17,36 @@ class Readable(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, index: Tensor) -> Tensor: ...
+    def read(self, index: Tensor) -> Tensor:
+        """Return the images (B, 3, H, W) uint8 at positions (B,)."""
+        ...
 
 
 @torch.no_grad()
 def extract_features(
-    backbone: Backbone, images: Readable, batch_size: int, device: torch.device, clean: Callable[[Tensor], Tensor]
+    backbone: Backbone,
+    images: Readable,
+    batch_size: int,
+    device: torch.device | str,
+    clean: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Return the float32 features (N, F) of all images, in their order, on ``device``.
+    """Return the features (N, F) of all images in evaluation mode, on ``device``, where the backbone must be.
 
-    ``clean`` turns uint8 images into what the backbone takes. The backbone runs in evaluation mode, so its BatchNorm
-    statistics stay as they are, and is left in the mode it came in.
+    ``clean`` turns uint8 images into what the backbone takes, without augmentation. Every module is left in the mode
+    it was in. Raises `DivergenceError` if a feature is NaN or infinite.
     """
-    mode = backbone.training
+    modes = {module: module.training for module in backbone.modules()}
     backbone.eval()
     try:
-        rows = torch.arange(len(images)).split(batch_size)
-        return torch.cat([backbone(clean(images.read(index).to(device))).float() for index in rows])
+        parts = torch.split(torch.arange(len(images)), batch_size)
+        batches = [backbone(clean(images.read(index).to(device))) for index in parts]
     finally:
-        backbone.train(mode)
+        for module, mode in modes.items():
+            module.training = mode
+    features = torch.cat(batches) if len(images) else torch.empty(0, backbone.feature_dim, device=device)
+    if not bool(torch.isfinite(features).all()):
+        raise DivergenceError(
+            "the backbone gives features that are NaN or infinite: its training has diverged. Train again with a lower "
+            "learning rate, from the last checkpoint that is sound"
+        )
+    return features

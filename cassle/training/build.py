@@ -19,7 +19,8 @@ from cassle.training.model import Model
 def build_backbone(spec: dict[str, Any], image_size: int, seed: int) -> Backbone:
     """Return a backbone with the random weights of a run's seed; equal for every objective and strategy."""
     torch.manual_seed(seed_of(seed, "backbone", spec["name"]))
-    return backbones.get(spec["name"])(image_size, **spec["settings"])
+    backbone = backbones.get(spec["name"])(image_size, **spec["settings"])
+    return backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def build_model(spec: dict[str, Any], image_size: int, num_classes: int) -> Model:

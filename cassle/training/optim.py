@@ -49,7 +49,7 @@ class LARS(torch.optim.Optimizer):
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Run the closure, which computes the gradients, and only then scale them and move the weights."""
         loss = None
         if closure is not None:
@@ -89,8 +89,8 @@ def scaled_gradients(weights: list[Tensor], grads: list[Tensor], group: Mapping[
         ratio = (ratio / group["lr"]).clamp(max=1)
     active = (size > 0) & (slope > 0)
     ratio = torch.where(active, ratio, 1.0)
-    decay = torch.where(active, group["weight_decay"], 0.0)
-    decayed = torch._foreach_mul(weights, list(decay.to(size.dtype).unbind()))
+    decay = group["weight_decay"] * active.to(size.dtype)
+    decayed = torch._foreach_mul(weights, list(decay.unbind()))
     torch._foreach_add_(decayed, grads)
     torch._foreach_mul_(decayed, list(ratio.unbind()))
     return list(decayed)
@@ -148,9 +148,9 @@ def build_optimizer(
     for group in groups:
         if group.parameters:
             lr = run_lr * group.lr_scale
-            own = {"lr": lr, "weight_decay": settings.weight_decay} | dict((overrides or {}).get(group.name, {}))
-            own |= {"name": group.name, "base_lr": own["lr"], "scheduled": group.scheduled}
-            made.append({"params": group.parameters, **own})
+            own = {"lr": lr, "weight_decay": settings.weight_decay, **(overrides or {}).get(group.name, {})}
+            facts = {"name": group.name, "base_lr": own["lr"], "scheduled": group.scheduled}
+            made.append({"params": group.parameters, **own, **facts})
     if isinstance(settings, LARSSettings):
         return LARS(made, run_lr, settings.momentum, 0.0, settings.eta, settings.clip, settings.exclude_1d)
     if isinstance(settings, SGDSettings):
@@ -160,4 +160,8 @@ def build_optimizer(
 
 def _fusible(groups: list[dict[str, Any]]) -> bool | None:
     """Return True where one kernel can update all parameters, None where torch shall choose."""
-    return all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"]) or None
+    weights = [p for group in groups for p in group["params"]]
+    if all(p.device.type == "cuda" for p in weights):
+        return True
+    # the CPU kernel goes through memory in order, whatever the strides of a gradient are
+    return all(p.device.type == "cpu" and p.is_contiguous() for p in weights) or None

@@ -19,8 +19,8 @@ def warmup_cosine(
     """Return the rate of an epoch, 0 <= epoch <= max_epochs (SGDR, 1608.03983, with a linear warm-up).
 
     With W warm-up epochs of M: start + epoch (base - start) / (W - 1) while epoch < W, then
-    min + (base - min) (1 + cos(pi (epoch - W) / (M - W))) / 2. So epochs W - 1 and W both use the base rate, a warm-up
-    of one epoch uses the start rate, and the minimum belongs to epoch M, which is never trained.
+    min + (base - min) (1 + cos(pi (epoch - W) / (M - W))) / 2. So epochs W - 1 and W both use the base rate, a
+    warm-up of one epoch uses the start rate, and the minimum belongs to epoch M, which is never trained.
 
     >>> [round(warmup_cosine(epoch, 1.0, 2, 4, 0.1, 0.0), 3) for epoch in range(5)]
     [0.1, 1.0, 1.0, 0.5, 0.0]

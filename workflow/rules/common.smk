@@ -1,3 +1,4 @@
+import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -21,6 +22,7 @@ SETTINGS = PLAN.study
 SITE = canonical_json(SETTINGS.site().model_dump(mode="json"))
 STUDY = f"results/studies/{SETTINGS.name}"
 RUN_FOLDER = "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}"
+RANDOM_FILE = "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.json"
 FORMATS = ["md", "csv", "tex", "html"]
 
 
@@ -62,21 +64,13 @@ def get_train_gpus(wildcards):
     return get_train_job(wildcards).gpus
 
 
-def get_probe_spec(wildcards, output):
+def get_probe_spec(wildcards):
     """Everything that determines an evaluation, as one text."""
-    return PLAN.probe[str(output)].key
-
-
-def get_random_spec(wildcards):
-    """Everything that determines the random network's evaluation, as one text."""
-    pattern = "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.json"
-    return PLAN.probe[pattern.format(**wildcards)].key
-
-
-def get_checkpoint_spec(wildcards):
-    """Everything that determines a checkpoint's evaluation, as one text."""
-    pattern = RUN_FOLDER + "/probes/{evaluation}.json"
-    return PLAN.probe[pattern.format(**wildcards)].key
+    if hasattr(wildcards, "task"):
+        return PLAN.probe[
+            f"{RUN_FOLDER}/probes/{{evaluation}}.json".format(**wildcards)
+        ].key
+    return PLAN.probe[RANDOM_FILE.format(**wildcards)].key
 
 
 def get_stream_spec(wildcards):
@@ -146,3 +140,15 @@ def get_figure_code(wildcards):
 def get_collect_code(wildcards):
     """The meaning of the code that collects rows."""
     return code_of("cassle.reporting.collect")
+
+
+def get_report_config(wildcards, input):
+    """The command-line words that lead a second Snakemake to the same study."""
+    files = " ".join(shlex.quote(str(file)) for file in workflow.configfiles)
+    words = " ".join(
+        shlex.quote(f"{key}={canonical_json(value)}")
+        for key, value in workflow.overwrite_config.items()
+    )
+    return (f"--configfile {files} " if files else "") + (
+        f"--config {words}" if words else ""
+    )

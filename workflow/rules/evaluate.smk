@@ -13,7 +13,7 @@ rule probe_checkpoint:
     resources:
         gpu=1,
     params:
-        spec=get_checkpoint_spec,
+        spec=get_probe_spec,
         site=get_site,
     message:
         "Probing task {wildcards.task} of {wildcards.stream}: {wildcards.objective}, {wildcards.strategy},"
@@ -38,7 +38,7 @@ rule probe_random_network:
     resources:
         gpu=1,
     params:
-        spec=get_random_spec,
+        spec=get_probe_spec,
         site=get_site,
     message:
         "Probing the random {wildcards.backbone} on {wildcards.stream}, seed {wildcards.seed}"

@@ -5,8 +5,9 @@ The strength of its L2 penalty is chosen on a held-out part of the training labe
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cassle.evaluation.base import probes
@@ -15,26 +16,39 @@ from cassle.random import generator
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 """L2 strengths tried, relative to a mean loss over images of standardised features."""
 HELD_OUT = 0.1
-ITERATIONS = 200
+ITERATIONS = 100
+Floats = NDArray[np.float64]
 
 
-def fit_logistic(features: Tensor, labels: Tensor, num_classes: int, penalty: float) -> tuple[Tensor, Tensor]:
-    """Return weight (C, F) and bias (C,) that minimise mean cross-entropy + penalty / 2 |weight|^2, by L-BFGS."""
-    weight = torch.zeros(num_classes, features.shape[1], dtype=features.dtype, device=features.device)
-    bias = torch.zeros(num_classes, dtype=features.dtype, device=features.device)
-    parameters = [weight.requires_grad_(), bias.requires_grad_()]
-    optimizer = torch.optim.LBFGS(
-        parameters, max_iter=ITERATIONS, tolerance_grad=1e-6, tolerance_change=1e-9, line_search_fn="strong_wolfe"
-    )
+def fit_logistic(features: Tensor, labels: Tensor, num_classes: int, penalty: float, start: Floats) -> Floats:
+    """Return the (C, F + 1) matrix, last column the bias, that minimises mean cross-entropy + penalty / 2 |weight|^2.
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(F.linear(features, weight, bias), labels) + penalty / 2 * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+    ``features`` (N, F), ``labels`` (N,); ``start`` is a first guess of the same shape as the result. By L-BFGS.
+    """
+    from scipy.optimize import minimize
 
-    optimizer.step(closure)  # type: ignore[arg-type]
-    return weight.detach(), bias.detach()
+    rows = torch.cat([features, features.new_ones(len(features), 1)], dim=1)
+    target = torch.nn.functional.one_hot(labels, num_classes).to(rows)
+    shrunk = torch.full((num_classes, rows.shape[1]), penalty, dtype=rows.dtype)
+    shrunk[:, -1] = 0
+
+    def loss_and_gradient(flat: Floats) -> tuple[float, Floats]:
+        weight = torch.from_numpy(flat).view(num_classes, -1).to(rows)
+        scores = (rows @ weight.T).log_softmax(dim=1)
+        error = (scores.exp() - target) / len(rows)
+        loss = -(scores * target).sum() / len(rows) + (shrunk * weight * weight).sum() / 2
+        gradient = error.T @ rows + shrunk * weight
+        return float(loss), gradient.double().numpy().ravel()
+
+    options = {"maxiter": ITERATIONS, "gtol": 1e-6, "ftol": 1e-10}
+    found = minimize(loss_and_gradient, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    return np.asarray(found.x).reshape(start.shape)
+
+
+def predict(weight: Floats, features: Tensor) -> Tensor:
+    """Return the class (M,) with the largest score for features (M, F)."""
+    matrix = torch.from_numpy(weight).to(features)
+    return (features @ matrix[:, :-1].T + matrix[:, -1]).argmax(dim=1)
 
 
 @probes.register("linear_cached")
@@ -42,14 +56,14 @@ def linear_cached(train: Tensor, labels: Tensor, test: Tensor, num_classes: int,
     """Return predicted labels; features are standardised with the training features' statistics."""
     mean, std = train.mean(dim=0), train.std(dim=0).clamp(min=1e-6)
     train, test = (train - mean) / std, (test - mean) / std
-    order = torch.randperm(len(train), generator=generator(seed, "held-out")).to(train.device)
+    order = torch.randperm(len(train), generator=generator(seed, "held-out"))
     cut = max(1, round(HELD_OUT * len(train)))
     held, kept = order[:cut], order[cut:]
-
-    def accuracy(penalty: float) -> float:
-        weight, bias = fit_logistic(train[kept], labels[kept], num_classes, penalty)
-        return float((F.linear(train[held], weight, bias).argmax(1) == labels[held]).float().mean())
-
-    best = max(PENALTIES, key=accuracy)
-    weight, bias = fit_logistic(train, labels, num_classes, best)
-    return F.linear(test, weight, bias).argmax(dim=1)
+    weight = np.zeros((num_classes, train.shape[1] + 1))
+    best, best_accuracy = PENALTIES[-1], -1.0
+    for penalty in sorted(PENALTIES, reverse=True):
+        weight = fit_logistic(train[kept], labels[kept], num_classes, penalty, weight)
+        accuracy = float((predict(weight, train[held]) == labels[held]).float().mean())
+        if accuracy > best_accuracy:
+            best, best_accuracy = penalty, accuracy
+    return predict(fit_logistic(train, labels, num_classes, best, weight), test)
