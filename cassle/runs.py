@@ -281,9 +281,7 @@ def _objective(study: Study, choice: Choice, data_set: str) -> tuple[Part, Train
     usual = recipe.model_dump(mode="json", include=set(Training.model_fields))
     changes = merged(study.training, options.pop("training", {}))
     training = parse(Training, merged(usual, changes), f"training of {name} on {data_set}")
-    base = parse(kind.Settings, recipe.objective, f"recipe of {name} on {data_set}, objective").model_dump(
-        mode="json"
-    )
+    base = parse(kind.Settings, recipe.objective, f"recipe of {name} on {data_set}, objective").model_dump(mode="json")
     settings = parse(kind.Settings, merged(base, options), f"objective {name}").model_dump(mode="json")
     changed = differences(usual, training.model_dump(mode="json")) | differences(base, settings)
     return Part(label_of(name, changed), name, settings), training, recipe

@@ -77,9 +77,7 @@ class Study(Site):
     strategies: list[Choice] = Field(default_factory=list, description="continual strategies")
     seeds: list[int] = Field(default=[0], min_length=1, description="one run per seed; tables give mean and spread")
     offline: bool = Field(False, description="also train on all data at once (the upper bound)")
-    probes: list[str] = Field(
-        default=["linear_cached", "knn", "online"], description="evaluations of each checkpoint"
-    )
+    probes: list[str] = Field(default=["linear_cached", "knn", "online"], description="evaluations of each checkpoint")
     training: dict[str, Any] = Field(default_factory=dict, description="changes to every recipe, such as epochs")
     figures: list[str] = Field(default=["bars", "accuracy_over_tasks", "accuracy_matrix"], description="figures")
     recipes: str | None = Field(None, description="folder of recipes; by default config/recipes of the repository")

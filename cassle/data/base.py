@@ -183,9 +183,7 @@ def read_index(path: str | Path) -> Index:
             )
             for which in ("train", "test")
         ]
-        return Index(
-            facts["data_set"], tuple(facts["classes"]), tuple(facts["domains"]), *parts, facts["fingerprint"]
-        )
+        return Index(facts["data_set"], tuple(facts["classes"]), tuple(facts["domains"]), *parts, facts["fingerprint"])
     except (KeyError, ValueError) as error:
         raise DataError(
             f"{path} is not an index of a data set ({error}); delete it and run `cassle prepare`"

@@ -39,9 +39,7 @@ class Stream(Options):
     def name(self) -> str:
         """The folder name, such as ``cifar100-class5`` or ``cifar100-class5~class_order=7``."""
         base = f"{self.data_set}-all" if self.scenario == "all" else f"{self.data_set}-{self.scenario}{self.tasks}"
-        changes = {
-            key: getattr(self, key) for key in ("class_order", "domain_order") if getattr(self, key) != "paper"
-        }
+        changes = {key: getattr(self, key) for key in ("class_order", "domain_order") if getattr(self, key) != "paper"}
         if not changes:
             return base
         text = ",".join(f"{key}={canonical_json(value)}" for key, value in changes.items())

@@ -8,51 +8,33 @@ import torch
 from torch import Tensor
 
 from cassle.errors import DataError
-from cassle.options import Options
+from cassle.options import Options, parse
 from cassle.registry import Registry
 
 
 class Probe:
     """Predicts labels from the features of a frozen backbone; sees training labels only.
 
-    Subclasses set ``Settings`` and write `predict_with`, a call of the pure function of the same file.
+    Subclasses set ``Settings`` and write `predict`, a call of the pure functions of the same file.
     """
 
     Settings: ClassVar[type[Options]] = Options
 
-    @classmethod
+    def __init__(self, **settings: Any) -> None:
+        self.settings: Any = parse(self.Settings, settings, f"probe {type(self).__name__}")
+
     def predict(
-        cls,
-        train_features: Tensor,
-        train_labels: Tensor,
-        test_features: Tensor,
-        num_classes: int,
-        seed: int,
-        settings: Any = None,
+        self, train_features: Tensor, train_labels: Tensor, test_features: Tensor, num_classes: int, seed: int
     ) -> Tensor:
         """Return the predicted labels (M,) int64 of test features (M, F), on their device.
 
-        ``train_features`` (N, F) with ``train_labels`` (N,) int64 in 0..num_classes-1; ``settings`` are the probe's,
-        by default its default ones; all that is random follows from ``seed``.
+        ``train_features`` (N, F) with ``train_labels`` (N,) int64 in 0..num_classes-1; all that is random follows from
+        ``seed``.
         """
-        chosen = cls.Settings() if settings is None else settings
-        return cls.predict_with(chosen, train_features, train_labels, test_features, num_classes, seed)
-
-    @classmethod
-    def predict_with(
-        cls,
-        settings: Any,
-        train_features: Tensor,
-        train_labels: Tensor,
-        test_features: Tensor,
-        num_classes: int,
-        seed: int,
-    ) -> Tensor:
-        """Return the predicted labels under given settings."""
         raise NotImplementedError
 
 
-probes: Registry[type[Probe]] = Registry("probe", "cassle.evaluation")
+probes: Registry[type[Probe]] = Registry("probe", "cassle.evaluation.probes")
 """Probe name -> class."""
 
 

@@ -71,7 +71,8 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
         if name == "online":
             predicted = classifier(features["test"]).argmax(1)
         else:
-            predicted = probes.get(name)(
+            probe = probes.get(name)()
+            predicted = probe.predict(
                 features["train"], labels["train"], features["test"], index.num_classes, request.spec["seed"]
             )
         accuracies[name] = accuracy_by_task(predicted, labels["test"], tasks, stream.tasks)

@@ -78,9 +78,7 @@ class Step:
     def teacher_outputs(self) -> Outputs:
         """Outputs of the frozen previous model for the same views, without gradient."""
         if self.teacher is None:
-            raise RuntimeError(
-                "this step has no teacher: the strategy did not ask for one, or this is the first task"
-            )
+            raise RuntimeError("this step has no teacher: the strategy did not ask for one, or this is the first task")
         return self.teacher(self.views)  # type: ignore[no-any-return]
 
 

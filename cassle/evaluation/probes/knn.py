@@ -1,4 +1,4 @@
-"""Weighted k nearest neighbours on frozen features (Wu et al. 2018, 1805.01978)."""
+"""Weighted k-nearest-neighbour classification of features (Wu et al. 2018, 1805.01978)."""
 
 from __future__ import annotations
 
@@ -6,47 +6,76 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from cassle.evaluation.base import probes
+from cassle.evaluation.base import Probe, probes
+from cassle.options import Options
 
-NEIGHBOURS = 20
-TEMPERATURE = 0.07
-CHUNK = 1024
-"""Test rows compared at once, which bounds the memory."""
+Distance = Literal["cosine", "euclidean"]
+ELEMENTS = 2**24
+"""Entries of the largest temporary tensor: 64 MiB in single precision."""
 
 
 def knn_scores(
-    train: Tensor,
-    labels: Tensor,
-    test: Tensor,
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
     num_classes: int,
-    k: int = NEIGHBOURS,
-    distance: Literal["cosine", "euclidean"] = "cosine",
-    temperature: float = TEMPERATURE,
+    k: int,
+    distance: Distance = "cosine",
+    temperature: float = 0.07,
     epsilon: float = 1e-5,
 ) -> Tensor:
-    """Return the summed weights of the k nearest neighbours per class, (M, num_classes).
+    """Return the summed weights (M, C) of the k nearest training rows per class.
 
-    ``train`` (N, F), ``labels`` (N,), ``test`` (M, F). A neighbour weighs exp(similarity / temperature) for ``cosine``,
-    where the similarity is the plain dot product (normalise beforehand), and 1 / (distance + epsilon) for ``euclidean``.
+    ``train_features`` (N, F), ``train_labels`` (N,) int64 in 0..C-1, ``test_features`` (M, F). ``cosine``: the largest
+    dot products s weigh exp(s / temperature); rows are not normalised here. ``euclidean``: the smallest distances d
+    weigh 1 / (d + epsilon). All N rows vote if k > N. Which of several rows at exactly the k-th distance counts is
+    left to `torch.topk`, the same for the same tensors on the same device; with `argmax`, equal scores go to the
+    lowest class. Works through the test rows in chunks of bounded memory.
     """
-    k = min(k, len(train))
-    scores = torch.zeros(len(test), num_classes, dtype=test.dtype, device=test.device)
-    for rows in torch.arange(len(test), device=test.device).split(CHUNK):
+    k = min(k, len(train_features))
+    if distance == "euclidean":  # distances do not change, but their squares lose fewer digits
+        centre = train_features.mean(dim=0)
+        train_features, test_features = train_features - centre, test_features - centre
+    widest = max(len(train_features), k * train_features.shape[1], num_classes)
+    scores = []
+    for rows in torch.split(test_features, max(1, ELEMENTS // widest)):
         if distance == "cosine":
-            similarity, nearest = (test[rows] @ train.T).topk(k, dim=1)
+            similarity, nearest = (rows @ train_features.T).topk(k, dim=1)
             weights = (similarity / temperature).exp()
         else:
-            far, nearest = torch.cdist(test[rows], train).topk(k, dim=1, largest=False)
-            weights = 1 / (far + epsilon)
-        part = torch.zeros(len(rows), num_classes, dtype=test.dtype, device=test.device)
-        scores[rows] = part.scatter_add_(1, labels[nearest], weights)
-    return scores
+            squared = train_features.square().sum(dim=1) - 2 * rows @ train_features.T  # the row's own square left out
+            nearest = squared.topk(k, dim=1, largest=False).indices
+            weights = 1 / ((train_features[nearest] - rows[:, None]).norm(dim=2) + epsilon)
+        votes = weights.new_zeros(len(rows), num_classes)
+        scores.append(votes.scatter_add_(1, train_labels[nearest], weights))
+    return torch.cat(scores)
+
+
+class KNNSettings(Options):
+    """Settings of the k-NN probe."""
+
+    k: int = Field(20, gt=0, description="neighbours that vote")
+    distance: Distance = Field(
+        "cosine", description="cosine of normalised features, or euclidean distance of raw ones (original)"
+    )
+    temperature: float = Field(0.07, gt=0, description="cosine: a neighbour weighs exp(cosine / temperature)")
+    epsilon: float = Field(1e-5, gt=0, description="euclidean: a neighbour weighs 1 / (distance + epsilon)")
 
 
 @probes.register("knn")
-def knn(train: Tensor, labels: Tensor, test: Tensor, num_classes: int, seed: int) -> Tensor:
-    """Return the labels predicted by 20 cosine neighbours at temperature 0.07 on normalised features."""
-    scores = knn_scores(F.normalize(train, dim=1), labels, F.normalize(test, dim=1), num_classes)
-    return scores.argmax(dim=1)
+class KNN(Probe):
+    """The class with the largest sum of weights among the nearest training images."""
+
+    Settings = KNNSettings
+
+    def predict(
+        self, train_features: Tensor, train_labels: Tensor, test_features: Tensor, num_classes: int, seed: int
+    ) -> Tensor:
+        """Return the argmax of `knn_scores`; nothing here is random."""
+        if self.settings.distance == "cosine":
+            train_features, test_features = F.normalize(train_features, dim=1), F.normalize(test_features, dim=1)
+        settings = self.settings.model_dump()
+        return knn_scores(train_features, train_labels, test_features, num_classes, **settings).argmax(dim=1)
