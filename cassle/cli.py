@@ -118,10 +118,10 @@ def study(args: argparse.Namespace) -> None:
 
 
 def table(args: argparse.Namespace) -> None:
-    """Write the tables of a study as Markdown, CSV, LaTeX and HTML."""
+    """Write the table of a stream under a probe as Markdown, CSV, LaTeX and HTML."""
     from cassle.reporting.tables import write_tables
 
-    write_tables(args.runs, args.study, Path(args.out), partial=args.partial)
+    write_tables(args.runs, args.study, args.stream, args.probe, Path(args.out))
 
 
 def figure(args: argparse.Namespace) -> None:
@@ -135,10 +135,12 @@ def figure(args: argparse.Namespace) -> None:
 
 
 def show(args: argparse.Namespace) -> None:
-    """Print a study's tables in the terminal, and where its figures and report lie."""
-    from cassle.reporting.show import show as show_study
+    """Print a study's tables, where its figures lie and, with --since, where the time went."""
+    from cassle.reporting.show import listing, time_spent
 
-    show_study(Path(args.folder))
+    print(listing(Path(args.folder)))
+    if args.since:
+        print(time_spent(Path(args.folder).parents[1], args.since, args.cores))
 
 
 def export(args: argparse.Namespace) -> None:
@@ -243,10 +245,12 @@ def _parser() -> argparse.ArgumentParser:
     add(probe, "spec", "checkpoint", "stream", "probes", "index", "split", "gpus", site=True, out=True)
     add(collect, "results", out=True)
     add(study, cells=True, out=True)
-    add(table, "partial", runs=True, study=True, out=True)
+    add(table, runs=True, study=True, stream=True, probe=True, out=True)
     add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
     verb = add(show)
     verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
+    verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")
+    verb.add_argument("--cores", type=int, default=os.cpu_count(), help="cores the workflow could use since then")
     add(export, checkpoint=True, out=True)
     add(schema, out=True)
     return parser
@@ -261,7 +265,6 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "index": {"help": "the data set's index.npz"},
     "name": {"help": "name of the figure"},
     "out": {"help": "file or folder to write"},
-    "partial": {"action": "store_true", "help": "also where runs are missing"},
     "previous": {"default": "", "help": "checkpoint of the task before; none for a first task"},
     "probe": {"help": "name of the probe"},
     "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas"},

@@ -67,9 +67,10 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        renamed = both and "name" in value and value["name"] != old.get("name")
-        result[key] = merged(old, value) if both and not renamed else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("name") in (None, old.get("name")):
+            result[key] = merged(old, value)
+        else:
+            result[key] = value
     return result
 
 

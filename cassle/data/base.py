@@ -174,7 +174,7 @@ def read_index(path: str | Path) -> Index:
     arrays = read_arrays(path, "index", "prepare")
     try:
         facts = json.loads(str(arrays["facts"]))
-        parts = [
+        train, test = (
             Part(
                 arrays[f"{which}_labels"],
                 arrays[f"{which}_domains"],
@@ -182,8 +182,9 @@ def read_index(path: str | Path) -> Index:
                 tuple(facts[f"{which}_paths"]),
             )
             for which in ("train", "test")
-        ]
-        return Index(facts["data_set"], tuple(facts["classes"]), tuple(facts["domains"]), *parts, facts["fingerprint"])
+        )
+        classes, domains = tuple(facts["classes"]), tuple(facts["domains"])
+        return Index(facts["data_set"], classes, domains, train, test, facts["fingerprint"])
     except (KeyError, ValueError) as error:
         raise DataError(
             f"{path} is not an index of a data set ({error}); delete it and run `cassle prepare`"

@@ -84,7 +84,8 @@ class Stream(Options):
 class Split:
     """Which task each image belongs to.
 
-    ``train_task`` (N,) and ``test_task`` (M,) int16, -1 where an image is in no task; ``names`` and ``classes`` per task.
+    ``train_task`` (N,) and ``test_task`` (M,) int16, -1 where an image is in no task; ``names`` and ``classes`` per
+    task.
     """
 
     stream: str

@@ -25,9 +25,9 @@ ORDERS = tuple(permutations(range(len(colour.JITTER))))
 class ViewParameters:
     """What was drawn for one view of B images.
 
-    ``boxes`` (B, 4) crops; ``jitter`` (4, B) factors of brightness, contrast, saturation and shift of hue, neutral where
-    the image is not jittered; ``turn`` (B,) a permutation that deals the images to the 24 orders of jitter; ``grey``,
-    ``solarise``, ``flip`` (B,) bool; ``sigma`` (B,) blur, 0 for none; ``degrees`` (B,) rotation.
+    ``boxes`` (B, 4) crops; ``jitter`` (4, B) factors of brightness, contrast, saturation and shift of hue, neutral
+    where the image is not jittered; ``turn`` (B,) a permutation that deals the images to the orders of jitter;
+    ``grey``, ``solarise``, ``flip`` (B,) bool; ``sigma`` (B,) blur, 0 for none; ``degrees`` (B,) rotation.
     """
 
     boxes: Tensor

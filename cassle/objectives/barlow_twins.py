@@ -22,8 +22,8 @@ def standardise(z: Tensor, eps: float = 1e-5) -> Tensor:
 def barlow_loss(z1: Tensor, z2: Tensor, lamb: float, scale_loss: float) -> Tensor:
     """Return Eq. 1 of the paper times ``scale_loss``.
 
-    ``z1``, ``z2`` (N, D). With C = standardise(z1)^T standardise(z2) / N (D, D): the sum of (C_dd - 1)^2 over the diagonal
-    plus ``lamb`` times the sum of C_de^2 off it.
+    ``z1``, ``z2`` (N, D). With C = standardise(z1)^T standardise(z2) / N (D, D): the sum of (C_dd - 1)^2 over the
+    diagonal plus ``lamb`` times the sum of C_de^2 off it.
     """
     correlation = standardise(z1).T @ standardise(z2) / len(z1)
     diagonal = torch.diagonal(correlation)

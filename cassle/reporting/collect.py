@@ -24,7 +24,7 @@ def collect(results: Path) -> list[Row]:
 
 def _trained(file: Path) -> Iterator[Row]:
     folder = file.parent.parent
-    stream, backbone, objective, strategy, seed, task = folder.parts[-6:]
+    backbone, objective, strategy, seed, task = folder.parts[-5:]
     record = folder / "train.json"
     if not record.is_file():
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -48,6 +48,7 @@ class Learner(pl.LightningModule):
         self.training_settings = training
         self.loader, self.draw_views, self.clean = loader, draw_views, clean
         self.position = position
+        self.sums: Tensor
         self.register_buffer("sums", torch.zeros(len(LOSSES), dtype=torch.float64), persistent=False)
 
     def attach(self, state: StateFile, metrics: Metrics, heartbeat: Heartbeat, stop: StopRequest) -> None:
@@ -71,6 +72,11 @@ class Learner(pl.LightningModule):
         settings = self.training_settings
         overrides = {"classifier": {"lr": settings.classifier_lr, "weight_decay": 0.0}}
         return build_optimizer(settings.optimizer, self.groups(), settings.batch_size, overrides)
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The one optimiser, without Lightning's wrapping."""
+        return cast(torch.optim.Optimizer, self.optimizers(use_pl_optimizer=False))
 
     def online_loss(self) -> Tensor:
         """Return the classifier's cross-entropy on clean labelled images of all tasks, on detached features.
@@ -103,9 +109,8 @@ class Learner(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Set what depends on the epoch."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
         settings = self.training_settings
-        set_learning_rates(optimizer, settings.schedule, self.position.epoch, settings.epochs)
+        set_learning_rates(self.optimizer, settings.schedule, self.position.epoch, settings.epochs)
         self.model.objective.begin_epoch(self.moment)
 
     def on_after_backward(self) -> None:
@@ -133,9 +138,8 @@ class Learner(pl.LightningModule):
     def end_epoch(self) -> None:
         """Write the epoch's line of metrics and move on to the next epoch."""
         self.check_finite()
-        means = (self.sums / self.position.step).tolist()
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        lr = optimizer.param_groups[0]["lr"]
+        means = [total / self.position.step for total in self.sums.tolist()]
+        lr = self.optimizer.param_groups[0]["lr"]
         self.metrics.append({"epoch": self.position.epoch, **dict(zip(LOSSES, means, strict=True)), "lr": lr})
         self.sums.zero_()
         self.position.epoch, self.position.step = self.position.epoch + 1, 0
@@ -178,7 +182,7 @@ class Learner(pl.LightningModule):
                 "model": self.model.state_dict(),
                 "strategy": self.strategy.state_dict(),
                 "teacher": None if self.teacher is None else self.teacher.state_dict(),
-                "optimizer": self.optimizers(use_pl_optimizer=False).state_dict(),
+                "optimizer": self.optimizer.state_dict(),
                 "scaler": None if scaler is None else scaler.state_dict(),
                 "sums": self.sums,
                 "epoch": self.position.epoch,
@@ -200,7 +204,7 @@ class Learner(pl.LightningModule):
         """Restore the optimiser, once it exists and its parameters are where they will be trained."""
         restored = getattr(self, "_restored", None)
         if restored is not None:
-            self.optimizers(use_pl_optimizer=False).load_state_dict(restored["optimizer"])
+            self.optimizer.load_state_dict(restored["optimizer"])
             scaler = getattr(self.trainer.precision_plugin, "scaler", None)
             if scaler is not None and restored["scaler"] is not None:
                 scaler.load_state_dict(restored["scaler"])

@@ -4,7 +4,7 @@ rule prepare_data:
     log:
         "results/data/{data_set}/prepare.log",
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     params:
         site=get_site,
     message:
@@ -22,7 +22,7 @@ rule split_stream:
     log:
         "results/{stream}/split.log",
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     params:
         site=get_site,
         spec=get_stream_spec,

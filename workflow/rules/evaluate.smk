@@ -7,8 +7,10 @@ rule probe_checkpoint:
         accuracies="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}.json",
     log:
         "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}.log",
+    benchmark:
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}.benchmark.tsv"
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
         gpu=1,
@@ -32,8 +34,10 @@ rule probe_random_network:
         accuracies="results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.json",
     log:
         "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.log",
+    benchmark:
+        "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.benchmark.tsv"
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
         gpu=1,

@@ -15,7 +15,7 @@ rule collect_runs:
     log:
         "results/runs.log",
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     params:
         code=get_collect_code,
     message:
@@ -30,7 +30,7 @@ rule describe_study:
     log:
         f"{STUDY}/study.log",
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     params:
         cells=get_cells,
     message:
@@ -56,7 +56,7 @@ rule make_table:
     log:
         f"{STUDY}/tables/{{stream}}/{{probe}}.log",
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     params:
         code=get_table_code,
     message:
@@ -82,7 +82,7 @@ rule draw_figure:
     log:
         f"{STUDY}/figures/{{stream}}/{{probe}}/{{figure}}.log",
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     params:
         code=get_figure_code,
     message:
@@ -101,7 +101,7 @@ rule write_report:
     log:
         f"{STUDY}/report.log",
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     params:
         config=get_report_config,
     message:

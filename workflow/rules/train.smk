@@ -13,7 +13,7 @@ rule train_first_task:
         task="0",
     priority: 100
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
         gpu=get_train_gpus,
@@ -44,7 +44,7 @@ rule train_next_task:
         task=r"[1-9]\d*",
     priority: 100
     conda:
-        "../envs/cassle.yaml"
+        "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
         gpu=get_train_gpus,

@@ -89,12 +89,14 @@ class Digits(DataSet):
         rendered = {name: draw(images) for name, draw in DOMAINS.items()}
         labels = digits.target.astype(np.int64)
         test = _test_half(labels)
-        halves = [
+        train_half, test_half = (
             _part({name: pixels[torch.as_tensor(keep)] for name, pixels in rendered.items()}, labels[keep])
             for keep in (~test, test)
-        ]
+        )
         classes = tuple(str(digit) for digit in range(10))
-        return Index(self.name, classes, self.domains, *halves, content_fingerprint(*halves))
+        return Index(
+            self.name, classes, self.domains, train_half, test_half, content_fingerprint(train_half, test_half)
+        )
 
     def load(self, index: Index, root: Path | None, which: Which) -> InMemory:
         """Return the images of one half; they lie in the index."""

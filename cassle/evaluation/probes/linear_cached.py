@@ -76,7 +76,8 @@ class LinearCached(Probe):
         mean, std = train_features.mean(dim=0), train_features.std(dim=0).clamp(min=1e-6)
         train, test, labels = (train_features - mean) / std, (test_features - mean) / std, train_labels
         order = torch.randperm(len(train), generator=generator(seed, "held-out")).to(train.device)
-        held, kept = order.split([cut := max(1, round(self.settings.held_out * len(train))), len(train) - cut])
+        cut = max(1, round(self.settings.held_out * len(train)))
+        held, kept = order[:cut], order[cut:]
         weight = np.zeros((num_classes, train.shape[1] + 1))
         best, best_accuracy = 0.0, -1.0
         steps = self.settings.iterations

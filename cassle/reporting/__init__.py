@@ -1,0 +1,1 @@
+"""Reporting: the rows of finished runs, tables and figures made of them."""

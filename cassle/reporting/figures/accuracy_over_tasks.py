@@ -1,0 +1,56 @@
+"""Accuracy over tasks: what the model knows of the whole stream after each task, with the spread over seeds."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cassle.reporting.figures.base import MARKERS, colour_of, figures, panel_title, panels, pretty, stacked
+from cassle.reporting.matrix import OFFLINE, RANDOM, Cell
+
+
+@figures.register("accuracy_over_tasks")
+def accuracy_over_tasks(cells: list[Cell]) -> Figure:
+    """Return one panel per objective: mean over all tasks of A[t, :] against t; bands are standard deviations."""
+    groups, colours = panels(cells), colour_of(cells)
+    columns = min(len(groups), 4)
+    rows = -(-len(groups) // columns) if groups else 1
+    figure, grid = plt.subplots(
+        rows, max(columns, 1), figsize=(0.6 + 2.3 * max(columns, 1), 0.6 + 2.0 * rows), sharey=True, squeeze=False
+    )
+    for axes, (key, group) in zip(grid.flat, groups.items(), strict=False):
+        for place, cell in enumerate(group):
+            _line(axes, cell, colours[cell.strategy], MARKERS[place % len(MARKERS)])
+        for cell in cells:
+            if cell.strategy == RANDOM and cell.backbone == key[0]:
+                _line(axes, cell, colours[RANDOM], "")
+        axes.set_title(panel_title(key, list(groups)))
+        axes.set_xlabel("task")
+        axes.yaxis.grid(True, color="#e5e5e5")
+    for axes in grid.flat[len(groups) :]:
+        axes.set_visible(False)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("accuracy on all tasks (%)")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.tight_layout()
+    figure.legend(handles, labels, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
+    return figure
+
+
+def _line(axes: Axes, cell: Cell, colour: str, marker: str) -> None:
+    if not cell.matrices:
+        return
+    curves = stacked(cell).mean(axis=2)
+    mean = curves.mean(axis=0)
+    if cell.strategy in (OFFLINE, RANDOM):
+        name = "offline" if cell.strategy == OFFLINE else "random network"
+        axes.axhline(mean[0], color=colour, ls="-." if cell.strategy == OFFLINE else "--", lw=1.2, label=name)
+        return
+    x = np.arange(1, len(mean) + 1)
+    axes.plot(x, mean, color=colour, marker=marker, ms=4, lw=1.5, label=pretty(cell.strategy))
+    if len(curves) > 1:
+        wide = curves.std(axis=0, ddof=1)
+        axes.fill_between(x, mean - wide, mean + wide, color=colour, alpha=0.2, lw=0)
+    axes.set_xticks(x)

@@ -1,0 +1,43 @@
+"""Bars: average accuracy of every strategy and of joint training, per objective, with the random network as a line."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from cassle.reporting.figures.base import colour_of, figures, panel_title, panels, pretty
+from cassle.reporting.matrix import METRICS, RANDOM, Cell, spread
+
+
+@figures.register("bars")
+def bars(cells: list[Cell]) -> Figure:
+    """Return groups of bars, one group per objective; whiskers are standard deviations over seeds."""
+    groups, colours = panels(cells), colour_of(cells)
+    strategies = list(dict.fromkeys(cell.strategy for cell in cells if cell.strategy != RANDOM))
+    width = 0.8 / max(len(strategies), 1)
+    figure, axes = plt.subplots(figsize=(max(3.4, 0.9 + 0.42 * len(strategies) * len(groups)), 2.6))
+    for place, group in enumerate(groups.values()):
+        for cell in group:
+            values = [100 * value for value in cell.values(METRICS["A"])]
+            if not values:
+                continue
+            x = place + (strategies.index(cell.strategy) - (len(strategies) - 1) / 2) * width
+            error = spread(values) if len(values) > 1 else None
+            label = pretty(cell.strategy) if place == 0 else None
+            mean = float(np.mean(values))
+            axes.bar(x, mean, 0.92 * width, yerr=error, color=colours[cell.strategy], label=label, capsize=2)
+            axes.annotate(f"{mean:.1f}", (x, mean), (0, 3 if error is None else 9), textcoords="offset points",
+                          ha="center", fontsize=7)  # fmt: skip
+    for cell in cells:
+        if cell.strategy == RANDOM and (values := cell.values(METRICS["A"])):
+            label = "random network" if cell is cells[0] else None
+            axes.axhline(100 * float(np.mean(values)), color=colours[RANDOM], ls="--", lw=1.2, label=label, zorder=0)
+    axes.set_xticks(range(len(groups)), [panel_title(key, list(groups)) for key in groups])
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylabel("average accuracy (%)")
+    low = min((100 * v for cell in cells for v in cell.values(METRICS["A"])), default=0.0)
+    axes.set_ylim(bottom=max(0.0, 10 * np.floor(low / 10) - 10))
+    axes.yaxis.grid(True, color="#e5e5e5")
+    axes.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
+    return figure

@@ -1,0 +1,127 @@
+"""What a figure is, the registry of figures, and the look they share."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from cassle.files import write_with
+from cassle.registry import Registry
+from cassle.reporting.frame import read_runs, read_summary
+from cassle.reporting.matrix import OFFLINE, RANDOM, Cell, cells_of
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
+"""Strategies in the order of the study (Okabe & Ito's palette, told apart by colour-blind readers)."""
+OFFLINE_COLOUR, RANDOM_COLOUR = "#555555", "#AAAAAA"
+MARKERS = "osD^vPX*"
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "cassle",
+    "pdf.fonttype": 42,
+    "savefig.bbox": "tight",
+    "savefig.dpi": 200,
+}
+NAMES = {
+    "simclr": "SimCLR",
+    "supcon": "SupCon",
+    "mocov2plus": "MoCoV2+",
+    "byol": "BYOL",
+    "simsiam": "SimSiam",
+    "nnclr": "NNCLR",
+    "ressl": "ReSSL",
+    "barlow_twins": "Barlow Twins",
+    "vicreg": "VICReg",
+    "swav": "SwAV",
+    "deepclusterv2": "DeepClusterV2",
+    "dino": "DINO",
+    "wmse": "W-MSE",
+    "supervised": "Supervised",
+    "finetune": "fine-tuning",
+    "cassle": "CaSSLe",
+    "ewc": "EWC",
+    "er": "ER",
+    "der": "DER",
+    "lump": "LUMP",
+    "less_forget": "Less-Forget",
+    "pod": "POD",
+    "pfr": "PFR",
+    "pnr": "PNR",
+}
+"""Names as they are printed in papers."""
+
+Draw = Callable[[list[Cell]], Figure]
+figures: Registry[Draw] = Registry("figure", "cassle.reporting.figures")
+"""Figure name -> function that draws it from the cells of a stream under one probe."""
+
+
+def write_figure(runs: str | Path, study: str | Path, name: str, stream: str, probe: str, out: Path) -> None:
+    """Draw one figure and write it beside ``out`` as .pdf, .svg and .png; the same rows give the same bytes."""
+    draw = figures.get(name)
+    cells = cells_of(read_runs(runs), read_summary(study), stream, probe)
+    with plt.rc_context(STYLE):
+        figure = draw(cells)
+        for suffix in (".pdf", ".svg", ".png"):
+            _save(figure, out.with_suffix(suffix), suffix[1:])
+        plt.close(figure)
+
+
+def _save(figure: Figure, path: Path, kind: str) -> None:
+    dateless = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+    data = io.BytesIO()
+    figure.savefig(data, format=kind, metadata=dateless[kind])
+
+    def write(file: IO[bytes]) -> None:
+        file.write(data.getvalue())
+
+    write_with(path, write)
+
+
+def pretty(label: str) -> str:
+    """Return the printed name of a label, its variant kept: ``simclr~epochs=2`` becomes ``SimCLR (epochs=2)``."""
+    name, _, variant = label.partition("~")
+    parts = "+".join(NAMES.get(part, part) for part in name.split("+"))
+    return f"{parts} ({variant})" if variant else parts
+
+
+def panels(cells: list[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    """Return the trained cells by (backbone, objective), in order."""
+    found: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.strategy != RANDOM:
+            found.setdefault((cell.backbone, cell.objective), []).append(cell)
+    return found
+
+
+def panel_title(key: tuple[str, str], all_keys: list[tuple[str, str]]) -> str:
+    """Return a panel's title; the backbone is named only if there are several."""
+    several = len({backbone for backbone, _ in all_keys}) > 1
+    return f"{pretty(key[1])}, {key[0]}" if several else pretty(key[1])
+
+
+def colour_of(cells: list[Cell]) -> dict[str, str]:
+    """Return strategy -> colour, the same in every figure of a study."""
+    continual = list(dict.fromkeys(c.strategy for c in cells if c.strategy not in (OFFLINE, RANDOM)))
+    colours = {strategy: COLOURS[place % len(COLOURS)] for place, strategy in enumerate(continual)}
+    return {**colours, OFFLINE: OFFLINE_COLOUR, RANDOM: RANDOM_COLOUR}
+
+
+def stacked(cell: Cell) -> NDArray[np.float64]:
+    """Return the matrices of all seeds in per cent, (seeds, models, tasks)."""
+    return 100 * np.stack([cell.matrices[seed] for seed in sorted(cell.matrices)])

@@ -1,0 +1,70 @@
+"""``runs.csv``: one tidy row per run, task, evaluated task and probe."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cassle.errors import DataError
+from cassle.files import read_json, write_text
+
+COLUMNS = {
+    "stream": "str",
+    "scenario": "str",
+    "data_set": "str",
+    "tasks": "int64",
+    "backbone": "str",
+    "objective": "str",
+    "strategy": "str",
+    "seed": "int64",
+    "task": "int64",
+    "evaluated_task": "int64",
+    "task_name": "str",
+    "probe": "str",
+    "accuracy": "float64",
+    "device": "str",
+    "precision": "str",
+    "loader": "str",
+    "threads": "str",
+    "code": "str",
+    "train_seconds": "float64",
+    "checkpoint": "str",
+}
+"""Column -> type; ``accuracy`` is a fraction of 1, ``train_seconds`` those of the checkpoint's own task.
+
+``strategy`` is ``offline`` for joint training and ``random`` (with an empty ``objective``) for the untrained network.
+"""
+EXECUTION = ("device", "precision", "loader", "threads", "code")
+"""Columns that say how a run was executed."""
+
+
+def write_runs(path: str | Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows as CSV, completely or not at all."""
+    text = io.StringIO()
+    pd.DataFrame(list(rows), columns=list(COLUMNS)).to_csv(text, index=False, lineterminator="\n")
+    write_text(path, text.getvalue())
+
+
+def read_runs(path: str | Path) -> pd.DataFrame:
+    """Read ``runs.csv``; `DataError` if it is missing, damaged or has other columns."""
+    remedy = "delete it and run `cassle collect`"
+    try:
+        frame = pd.read_csv(path, dtype=COLUMNS, keep_default_na=False, na_values={"accuracy": [""]})
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {error}; {remedy}") from error
+    if list(frame.columns) != list(COLUMNS):
+        missing = sorted(set(COLUMNS) - set(frame.columns))
+        raise DataError(f"{path} is not a table of runs (it lacks {', '.join(missing) or 'nothing'}); {remedy}")
+    return frame
+
+
+def read_summary(path: str | Path) -> dict[str, Any]:
+    """Read what a study's tables show; `DataError` if the file says nothing of the kind."""
+    value = read_json(path)
+    if not isinstance(value, dict) or not {"name", "backbones", "objectives", "strategies", "seeds"} <= set(value):
+        raise DataError(f"{path} does not describe a study; delete it and run the workflow again")
+    return value
