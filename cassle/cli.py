@@ -16,7 +16,6 @@ from cassle import __version__
 from cassle.errors import CassleError, SettingsError
 
 if TYPE_CHECKING:
-    from cassle.runs import TrainJob
     from cassle.settings import Site
 
 
@@ -61,9 +60,9 @@ def train(args: argparse.Namespace) -> None:
     """Train one task: by --spec and files as the workflow does, or by words such as objective=simclr task=0."""
     from cassle.devices import lease
 
-    site = _site(args)
     if args.words:
-        _fill_in(args, _job(args))
+        _fill_in(args)
+    site = _site(args)
     if not (args.spec and args.index and args.split and args.folder):
         raise SettingsError(
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
@@ -85,16 +84,17 @@ def probe(args: argparse.Namespace) -> None:
     site = _site(args)
     with lease(0 if site.execution.device == "cpu" else args.gpus, site.execution.jobs_per_gpu) as devices:
         _show_only(devices, args.gpus)
+        from cassle.data.streams import Stream
         from cassle.evaluation.job import ProbeRequest, probe_checkpoint
         from cassle.paths import index_file, split_file
 
         spec = json.loads(args.spec) if args.spec else _probe_words(args)
-        data_set = spec["stream"].split("-")[0]
+        stream = Stream(**spec["stream"])
         request = ProbeRequest(
             spec=spec,
             site=site,
-            index=Path(args.index or index_file(data_set)),
-            split=Path(args.split or split_file(spec["stream"])),
+            index=Path(args.index or index_file(stream.data_set)),
+            split=Path(args.split or split_file(stream.name)),
             out=Path(args.out),
             checkpoint=Path(args.checkpoint) if args.checkpoint else None,
         )
@@ -175,10 +175,11 @@ def _site(args: argparse.Namespace) -> Site:
     return site
 
 
-def _job(args: argparse.Namespace) -> TrainJob:
-    """Return the one training job that words name."""
+def _fill_in(args: argparse.Namespace) -> None:
+    """Take from the one training job that words name what the command line did not give."""
     import yaml
 
+    from cassle.paths import index_file, split_file
     from cassle.runs import resolve
     from cassle.settings import read_study
 
@@ -186,16 +187,12 @@ def _job(args: argparse.Namespace) -> TrainJob:
         raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as objective=simclr")
     words = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in args.words)}
     task = words.pop("task", 0)
-    jobs = [job for job in resolve(read_study(words)).train.values() if job.spec["task"] == task]
+    study = read_study(words)
+    jobs = [job for job in resolve(study).train.values() if job.spec["task"] == task]
     if len(jobs) != 1:
         raise SettingsError(f"these words name {len(jobs)} trainings of task {task}; name exactly one")
-    return jobs[0]
-
-
-def _fill_in(args: argparse.Namespace, job: TrainJob) -> None:
-    """Take from a job what the command line did not give."""
-    from cassle.paths import index_file, split_file
-
+    job = jobs[0]
+    args.site = json.dumps({**study.site().model_dump(mode="json"), **json.loads(args.site)})
     args.spec = args.spec or job.key
     args.folder = args.folder or job.folder
     args.index = args.index or index_file(job.spec["stream"]["data_set"])
@@ -204,14 +201,16 @@ def _fill_in(args: argparse.Namespace, job: TrainJob) -> None:
 
 
 def _probe_words(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of an evaluation that the command line describes: by default on the checkpoint's stream."""
     from cassle.data.streams import Stream
+    from cassle.runs import probe_part, probe_spec
     from cassle.training.checkpoints import load_checkpoint
 
     if not args.checkpoint:
         raise SettingsError("give --checkpoint FILE, or --spec for the random network")
     spec = load_checkpoint(args.checkpoint).meta["spec"]
-    stream = args.stream or Stream(**spec["stream"]).name
-    return {"stream": stream, "seed": spec["seed"], "probes": args.probes.split(",")}
+    stream = Stream.parse(args.stream) if args.stream else Stream(**spec["stream"])
+    return probe_spec([probe_part(name) for name in args.probes.split(",")], stream, spec["seed"])
 
 
 def _show_only(devices: list[str], wanted: int) -> None:

@@ -4,6 +4,8 @@ FIRST = "first"
 """Folder of a first task that strategies share, in the strategy's place."""
 RANDOM = "random"
 """Folder of the untrained network, in the objective's place."""
+ONLINE = "online"
+"""The probe that is trained along with the network, and read from its checkpoint."""
 
 
 def index_file(data_set: str) -> str:

@@ -11,6 +11,7 @@ from cassle.files import read_json
 from cassle.options import differences
 from cassle.runs import Plan, resolve
 from cassle.settings import WORDS, read_study, read_yaml
+from cassle.training.build import training_code
 
 SHOWN = 5
 """Finished runs a message names one by one."""
@@ -32,6 +33,24 @@ def plan_study(config: Mapping[str, Any], configfiles: Sequence[str | Path], def
     if not plan.study.overwrite:
         refuse_overwriting(plan)
     return plan
+
+
+def other_code(plan: Plan, root: Path = Path()) -> str | None:
+    """Return a notice of finished trainings that were made by other training code than today's, or None.
+
+    They are kept: a change of code retrains nothing by itself.
+    """
+    found = []
+    for job in plan.train.values():
+        record = root / job.folder / "train.json"
+        if record.is_file() and read_json(record)["code"] != training_code(job.spec):
+            found.append(job.folder)
+    if not found:
+        return None
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return (
+        f"kept although the training code has changed since: {found[0]}{more}; delete their folders to train them anew"
+    )
 
 
 def refuse_overwriting(plan: Plan, root: Path = Path()) -> None:

@@ -9,6 +9,7 @@ import importlib.util
 import platform
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn")
@@ -26,8 +27,8 @@ def code_fingerprint(roots: Iterable[str | Path]) -> str:
     Comments, docstrings, formatting and the order of files do not count.
     """
     digest = hashlib.sha256()
-    for name, source in sorted(_closure(roots).items()):
-        digest.update(f"{name}\n{_meaning(source)}\n".encode())
+    for name, meaning in sorted(_closure(roots).items()):
+        digest.update(f"{name}\n{meaning}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -41,8 +42,14 @@ def class_file(owner: type) -> Path:
     return Path(str(sys.modules[owner.__module__].__file__))
 
 
-def _meaning(source: str) -> str:
-    tree = ast.parse(source)
+@cache
+def _parsed(file: Path, changed: int) -> tuple[str, tuple[Path, ...]]:
+    """Return what a Python file, last ``changed`` then, means as text, and the `cassle` files it imports."""
+    tree = ast.parse(file.read_text())
+    return _meaning(tree), tuple(_imports(tree))
+
+
+def _meaning(tree: ast.Module) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
@@ -59,14 +66,14 @@ def _closure(roots: Iterable[str | Path]) -> dict[str, str]:
         name = file.relative_to(package).as_posix() if file.is_relative_to(package) else file.name
         if name in found:
             continue
-        found[name] = file.read_text()
-        waiting.extend(_imports(found[name]))
+        found[name], imported = _parsed(file, file.stat().st_mtime_ns)
+        waiting.extend(imported)
     return found
 
 
-def _imports(source: str) -> list[Path]:
+def _imports(tree: ast.Module) -> list[Path]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
@@ -62,7 +63,8 @@ class Registry(Generic[T]):
 def load_plugins(files: Iterable[str | Path]) -> None:
     """Import Python files that register further objectives, strategies, ...; each file once per process."""
     for file in map(Path, files):
-        name = f"cassle_plugin_{file.stem}"
+        place = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
+        name = f"cassle_plugin_{file.stem}_{place}"
         if name in sys.modules:
             continue
         spec = importlib.util.spec_from_file_location(name, file)

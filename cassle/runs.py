@@ -6,10 +6,12 @@ evaluation, keyed by their folders. Errors in the settings surface here, at the 
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,8 @@ from cassle.evaluation.base import probes as probe_registry
 from cassle.files import canonical_json, fingerprint
 from cassle.nets.base import backbones as backbone_registry
 from cassle.objectives.base import objectives as objective_registry
-from cassle.options import differences, merged, parse
-from cassle.paths import FIRST, RANDOM
+from cassle.options import Options, differences, merged, parse
+from cassle.paths import FIRST, ONLINE, RANDOM
 from cassle.registry import load_plugins
 from cassle.settings import Choice, Recipe, Study, Training, read_yaml
 from cassle.strategies.base import strategies as strategy_registry
@@ -73,7 +75,8 @@ class ProbeJob:
     @property
     def file(self) -> str:
         """The file of accuracies."""
-        return f"{self.folder}/probes/{self.spec['stream']}.json"
+        probes = "+".join(probe["label"] for probe in self.spec["probes"])
+        return f"{self.folder}/probes/{Stream(**self.spec['stream']).name}/{probes}.json"
 
     @property
     def key(self) -> str:
@@ -100,7 +103,6 @@ class Plan:
             **self.cells,
             "seeds": study.seeds,
             "offline": study.offline,
-            "probes": study.probes,
         }
 
     def add_train(self, job: TrainJob) -> None:
@@ -118,9 +120,9 @@ class Plan:
 def resolve(study: Study) -> Plan:
     """Return the plan of a study; raises `SettingsError` for anything impossible in it."""
     load_plugins(study.plugins)
-    for name in study.probes:
-        _require(name, [*probe_registry.names(), "online"], "probe")
+    _check_names(study)
     plan = Plan(study)
+    probes = [probe_part(choice) for choice in study.probes]
     labels: dict[str, dict[str, None]] = {"streams": {}, "backbones": {}, "objectives": {}, "strategies": {}}
     for stream in (_stream(choice) for choice in study.streams):
         labels["streams"][stream.name] = None
@@ -128,13 +130,13 @@ def resolve(study: Study) -> Plan:
         for backbone in (_backbone(choice) for choice in chosen):
             labels["backbones"][backbone.label] = None
             for seed in study.seeds:
-                _add_random(plan, stream, backbone, seed)
+                _add_random(plan, stream, backbone, seed, probes)
                 for choice in study.objectives:
                     objective, training, recipe = _objective(study, choice, stream.data_set)
                     labels["objectives"][objective.label] = None
                     strategies = [_strategy(s, recipe, objective.name) for s in study.strategies]
                     labels["strategies"] |= {strategy.label: None for strategy in strategies}
-                    chain = _Chain(plan, stream, backbone, objective, training, seed)
+                    chain = _Chain(plan, stream, backbone, objective, training, seed, probes)
                     for strategy in strategies:
                         chain.add(strategy)
                     if study.offline:
@@ -142,6 +144,7 @@ def resolve(study: Study) -> Plan:
     plan.cells = {key: list(names) for key, names in labels.items()}
     if study.offline:
         plan.cells["strategies"].append("offline")
+    plan.cells["probes"] = [probe.label for probe in probes]
     return plan
 
 
@@ -155,6 +158,7 @@ class _Chain:
     objective: Part
     training: Training
     seed: int
+    probes: list[Part]
 
     def _job(self, stream: Stream, strategy: Part | None, task: int, parent: str | None) -> TrainJob:
         kind = strategy_registry.get(strategy.name) if strategy else None
@@ -190,7 +194,7 @@ class _Chain:
         for task in range(self.stream.tasks):
             job = self._job(self.stream, strategy, task, parent)
             self.plan.add_train(job)
-            self.plan.add_probe(_probe(self.plan.study, self.stream, job.folder, self.seed))
+            self.plan.add_probe(_probe(self.probes, self.stream, job.folder, self.seed))
             parent = job.folder
 
     def add_offline(self) -> None:
@@ -198,19 +202,25 @@ class _Chain:
         joint = Stream.parse(f"{self.stream.data_set}-all")
         job = self._job(joint, None, 0, None)
         self.plan.add_train(job)
-        self.plan.add_probe(_probe(self.plan.study, self.stream, job.folder, self.seed))
+        self.plan.add_probe(_probe(self.probes, self.stream, job.folder, self.seed))
 
 
-def _add_random(plan: Plan, stream: Stream, backbone: Part, seed: int) -> None:
+def _add_random(plan: Plan, stream: Stream, backbone: Part, seed: int, probes: list[Part]) -> None:
     plan.streams[stream.name] = stream
     folder = f"results/{stream.name}/{backbone.label}/{RANDOM}/seed{seed}"
-    probe = _probe(plan.study, stream, folder, seed)
-    spec = {**probe.spec, "backbone": backbone.spec(), "probes": [p for p in plan.study.probes if p != "online"]}
-    plan.add_probe(ProbeJob(folder, spec, trained=False))
+    if untrained := [probe for probe in probes if probe.name != ONLINE]:
+        probe = _probe(untrained, stream, folder, seed)
+        plan.add_probe(ProbeJob(folder, {**probe.spec, "backbone": backbone.spec()}, trained=False))
 
 
-def _probe(study: Study, stream: Stream, folder: str, seed: int) -> ProbeJob:
-    return ProbeJob(folder, {"stream": stream.name, "seed": seed, "probes": list(study.probes)}, trained=True)
+def _probe(probes: list[Part], stream: Stream, folder: str, seed: int) -> ProbeJob:
+    return ProbeJob(folder, probe_spec(probes, stream, seed), trained=True)
+
+
+def probe_spec(probes: list[Part], stream: Stream, seed: int) -> dict[str, Any]:
+    """Return everything that determines an evaluation of a given checkpoint."""
+    chosen = [{"label": probe.label, **probe.spec()} for probe in probes]
+    return {"stream": stream.model_dump(mode="json"), "seed": seed, "probes": chosen}
 
 
 def _named(choice: Choice) -> tuple[str, dict[str, Any]]:
@@ -221,9 +231,39 @@ def _named(choice: Choice) -> tuple[str, dict[str, Any]]:
     return str(choice["name"]), {key: value for key, value in choice.items() if key != "name"}
 
 
-def _require(name: str, known: list[str], kind: str) -> None:
-    if name not in known:
-        raise unknown(kind, name, known)
+def _check_names(study: Study) -> None:
+    """Raise `SettingsError` for what would fail late: unknown figures and data sets, a study that trains nothing."""
+    known = figure_names()
+    for figure in study.figures:
+        if figure not in known:
+            raise unknown("figure", figure, known)
+    for name, settings in study.data.items():
+        data_sets.get(name)(**settings)
+    if not (study.strategies or study.offline):
+        raise SettingsError("this study trains nothing: give strategies, or offline: true")
+
+
+def figure_names() -> list[str]:
+    """Return the names of the figures that there are, without importing what draws them."""
+    place = find_spec("cassle.reporting.figures")
+    modules = pkgutil.iter_modules(place.submodule_search_locations if place else [])
+    return sorted(module.name for module in modules if module.name != "base")
+
+
+def probe_part(choice: Choice) -> Part:
+    """Return a probe by name and changed settings; `SettingsError` for a name or setting it does not have."""
+    name, options = _named(choice)
+    if name == ONLINE:
+        return Part(ONLINE, ONLINE, parse(Options, options, f"probe {ONLINE}").model_dump())
+    if name not in probe_registry.names():
+        raise unknown("probe", name, [*probe_registry.names(), ONLINE])
+    return _part(name, options, probe_registry.get(name).Settings, "probe")
+
+
+def _part(name: str, options: Mapping[str, Any], kind: type[Options], what: str) -> Part:
+    """Return a part whose label names the settings that are not the default ones."""
+    settings = parse(kind, options, f"{what} {name}").model_dump(mode="json")
+    return Part(label_of(name, differences(kind().model_dump(mode="json"), settings)), name, settings)
 
 
 def label_of(name: str, changes: Mapping[str, Any]) -> str:
@@ -241,30 +281,31 @@ def label_of(name: str, changes: Mapping[str, Any]) -> str:
 
 def _stream(choice: Choice) -> Stream:
     name, options = _named(choice)
-    return Stream.parse(name, **options)
+    stream = Stream.parse(name, **options)
+    if stream.scenario == "all":
+        raise SettingsError(
+            f"{name} has one task, so no strategy can act: give the stream to evaluate on, and offline: true to train "
+            "on everything at once"
+        )
+    return stream
 
 
 def _backbone(choice: Choice) -> Part:
     name, options = _named(choice)
-    backbone_registry.get(name)
-    if set(options) - {"stem_padding"}:
-        raise SettingsError(
-            f"backbone {name}: unknown key '{min(set(options) - {'stem_padding'})}'; known: stem_padding"
-        )
-    settings = {"stem_padding": 1, **options}
-    return Part(label_of(name, differences({"stem_padding": 1}, settings)), name, settings)
+    return _part(name, options, backbone_registry.get(name).Settings, "backbone")
 
 
 @cache
 def _recipe(objective: str, data_set: str, folders: tuple[Path, ...]) -> Recipe:
-    for folder in folders:
-        file = folder / f"{objective}.yaml"
+    others = []
+    for file in (folder / f"{objective}.yaml" for folder in folders):
         if file.is_file():
             entries = read_yaml(file)
-            if data_set not in entries:
-                known = ", ".join(sorted(entries))
-                raise SettingsError(f"{file} has no recipe for data set '{data_set}' (it has: {known}); add one")
-            return parse(Recipe, entries[data_set], f"{file}, {data_set}")
+            if data_set in entries:
+                return parse(Recipe, entries[data_set], f"{file}, {data_set}")
+            others.append(f"{file} (it has: {', '.join(sorted(entries))})")
+    if others:
+        raise SettingsError(f"no recipe of {objective} for data set '{data_set}'; add one to {' or '.join(others)}")
     places = " or ".join(str(folder) for folder in folders)
     raise SettingsError(f"objective '{objective}' has no recipe: write {objective}.yaml in {places}")
 

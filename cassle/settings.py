@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -77,7 +78,9 @@ class Study(Site):
     strategies: list[Choice] = Field(default_factory=list, description="continual strategies")
     seeds: list[int] = Field(default=[0], min_length=1, description="one run per seed; tables give mean and spread")
     offline: bool = Field(False, description="also train on all data at once (the upper bound)")
-    probes: list[str] = Field(default=["linear_cached", "knn", "online"], description="evaluations of each checkpoint")
+    probes: list[Choice] = Field(
+        default=["linear_cached", "knn", "online"], min_length=1, description="evaluations of each checkpoint"
+    )
     training: dict[str, Any] = Field(default_factory=dict, description="changes to every recipe, such as epochs")
     figures: list[str] = Field(default=["bars", "accuracy_over_tasks", "accuracy_matrix"], description="figures")
     recipes: str | None = Field(None, description="folder of recipes; by default config/recipes of the repository")
@@ -116,7 +119,7 @@ def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
     study = parse(Study, values, where)
     if words and not named:
         parts = [f"{word}{value}" if word == "seed" else f"{value}" for word, value in words.items()]
-        study = study.model_copy(update={"name": "-".join(parts).replace("~", "-") or "study"})
+        study = study.model_copy(update={"name": re.sub(r"[^A-Za-z0-9._+=,]+", "-", "-".join(parts)).strip("-")})
     return study
 
 

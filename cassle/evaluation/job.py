@@ -17,6 +17,7 @@ from cassle.evaluation.base import accuracy_by_task, probes
 from cassle.evaluation.features import extract_features
 from cassle.files import write_json
 from cassle.nets.base import Backbone
+from cassle.paths import ONLINE
 from cassle.provenance import code_of
 from cassle.settings import Site
 from cassle.training.build import build_backbone, build_model
@@ -48,7 +49,7 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
     """
     began = time.monotonic()
     torch.set_num_threads(request.site.execution.threads)
-    stream = Stream.parse(request.spec["stream"])
+    stream = Stream(**request.spec["stream"])
     data_set = data_sets.get(stream.data_set)(**request.site.data.get(stream.data_set, {}))
     index, split = read_index(request.index), read_split(request.split)
     device = resolve_device(request.site.execution.device)
@@ -67,18 +68,18 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
     labels = {"train": train.labels.cpu()[kept["train"]], "test": test.labels.cpu()[kept["test"]]}
     tasks = torch.as_tensor(split.test_task)[kept["test"]].long()
     accuracies = {}
-    for name in request.spec["probes"]:
-        if name == "online":
+    for part in request.spec["probes"]:
+        if part["name"] == ONLINE:
             predicted = classifier(features["test"]).argmax(1)
         else:
-            probe = probes.get(name)()
-            predicted = probe.predict(
+            predicted = probes.get(part["name"])(**part["settings"]).predict(
                 features["train"], labels["train"], features["test"], index.num_classes, request.spec["seed"]
             )
-        accuracies[name] = accuracy_by_task(predicted, labels["test"], tasks, stream.tasks)
+        accuracies[part["label"]] = accuracy_by_task(predicted, labels["test"], tasks, stream.tasks)
     result = {
         "spec": request.spec,
         "accuracies": accuracies,
+        "stream": stream.name,
         "data_set": stream.data_set,
         "scenario": stream.scenario,
         "tasks": stream.tasks,

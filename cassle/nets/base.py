@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from cassle.options import Options
 from cassle.registry import Registry
 
 
 class Backbone(nn.Module):
-    """Maps images (B, 3, S, S) to features (B, `feature_dim`) through stages."""
+    """Maps images (B, 3, S, S) to features (B, `feature_dim`) through stages.
 
+    Subclasses set ``Settings`` and are built from the side of the images and the settings, with random weights.
+    """
+
+    Settings: ClassVar[type[Options]] = Options
     feature_dim: int
+
+    def __init__(self, image_size: int, settings: Any) -> None:
+        super().__init__()
 
     def stages(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the output map (B, C, H, W) of every stage, and the features (B, F)."""
@@ -23,5 +31,5 @@ class Backbone(nn.Module):
         return self.stages(images)[1]
 
 
-backbones: Registry[Callable[..., Backbone]] = Registry("backbone", "cassle.nets.backbones")
-"""Backbone name -> function of the image side and stem padding that builds it with random weights."""
+backbones: Registry[type[Backbone]] = Registry("backbone", "cassle.nets.backbones")
+"""Backbone name -> class."""

@@ -10,20 +10,23 @@ from cassle.files import read_json
 from cassle.paths import FIRST, RANDOM
 
 Row = dict[str, Any]
+IDENTITY = ("stream", "backbone", "objective", "strategy", "seed", "task", "evaluated_task", "probe")
+"""What makes a row; the rest is what was found."""
 
 
 def collect(results: Path) -> list[Row]:
     """Return the rows of every finished evaluation under a results folder, in a fixed order.
 
-    A shared first task stands once per strategy that goes on from it, so that every strategy's matrix is complete.
+    A shared first task stands once per strategy that goes on from it, so that every strategy's matrix is complete. What
+    several studies have evaluated stands there once.
     """
-    rows = [row for file in sorted(results.glob("*/*/*/*/seed*/task*/probes/*.json")) for row in _trained(file)]
-    rows += [row for file in sorted(results.glob(f"*/*/{RANDOM}/seed*/probes/*.json")) for row in _random(file)]
-    return rows
+    rows = [row for file in sorted(results.glob("*/*/*/*/seed*/task*/probes/*/*.json")) for row in _trained(file)]
+    rows += [row for file in sorted(results.glob(f"*/*/{RANDOM}/seed*/probes/*/*.json")) for row in _random(file)]
+    return list({tuple(row[key] for key in IDENTITY): row for row in rows}.values())
 
 
 def _trained(file: Path) -> Iterator[Row]:
-    folder = file.parent.parent
+    folder = file.parents[2]
     backbone, objective, strategy, seed, task = folder.parts[-5:]
     record = folder / "train.json"
     if not record.is_file():
@@ -52,7 +55,7 @@ def _trained(file: Path) -> Iterator[Row]:
     else:
         names = [strategy]
     for name in names:
-        yield from _rows(file.stem, probe, {**same, "strategy": name})
+        yield from _rows(probe, {**same, "strategy": name})
 
 
 def _heirs(first: Path, checkpoint: str) -> Iterator[str]:
@@ -73,21 +76,21 @@ def _random(file: Path) -> Iterator[Row]:
     constants = dict.fromkeys(("device", "precision", "loader", "threads", "code", "checkpoint"), "")
     same = {
         **constants,
-        "backbone": file.parents[3].name,
+        "backbone": file.parents[4].name,
         "objective": "",
         "strategy": "random",
-        "seed": int(file.parents[1].name.removeprefix("seed")),
+        "seed": int(file.parents[2].name.removeprefix("seed")),
         "task": 0,
         "train_seconds": 0.0,
     }
-    yield from _rows(file.stem, probe, same)
+    yield from _rows(probe, same)
 
 
-def _rows(stream: str, probe: dict[str, Any], same: Row) -> Iterator[Row]:
+def _rows(probe: dict[str, Any], same: Row) -> Iterator[Row]:
     for name, accuracies in probe["accuracies"].items():
         for task, accuracy in enumerate(accuracies):
             yield {
-                "stream": stream,
+                "stream": probe["stream"],
                 "scenario": probe["scenario"],
                 "data_set": probe["data_set"],
                 "tasks": probe["tasks"],

@@ -88,10 +88,15 @@ def cells_of(runs: pd.DataFrame, study: dict[str, Any], stream: str, probe: str)
         for objective in study["objectives"]:
             for strategy in study["strategies"]:
                 part = own[(own["objective"] == objective) & (own["strategy"] == strategy)]
-                execution = {column: sorted(set(part[column])) for column in EXECUTION}
                 matrices = _matrices(part, single=strategy == OFFLINE)
-                cells.append(Cell(backbone, objective, strategy, matrices, random, execution))
+                cells.append(Cell(backbone, objective, strategy, matrices, random, _execution(part)))
     return cells
+
+
+def _execution(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the values of each column of execution; code counts from the second task, first ones depend on less."""
+    later = rows[rows["task"] > 0] if (rows["task"] > 0).any() else rows
+    return {column: sorted(set((later if column == "code" else rows)[column])) for column in EXECUTION}
 
 
 def _matrices(rows: pd.DataFrame, single: bool) -> dict[int, Matrix]:

@@ -84,7 +84,9 @@ def _notes(cells: list[Cell]) -> list[str]:
         "± is the standard deviation over seeds."
     ]
     values = {column: sorted({v for cell in cells for v in cell.execution.get(column, [])}) for column in EXECUTION}
-    notes.append("Run with " + "; ".join(f"{column} {', '.join(found)}" for column, found in values.items()) + ".")
+    told = [f"{column} {', '.join(found)}" for column, found in values.items() if found and column != "code"]
+    if told:
+        notes.append(f"Run with {'; '.join(told)}.")
     if mixed := sorted({column for cell in cells for column in cell.mixed}):
         notes.append(f"{MIXED} mixes runs that differ in {', '.join(mixed)}.")
     return notes

@@ -39,6 +39,11 @@ class Strategy(nn.Module):
         """Return the complete settings for use with an objective; errors here fail the dry run."""
         return parse(cls.Settings, given, f"strategy {cls.__name__}").model_dump(mode="json")
 
+    @classmethod
+    def uses(cls, settings: dict[str, Any]) -> list[type]:
+        """Return classes of other files that a run with these settings depends on."""
+        return []
+
     @property
     def teacher_batchnorm(self) -> Literal["frozen", "batch"] | None:
         """BatchNorm mode of the teacher this strategy needs from the second task on; None if it needs none."""

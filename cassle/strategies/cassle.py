@@ -60,6 +60,11 @@ class Cassle(Strategy):
         weight = kind.default_weight if settings.weight is None else settings.weight
         return {**settings.model_dump(mode="json"), "weight": weight, "distillation": form}
 
+    @classmethod
+    def uses(cls, settings: dict[str, Any]) -> list[type]:
+        """Return the form of distillation."""
+        return [distillations.get(settings["distillation"]["name"])]
+
     @property
     def teacher_batchnorm(self) -> Literal["frozen", "batch"]:
         """The teacher's BatchNorm mode."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from cassle.data.base import data_sets
 from cassle.nets.base import Backbone, backbones
 from cassle.objectives.base import objectives
 from cassle.options import parse
@@ -19,7 +20,8 @@ from cassle.training.model import Model
 def build_backbone(spec: dict[str, Any], image_size: int, seed: int) -> Backbone:
     """Return a backbone with the random weights of a run's seed; equal for every objective and strategy."""
     torch.manual_seed(seed_of(seed, "backbone", spec["name"]))
-    backbone = backbones.get(spec["name"])(image_size, **spec["settings"])
+    kind = backbones.get(spec["name"])
+    backbone = kind(image_size, parse(kind.Settings, spec["settings"], f"backbone {spec['name']}"))
     return backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
@@ -40,8 +42,11 @@ def build_strategy(spec: dict[str, Any], model: Model) -> Strategy:
     return kind(parse(kind.Settings, part["settings"], "strategy"), model)
 
 
-def training_code(model: Model, strategy: Strategy) -> str:
-    """Return the fingerprint of the code that this training depends on, its own classes and plugins included."""
-    used = {type(module) for part in (model, strategy) for module in part.modules()}
-    own = {class_file(kind) for kind in used if kind.__module__.startswith("cassle")}
-    return code_fingerprint([Path(__file__).parent / "job.py", *own])
+def training_code(spec: dict[str, Any]) -> str:
+    """Return the fingerprint of the code that a training depends on, its methods and plugins included."""
+    objective = objectives.get(spec["objective"]["name"])
+    kinds = [data_sets.get(spec["stream"]["data_set"]), backbones.get(spec["backbone"]["name"]), objective]
+    if spec["strategy"] is not None:
+        strategy = strategies.get(spec["strategy"]["name"])
+        kinds += [strategy, *strategy.uses(spec["strategy"]["settings"])]
+    return code_fingerprint([Path(__file__).parent / "job.py", *map(class_file, kinds)])

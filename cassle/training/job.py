@@ -25,6 +25,7 @@ from cassle.settings import Site, Training
 from cassle.training.build import build_model, build_strategy, training_code
 from cassle.training.checkpoints import Checkpoint, load_checkpoint, load_into, save_checkpoint
 from cassle.training.learner import Learner
+from cassle.training.lightning import pl
 from cassle.training.model import Model, Teacher
 from cassle.training.precision import resolve_device, resolve_precision
 from cassle.training.records import Heartbeat, Metrics
@@ -63,7 +64,7 @@ def train_task(request: TrainRequest) -> None:
     model = build_model(spec, data_set.image_size, index.num_classes)
     strategy = build_strategy(spec, model)
     parent = load_parent(request, model, strategy)
-    code = training_code(model, strategy)
+    code = training_code(spec)
     meta = {"spec": spec, "code": code, "versions": versions(), "data": index.fingerprint, "parent": parent}
     key = fingerprint(meta)
     folder = request.folder
@@ -120,8 +121,6 @@ def train_task(request: TrainRequest) -> None:
 
 def fit(learner: Learner, precision: str, device: torch.device) -> None:
     """Run Lightning's Trainer from the learner's position to the last epoch."""
-    import pytorch_lightning as pl
-
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,6 +15,7 @@ from cassle.errors import DivergenceError
 from cassle.objectives.base import Group, Moment
 from cassle.settings import Training
 from cassle.strategies.base import Strategy
+from cassle.training.lightning import pl
 from cassle.training.model import Model, Teacher
 from cassle.training.optim import build_optimizer
 from cassle.training.records import Heartbeat, Metrics

@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 from cassle.errors import CassleError
 from cassle.files import canonical_json
 from cassle.paths import index_file, split_file
-from cassle.planning import plan_study
+from cassle.planning import other_code, plan_study
 from cassle.provenance import code_of
 
 try:
@@ -18,11 +18,14 @@ try:
 except CassleError as error:
     raise WorkflowError(str(error)) from None
 
+if (notice := other_code(PLAN)) is not None:
+    logger.warning(notice)
+
 SETTINGS = PLAN.study
 SITE = canonical_json(SETTINGS.site().model_dump(mode="json"))
 STUDY = f"results/studies/{SETTINGS.name}"
 RUN_FOLDER = "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}"
-RANDOM_FILE = "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.json"
+RANDOM_FILE = "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.json"
 FORMATS = ["md", "csv", "tex", "html"]
 
 
@@ -68,7 +71,7 @@ def get_probe_spec(wildcards):
     """Everything that determines an evaluation, as one text."""
     if hasattr(wildcards, "task"):
         return PLAN.probe[
-            f"{RUN_FOLDER}/probes/{{evaluation}}.json".format(**wildcards)
+            f"{RUN_FOLDER}/probes/{{evaluation}}/{{probes}}.json".format(**wildcards)
         ].key
     return PLAN.probe[RANDOM_FILE.format(**wildcards)].key
 
@@ -107,7 +110,7 @@ def get_tables(wildcards=None):
     return [
         f"{STUDY}/tables/{stream}/{probe}.{suffix}"
         for stream in PLAN.cells["streams"]
-        for probe in SETTINGS.probes
+        for probe in PLAN.cells["probes"]
         for suffix in FORMATS
     ]
 
@@ -117,7 +120,7 @@ def get_figures(wildcards=None):
     return [
         f"{STUDY}/figures/{stream}/{probe}/{figure}.pdf"
         for stream in PLAN.cells["streams"]
-        for probe in SETTINGS.probes[:1]
+        for probe in PLAN.cells["probes"][:1]
         for figure in SETTINGS.figures
     ]
 

@@ -4,11 +4,11 @@ rule probe_checkpoint:
         index=get_index,
         split=get_evaluation_split,
     output:
-        accuracies="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}.json",
+        accuracies="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}/{probes}.json",
     log:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}.log",
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}/{probes}.log",
     benchmark:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}.benchmark.tsv"
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}/{probes}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: SETTINGS.execution.threads
@@ -31,11 +31,11 @@ rule probe_random_network:
         index=get_index,
         split=get_split,
     output:
-        accuracies="results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.json",
+        accuracies="results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.json",
     log:
-        "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.log",
+        "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.log",
     benchmark:
-        "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}.benchmark.tsv"
+        "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: SETTINGS.execution.threads

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from torch import Tensor, nn
 
 from cassle.nets.base import Backbone, backbones
@@ -10,11 +12,13 @@ from cassle.nets.base import Backbone, backbones
 class ConvNet(Backbone):
     """Stages of 3x3 convolution, BatchNorm and ReLU, halving the side between them; features are the mean map."""
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
-        super().__init__()
+    widths: ClassVar[tuple[int, ...]]
+
+    def __init__(self, image_size: int, settings: Any) -> None:
+        super().__init__(image_size, settings)
         self.blocks = nn.ModuleList()
         channels = 3
-        for stage, width in enumerate(widths):
+        for stage, width in enumerate(self.widths):
             stride = 1 if stage == 0 else 2
             self.blocks.append(
                 nn.Sequential(
@@ -36,12 +40,14 @@ class ConvNet(Backbone):
 
 
 @backbones.register("conv3")
-def conv3(image_size: int, stem_padding: int = 1) -> ConvNet:
+class Conv3(ConvNet):
     """Three stages of 16, 32 and 64 channels."""
-    return ConvNet((16, 32, 64))
+
+    widths = (16, 32, 64)
 
 
 @backbones.register("conv3-narrow")
-def conv3_narrow(image_size: int, stem_padding: int = 1) -> ConvNet:
+class Conv3Narrow(ConvNet):
     """Three stages of 8, 16 and 32 channels, for tests of the workflow."""
-    return ConvNet((8, 16, 32))
+
+    widths = (8, 16, 32)

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from cassle.nets.base import Backbone, backbones
+from cassle.options import Options
 
 SMALL_IMAGE = 64
 """Up to this side, the stem is one 3x3 convolution of stride 1 without pooling (He et al. 2016, Section 4.2)."""
 
 
+class ResNetSettings(Options):
+    """Settings of a ResNet."""
+
+    stem_padding: int = Field(
+        1, ge=0, le=2, description="padding of the small stem: 1 keeps the image's side, 2 enlarges it by 2 (original)"
+    )
+
+
 class ResNet(Backbone):
-    """A torchvision ResNet without its classifier; submodules keep torchvision's names.
+    """A torchvision ResNet without its classifier; submodules keep torchvision's names."""
 
-    ``stem_padding`` is that of the small stem: 1 keeps the image's side, 2 enlarges it by two as the original
-    CaSSLe release did.
-    """
+    Settings = ResNetSettings
+    architecture: ClassVar[str]
 
-    def __init__(self, network: Any, image_size: int, stem_padding: int) -> None:
-        super().__init__()
+    def __init__(self, image_size: int, settings: ResNetSettings) -> None:
+        import torchvision.models
+
+        super().__init__(image_size, settings)
+        network: Any = torchvision.models.get_model(self.architecture)
         self.feature_dim = network.fc.in_features
         small = image_size <= SMALL_IMAGE
-        self.conv1 = nn.Conv2d(3, 64, 3, padding=stem_padding, bias=False) if small else network.conv1
+        self.conv1 = nn.Conv2d(3, 64, 3, padding=settings.stem_padding, bias=False) if small else network.conv1
         if small:
             nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.bn1 = network.bn1
@@ -43,16 +55,14 @@ class ResNet(Backbone):
 
 
 @backbones.register("resnet18")
-def resnet18(image_size: int, stem_padding: int = 1) -> ResNet:
+class ResNet18(ResNet):
     """ResNet-18 (He et al. 2016), 512 features."""
-    import torchvision.models
 
-    return ResNet(torchvision.models.resnet18(), image_size, stem_padding)
+    architecture = "resnet18"
 
 
 @backbones.register("resnet50")
-def resnet50(image_size: int, stem_padding: int = 1) -> ResNet:
+class ResNet50(ResNet):
     """ResNet-50 (He et al. 2016), 2048 features."""
-    import torchvision.models
 
-    return ResNet(torchvision.models.resnet50(), image_size, stem_padding)
+    architecture = "resnet50"

@@ -1,0 +1,39 @@
+# make demo: environment, then the default study. make test: environment, then every test.
+.PHONY: demo test lint dali clean
+.DEFAULT_GOAL := demo
+SHELL := /bin/bash
+
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+READY := .venv/ready
+STUDY := results/studies/digits
+CORES := $(shell nproc 2>/dev/null || echo 2)
+export PATH := $(BIN):$(PATH)
+
+demo: $(READY)
+	@start=$$(date +%s); snakemake --cores all && cassle show $(STUDY) --since $$start --cores $(CORES)
+
+test: $(READY)
+	pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check workflow
+	snakemake --lint
+
+dali: $(READY)
+	uv pip install --python $(BIN)/python --compile-bytecode nvidia-dali-cuda110==1.34.0
+
+clean:
+	rm -rf .venv .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version); choose one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "the venv module is missing: sudo apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps -e .
+	@touch $@

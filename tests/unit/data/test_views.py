@@ -1,0 +1,267 @@
+"""Views of a batch: what is drawn, what it does to each image, and what it leaves alone."""
+
+import math
+from collections import Counter
+from dataclasses import fields
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cassle.data import colour
+from cassle.data.crop import crop_resize
+from cassle.data.view_settings import ViewSettings
+from cassle.data.views import Views, apply, clean_view, draw, jitter, normalise
+from cassle.training.step import Batch
+
+untimed = settings(deadline=None)
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+OFF = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0), "jitter": 0.0, "grey": 0.0, "flip": 0.0}
+ALL = {"jitter": 1.0, "grey": 0.3, "blur": 0.5, "solarise": 0.3, "flip": 0.5, "rotate": 15.0}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def images(count=6, side=12, seed=0):
+    return torch.randint(256, (count, 3, side, side), dtype=torch.uint8, generator=generator(seed))
+
+
+def batch(pixels, seed=0):
+    count = len(pixels)
+    none = torch.zeros(count, dtype=torch.int64)
+    return Batch(torch.arange(count), pixels, none, 0, none.bool(), generator(seed))
+
+
+def views(*each):
+    return Views([ViewSettings(**settings) for settings in each], MEAN, STD)
+
+
+def row(drawn, place):
+    """What was drawn for one image, as a batch of one."""
+    values = {field.name: getattr(drawn, field.name)[..., place : place + 1] for field in fields(drawn)}
+    values |= {"boxes": drawn.boxes[place : place + 1], "turn": torch.zeros(1, dtype=torch.int64)}
+    return type(drawn)(**values)
+
+
+def test_the_same_generator_gives_the_same_views_bit_for_bit():
+    draw_views = views({"size": 10, **ALL}, {"size": 8, **ALL})
+    one, again, other = (draw_views(batch(images(), seed)) for seed in (1, 1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_views_do_not_depend_on_random_draws_made_elsewhere():
+    draw_views = views({"size": 10, **ALL})
+    one = draw_views(batch(images()))[0]
+    torch.rand(7)
+    assert torch.equal(draw_views(batch(images()))[0], one)
+
+
+def test_the_views_of_an_image_differ():
+    one, other = views({"size": 10, **ALL}, {"size": 10, **ALL})(batch(images()))
+    assert all(not torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_copies_of_an_image_get_parameters_of_their_own():
+    copies = images(1).expand(24, -1, -1, -1)
+    view = views({"size": 10, **ALL})(batch(copies))[0]
+    assert len({tuple(image.flatten().tolist()) for image in view}) == 24
+
+
+def test_a_view_drawn_again_from_its_parameters_is_the_same():
+    settings = ViewSettings(size=10, **ALL)
+    pixels = images()
+    drawn = draw(settings, 6, 12, 12, generator(3))
+    view = Views([settings], MEAN, STD)(batch(pixels, 3))[0]
+    assert torch.equal(normalise(apply(pixels, drawn, settings), MEAN, STD), view)
+
+
+@pytest.mark.parametrize("strength", ["brightness", "contrast", "saturation", "hue"])
+def test_an_image_of_a_batch_is_treated_as_if_it_were_alone(strength):
+    strengths = {name: 0.0 for name in ("brightness", "contrast", "saturation", "hue")} | {strength: 0.4}
+    settings = ViewSettings(size=10, **ALL, **strengths)
+    pixels = images()
+    drawn = draw(settings, 6, 12, 12, generator())
+    together = apply(pixels, drawn, settings)
+    alone = torch.cat([apply(pixels[i : i + 1], row(drawn, i), settings) for i in range(6)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+
+
+def test_a_batch_of_one_has_views():
+    view = views({"size": 10, **ALL})(batch(images(1)))[0]
+    assert view.shape == (1, 3, 10, 10)
+    assert view.isfinite().all()
+
+
+def recorded(*codes):
+    """Operations that write their number behind what was written before, as decimal digits."""
+    return tuple(lambda rows, factor, code=code: 10 * rows + code for code in codes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 24, 48, 50])
+@pytest.mark.parametrize("used", [(1, 2, 3, 4), (1, 3), (4,)])
+def test_jitter_applies_every_operation_in_use_once_to_every_image(monkeypatch, count, used):
+    monkeypatch.setattr(colour, "JITTER", recorded(1, 2, 3, 4))
+    strengths = [float(number in used) for number in (1, 2, 3, 4)]
+    made = jitter(torch.zeros(count, 3, 1, 1), torch.ones(4, count), torch.randperm(count), strengths)
+    assert made.shape == (count, 3, 1, 1)
+    for image in made:
+        assert len(image.unique()) == 1
+        assert sorted(str(int(image[0].item()))) == sorted(map(str, used))
+
+
+@pytest.mark.parametrize(("used", "orders"), [((1, 2, 3, 4), 24), ((1, 2, 4), 6), ((2, 3), 2), ((3,), 1)])
+def test_jitter_deals_equal_shares_of_a_batch_to_all_orders(monkeypatch, used, orders):
+    monkeypatch.setattr(colour, "JITTER", recorded(1, 2, 3, 4))
+    strengths = [float(number in used) for number in (1, 2, 3, 4)]
+    made = jitter(torch.zeros(48, 3, 1, 1), torch.ones(4, 48), torch.randperm(48), strengths)
+    shares = Counter(int(code) for code in made[:, 0, 0, 0])
+    assert len(shares) == orders
+    assert set(shares.values()) == {48 // orders}
+
+
+def test_jitter_gives_every_image_its_own_factors(monkeypatch):
+    added = tuple(lambda rows, factor: rows + factor.view(-1, 1, 1, 1) for _ in range(4))
+    monkeypatch.setattr(colour, "JITTER", added)
+    factors = torch.tensor([[1.0], [100.0], [1e4], [1e6]]) * torch.arange(1, 8)
+    made = jitter(torch.zeros(7, 3, 1, 1), factors, torch.randperm(7, generator=generator()), (1, 1, 1, 1))
+    assert torch.equal(made, factors.sum(dim=0).view(-1, 1, 1, 1).expand(7, 3, 1, 1))
+
+
+def test_jitter_does_to_each_image_what_its_order_says_one_operation_after_the_other():
+    pixels, factors = torch.rand(1, 3, 4, 4), torch.tensor([[1.2], [0.7], [1.3], [0.05]])
+    made = jitter(pixels, factors, torch.zeros(1, dtype=torch.int64), (1, 1, 0, 0))
+    by_order = [
+        colour.contrast(colour.brightness(pixels, factors[0]), factors[1]),
+        colour.brightness(colour.contrast(pixels, factors[1]), factors[0]),
+    ]
+    assert not torch.allclose(*by_order)
+    assert any(torch.equal(made, expected) for expected in by_order)
+
+
+def test_the_order_of_an_image_is_drawn_anew():
+    turns = [draw(ViewSettings(size=8), 24, 8, 8, generator(seed)).turn for seed in range(50)]
+    assert all(sorted(turn.tolist()) == list(range(24)) for turn in turns)
+    assert len({turn.tolist().index(0) for turn in turns}) > 12
+
+
+def test_operations_that_are_switched_off_change_nothing():
+    pixels = images()
+    settings = ViewSettings(size=12, **OFF)
+    view = apply(pixels, draw(settings, 6, 12, 12, generator()), settings)
+    torch.testing.assert_close(view, pixels / 255, rtol=0, atol=1e-6)
+
+
+def test_operations_that_are_not_drawn_change_nothing():
+    """Chances so small that no image has them drawn, though every operation runs."""
+    rare = {name: 1e-9 for name in ("jitter", "grey", "blur", "solarise", "flip")}
+    settings = ViewSettings(size=12, **{**OFF, **rare}, rotate=1e-9)
+    pixels = images()
+    view = apply(pixels, draw(settings, 6, 12, 12, generator()), settings)
+    torch.testing.assert_close(view, pixels / 255, rtol=0, atol=1e-5)
+
+
+def test_strengths_of_zero_draw_neutral_parameters():
+    settings = ViewSettings(size=8, jitter=1, brightness=0, contrast=0, saturation=0, hue=0, blur=0, rotate=0)
+    drawn = draw(settings, 20, 8, 8, generator())
+    assert torch.equal(drawn.jitter, torch.tensor(colour.NEUTRAL).view(4, 1).expand(4, 20))
+    assert not drawn.sigma.any()
+    assert not drawn.degrees.any()
+
+
+@untimed
+@given(st.floats(0, 2), st.floats(0, 0.5), st.floats(0, 180), st.integers(0, 99))
+def test_parameters_are_drawn_in_their_ranges(strength, hue, degrees, seed):
+    settings = ViewSettings(
+        size=8, jitter=1, brightness=strength, contrast=strength, saturation=strength, hue=hue, blur=1, rotate=degrees
+    )
+    drawn = draw(settings, 50, 8, 8, generator(seed))
+    slack = 1e-5
+    assert (drawn.jitter[:3] >= max(0, 1 - strength) - slack).all()
+    assert (drawn.jitter[:3] <= 1 + strength + slack).all()
+    assert (drawn.jitter[3].abs() <= hue + slack).all()
+    assert (drawn.sigma >= 0.1 - slack).all()
+    assert (drawn.sigma <= 2 + slack).all()
+    assert (drawn.degrees.abs() <= degrees + 1e-4).all()
+
+
+def test_operations_are_drawn_as_often_as_their_settings_say():
+    chances = {"jitter": 0.8, "grey": 0.2, "blur": 0.5, "solarise": 0.1, "flip": 0.5}
+    count = 5000
+    drawn = draw(ViewSettings(size=8, **chances), count, 8, 8, generator())
+    jittered = (drawn.jitter != torch.tensor(colour.NEUTRAL).view(4, 1)).any(dim=0)
+    shares = {"jitter": jittered, "grey": drawn.grey, "blur": drawn.sigma > 0}
+    shares |= {"solarise": drawn.solarise, "flip": drawn.flip}
+    for name, chance in chances.items():
+        six_errors = 6 * math.sqrt(chance * (1 - chance) / count)
+        assert shares[name].float().mean().item() == pytest.approx(chance, abs=six_errors)
+
+
+def test_choices_are_drawn_independently_of_each_other():
+    drawn = draw(
+        ViewSettings(size=8, jitter=0.5, grey=0.5, blur=0.5, solarise=0.5, flip=0.5, rotate=90), 5000, 8, 8, generator()
+    )
+    jittered = (drawn.jitter != torch.tensor(colour.NEUTRAL).view(4, 1)).any(dim=0)
+    choices = [jittered, drawn.grey, drawn.sigma > 0, drawn.solarise, drawn.flip, drawn.degrees > 0]
+    table = torch.corrcoef(torch.stack([choice.float() for choice in choices]))
+    assert (table - torch.eye(6)).abs().max() < 6 / math.sqrt(5000)
+
+
+@untimed
+@given(
+    st.integers(1, 20),
+    st.floats(0, 2),
+    st.fixed_dictionaries({name: st.sampled_from([0.0, 0.5, 1.0]) for name in ("jitter", "grey", "blur", "solarise")}),
+    st.sampled_from([0.0, 30.0, 180.0]),
+    st.integers(0, 99),
+)
+def test_a_view_has_its_size_and_stays_between_black_and_white(size, strength, chances, degrees, seed):
+    settings = ViewSettings(
+        size=size, brightness=strength, contrast=strength, saturation=strength, hue=0.5, rotate=degrees, **chances
+    )
+    view = apply(images(5, 9, seed), draw(settings, 5, 9, 9, generator(seed)), settings)
+    assert view.shape == (5, 3, size, size)
+    assert view.dtype == torch.float32
+    assert view.min() >= -1e-5
+    assert view.max() <= 1 + 1e-5
+
+
+def test_views_have_the_sizes_of_their_settings_and_their_channels_last():
+    made = views({"size": 10}, {"size": 10}, {"size": 6, **ALL})(batch(images()))
+    assert [tuple(view.shape) for view in made] == [(6, 3, 10, 10), (6, 3, 10, 10), (6, 3, 6, 6)]
+    assert all(view.is_contiguous(memory_format=torch.channels_last) for view in made)
+
+
+def test_views_are_normalised_per_channel():
+    grey = torch.full((2, 3, 8, 8), 51, dtype=torch.uint8)
+    view = views({"size": 8, **OFF})(batch(grey))[0]
+    expected = torch.tensor([(0.2 - mean) / std for mean, std in zip(MEAN, STD, strict=True)])
+    torch.testing.assert_close(view, expected.view(1, 3, 1, 1).expand(2, 3, 8, 8), rtol=0, atol=1e-5)
+
+
+def test_images_are_left_as_they_are():
+    pixels = images()
+    before = pixels.clone()
+    draw_views = views({"size": 12, **ALL})
+    draw_views(batch(pixels))
+    draw_views.clean(pixels)
+    assert torch.equal(pixels, before)
+
+
+def test_a_clean_view_is_the_normalised_image():
+    pixels = images()
+    made = views({"size": 12, **ALL}, {"size": 6}).clean(pixels)
+    assert torch.equal(made, normalise(pixels / 255, MEAN, STD))
+    assert made.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_clean_view_of_another_size_is_the_whole_image_resized():
+    pixels = images()
+    whole = torch.tensor([[0, 0, 12, 12]]).expand(6, 4)
+    expected = normalise(crop_resize(pixels, whole, 8), MEAN, STD)
+    made = clean_view(pixels, 8, MEAN, STD)
+    assert torch.equal(made, expected)
+    assert made.is_contiguous(memory_format=torch.channels_last)
