@@ -80,8 +80,11 @@ class Objective(nn.Module):
         return Outputs(features, [self.project(f) for f in features], maps=[m for m, _ in stages] if maps else [])
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Return the scalar loss; may move queues and centres (buffers), which gradients do not see."""
+        """Return the scalar loss; changes nothing, as it may be called for several groups of one batch."""
         raise NotImplementedError
+
+    def after_loss(self, outputs: Outputs, batch: Batch) -> None:
+        """Move queues and centres (buffers): once per step, with the outputs of the whole batch, before gradients."""
 
     def distilled(self, z: Tensor) -> Tensor:
         """Return what a distillation of this objective receives as the student's z (B, D)."""

@@ -105,5 +105,7 @@ def training_step(
     step = Step(batch, views, model, outputs, teacher)
     objective = model.objective.loss(outputs, batch)
     penalty = strategy.penalty(step)
+    with torch.no_grad():
+        model.objective.after_loss(outputs, batch)
     total = objective if penalty is None else objective + penalty
     return Losses(total, objective.detach(), None if penalty is None else penalty.detach()), step

