@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from cassle.data.base import data_sets, read_index
+from cassle.data.base import DataSet, InMemory, data_sets, read_index
 from cassle.data.loader import TaskLoader
-from cassle.data.streams import Stream, read_split
+from cassle.data.streams import Split, Stream, read_split
 from cassle.data.views import Views
 from cassle.errors import CheckpointError
 from cassle.evaluation.features import extract_features
@@ -22,6 +23,7 @@ from cassle.objectives.base import TaskStart
 from cassle.options import differences, parse
 from cassle.provenance import versions
 from cassle.settings import Site, Training
+from cassle.strategies.base import Strategy
 from cassle.training.build import build_model, build_strategy, training_code
 from cassle.training.checkpoints import Checkpoint, load_checkpoint, load_into, save_checkpoint
 from cassle.training.learner import Learner
@@ -54,69 +56,105 @@ def train_task(request: TrainRequest) -> None:
     Raises `CheckpointError` for a previous checkpoint that cannot be read or does not fit, `DivergenceError` for a loss
     that is not finite, and `Interrupted` after saving the state when asked to stop.
     """
-    spec, site, execution = request.spec, request.site, request.site.execution
-    torch.set_num_threads(execution.threads)
+    torch.set_num_threads(request.site.execution.threads)
+    task = assemble(request)
+    with exclusive(request.folder):
+        if finished(request.folder, task.key):
+            print(f"{request.folder} was finished meanwhile by another process", flush=True)
+            return
+        with StopRequest() as stop:
+            learner = begin(request, task, stop)
+            precision = resolve_precision(request.site.execution.precision, task.device)
+            fit(learner, precision, task.device)
+            write_outputs(request, task, learner, precision)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a training works with; ``meta`` is everything that determines its result, ``key`` names it."""
+
+    model: Model
+    strategy: Strategy
+    teacher: Teacher | None
+    data_set: DataSet
+    images: InMemory
+    split: Split
+    device: torch.device
+    meta: dict[str, Any]
+    key: str
+
+
+def assemble(request: TrainRequest) -> Task:
+    """Read a job's files and build what they describe, on the device it runs on."""
+    spec, site = request.spec, request.site
     stream = Stream(**spec["stream"])
     data_set = data_sets.get(stream.data_set)(**site.data.get(stream.data_set, {}))
-    index = read_index(request.index)
-    split = read_split(request.split)
-    training = parse(Training, spec["training"], "training")
+    index, split = read_index(request.index), read_split(request.split)
     model = build_model(spec, data_set.image_size, index.num_classes)
     strategy = build_strategy(spec, model)
     parent = load_parent(request, model, strategy)
-    code = training_code(spec)
-    meta = {"spec": spec, "code": code, "versions": versions(), "data": index.fingerprint, "parent": parent}
-    key = fingerprint(meta)
-    folder = request.folder
-    with exclusive(folder):
-        if finished(folder, key):
-            print(f"{folder} was finished meanwhile by another process", flush=True)
-            return
-        device = resolve_device(execution.device)
-        images = data_set.load(index, site.root, "train").to(device)
-        tasks = torch.as_tensor(split.train_task)
-        positions, labelled = (tasks == spec["task"]).nonzero().flatten(), (tasks >= 0).nonzero().flatten()
-        loader = TaskLoader(images, positions, labelled, training.batch_size, spec["seed"], spec["task"], device)
-        views = Views(training.views, data_set.mean, data_set.std)
-        model.to(device), strategy.to(device)
-        teacher = build_teacher(request, strategy, data_set.image_size, index.num_classes)
-        state = StateFile(folder, key, execution.state_minutes)
-        saved = state.load()
-        position = Position(saved["epoch"], saved["step"], saved["seconds"]) if saved else Position()
-        learner = Learner(model, strategy, teacher, training, loader, views, views.clean, position).to(device)
-        if saved:
-            print(f"resuming at epoch {position.epoch}, step {position.step}", flush=True)
-            learner.restore(saved)
-        else:
-            model.objective.begin_task(
-                TaskStart(
-                    spec["task"],
-                    spec["seed"],
-                    lambda: (
-                        positions.to(device),
-                        extract_features(model.backbone, _Rows(images, positions), 256, device, views.clean),
-                    ),
-                )
-            )
-        precision = resolve_precision(execution.precision, device)
-        heartbeat = Heartbeat(folder, {"task": spec["task"], "device": device_name(device)})
-        learner.attach(state, Metrics(folder, position.epoch), heartbeat, StopRequest())
-        fit(learner, precision, device)
-        record = {
-            **meta,
-            "key": key,
-            "device": device_name(device),
-            "precision": precision,
-            "threads": execution.threads,
-            "loader": "device",
-            "seconds": round(learner.seconds, 2),
-            "images_per_second": round(learner.moment.steps * training.batch_size / learner.seconds, 1),
-        }
-        checkpoint = Checkpoint(_cpu(model), _cpu(strategy), meta)
-        save_checkpoint(folder / "checkpoint.pt", checkpoint)
-        write_json(folder / "train.json", {**record, "checkpoint": checkpoint.fingerprint})
-        state.delete()
-        heartbeat.end()
+    teacher = build_teacher(request, strategy, data_set.image_size, index.num_classes)
+    device = resolve_device(site.execution.device)
+    images = data_set.load(index, site.root, "train").to(device)
+    meta = {
+        "spec": spec,
+        "code": training_code(spec),
+        "versions": versions(),
+        "data": index.fingerprint,
+        "parent": parent,
+    }
+    model.to(device), strategy.to(device)
+    return Task(model, strategy, teacher, data_set, images, split, device, meta, fingerprint(meta))
+
+
+def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
+    """Return the learner where it stands: at the saved state of exactly this training, or at the start."""
+    spec, folder = request.spec, request.folder
+    training = parse(Training, spec["training"], "training")
+    tasks = torch.as_tensor(task.split.train_task)
+    own, labelled = (tasks == spec["task"]).nonzero().flatten(), (tasks >= 0).nonzero().flatten()
+    loader = TaskLoader(task.images, own, labelled, training.batch_size, spec["seed"], spec["task"], task.device)
+    views = Views(training.views, task.data_set.mean, task.data_set.std)
+    state = StateFile(folder, task.key, request.site.execution.state_minutes)
+    saved = state.load()
+    position = Position(saved["epoch"], saved["step"], saved["seconds"]) if saved else Position()
+    learner = Learner(task.model, task.strategy, task.teacher, training, loader, views, views.clean, position).to(
+        task.device
+    )
+    if saved:
+        print(f"resuming at epoch {position.epoch}, step {position.step}", flush=True)
+        learner.restore(saved)
+    else:
+
+        def clean_features() -> tuple[Tensor, Tensor]:
+            rows = Rows(task.images, own)
+            return own.to(task.device), extract_features(task.model.backbone, rows, 256, task.device, views.clean)
+
+        task.model.objective.begin_task(TaskStart(spec["task"], spec["seed"], clean_features))
+    heartbeat = Heartbeat(folder, {"task": spec["task"], "device": device_name(task.device)})
+    learner.attach(state, Metrics(folder, saved["metrics"] if saved else None), heartbeat, stop)
+    return learner
+
+
+def write_outputs(request: TrainRequest, task: Task, learner: Learner, precision: str) -> None:
+    """Write the checkpoint and then its record; only then is the state of no use any more."""
+    checkpoint = Checkpoint(_cpu(task.model), _cpu(task.strategy), task.meta)
+    save_checkpoint(request.folder / "checkpoint.pt", checkpoint)
+    images = learner.moment.steps * learner.training_settings.batch_size
+    record = {
+        **task.meta,
+        "key": task.key,
+        "device": device_name(task.device),
+        "precision": precision,
+        "threads": request.site.execution.threads,
+        "loader": "device",
+        "seconds": round(learner.seconds, 2),
+        "images_per_second": round(images / learner.seconds, 1),
+        "checkpoint": checkpoint.fingerprint,
+    }
+    write_json(request.folder / "train.json", record)
+    learner.state.delete()
+    learner.heartbeat.end()
 
 
 def fit(learner: Learner, precision: str, device: torch.device) -> None:
@@ -146,7 +184,7 @@ def fit(learner: Learner, precision: str, device: torch.device) -> None:
         raise RuntimeError(f"trained {learner.position.epoch} of {steps.epochs} epochs")
 
 
-def load_parent(request: TrainRequest, model: Model, strategy: torch.nn.Module) -> str | None:
+def load_parent(request: TrainRequest, model: Model, strategy: Strategy) -> str | None:
     """Load the previous task's checkpoint into the model and strategy; return its fingerprint."""
     if request.previous is None:
         return None
@@ -167,7 +205,7 @@ def load_parent(request: TrainRequest, model: Model, strategy: torch.nn.Module) 
     return previous.fingerprint
 
 
-def build_teacher(request: TrainRequest, strategy: Any, image_size: int, num_classes: int) -> Teacher | None:
+def build_teacher(request: TrainRequest, strategy: Strategy, image_size: int, num_classes: int) -> Teacher | None:
     """Return the previous checkpoint as a frozen network, if the strategy wants one and there is one."""
     if request.previous is None or strategy.teacher_batchnorm is None:
         return None
@@ -191,7 +229,7 @@ def _cpu(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {key: value.detach().cpu() for key, value in module.state_dict().items()}
 
 
-class _Rows:
+class Rows:
     """A part of a split, readable by position within it."""
 
     def __init__(self, images: Any, positions: torch.Tensor) -> None:

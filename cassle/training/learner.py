@@ -48,6 +48,7 @@ class Learner(pl.LightningModule):
         self.training_settings = training
         self.loader, self.draw_views, self.clean = loader, draw_views, clean
         self.position = position
+        self.last_loss: float | None = None
         self.sums: Tensor
         self.register_buffer("sums", torch.zeros(len(LOSSES), dtype=torch.float64), persistent=False)
 
@@ -55,6 +56,7 @@ class Learner(pl.LightningModule):
         """Connect the learner to its files and to the signals that may stop it."""
         self.state, self.metrics, self.heartbeat, self.stop = state, metrics, heartbeat, stop
         self._started = time.monotonic() - self.position.seconds
+        self.first_step, self.first_seconds = self.moment.step, self.position.seconds
 
     # What is optimised
 
@@ -134,6 +136,23 @@ class Learner(pl.LightningModule):
             )
         if self.state.due():
             self.save()
+        if self.heartbeat.due():
+            self.beat()
+
+    def beat(self) -> None:
+        """Tell `cassle status` where the training stands."""
+        moment = self.moment
+        done = moment.step / moment.steps
+        size = self.training_settings.batch_size
+        loss = self.sums[0].item() / self.position.step if self.position.step else None
+        self.heartbeat.beat(
+            epoch=moment.epoch,
+            epochs=moment.epochs,
+            done=round(done, 4),
+            loss=round(loss, 4) if loss is not None else self.last_loss,
+            images_per_second=round((moment.step - self.first_step) * size / (self.seconds - self.first_seconds), 1),
+            seconds_left=round(self.seconds * (1 - done) / done) if done else None,
+        )
 
     def end_epoch(self) -> None:
         """Write the epoch's line of metrics and move on to the next epoch."""
@@ -142,12 +161,8 @@ class Learner(pl.LightningModule):
         lr = self.optimizer.param_groups[0]["lr"]
         self.metrics.append({"epoch": self.position.epoch, **dict(zip(LOSSES, means, strict=True)), "lr": lr})
         self.sums.zero_()
+        self.last_loss = round(means[0], 4)
         self.position.epoch, self.position.step = self.position.epoch + 1, 0
-        epochs = self.training_settings.epochs
-        speed = self.moment.step * self.training_settings.batch_size / max(self.seconds, 1e-9)
-        self.heartbeat.beat(
-            epoch=self.position.epoch, epochs=epochs, loss=round(means[0], 4), images_per_second=round(speed, 1)
-        )
 
     def record(self, losses: Losses, online: Tensor) -> None:
         """Add the losses of a step to the sums of the epoch, without waiting for the device."""
@@ -185,6 +200,7 @@ class Learner(pl.LightningModule):
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": None if scaler is None else scaler.state_dict(),
                 "sums": self.sums,
+                "metrics": self.metrics.lines,
                 "epoch": self.position.epoch,
                 "step": self.position.step,
                 "seconds": self.position.seconds,

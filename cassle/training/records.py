@@ -9,24 +9,28 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cassle.files import write_json
+from cassle.files import write_json, write_text
+
+PRINT_EVERY = 60.0
+"""Seconds between two lines in a log."""
 
 
 class Metrics:
-    """``metrics.jsonl``: one JSON object per epoch, cut back to the restored epoch when a training resumes.
+    """``metrics.jsonl``: one JSON object per epoch; starts again from the lines that a restored state brings.
 
     No time is in it, so that an interrupted run ends in the same file as one that was not.
     """
 
-    def __init__(self, folder: Path, epoch: int) -> None:
+    def __init__(self, folder: Path, lines: list[str] | None = None) -> None:
         self.path = folder / "metrics.jsonl"
-        kept = self.path.read_text().splitlines()[:epoch] if epoch and self.path.is_file() else []
-        self.path.write_text("".join(f"{line}\n" for line in kept))
+        self.lines = list(lines or [])
+        write_text(self.path, "".join(f"{line}\n" for line in self.lines))
 
     def append(self, values: dict[str, Any]) -> None:
         """Add the line of an epoch."""
+        self.lines.append(json.dumps(values))
         with self.path.open("a") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(self.lines[-1] + "\n")
 
 
 class Heartbeat:
@@ -39,14 +43,16 @@ class Heartbeat:
         self._last = 0.0
         self._printed = time.monotonic()
 
+    def due(self) -> bool:
+        """Return whether the last beat is old enough for another one."""
+        return time.monotonic() - self._last >= self.every
+
     def beat(self, **values: Any) -> None:
-        """Write the heartbeat if the last one is old enough, and a line to a log now and then."""
-        now = time.monotonic()
-        if now - self._last >= self.every:
-            self._last = now
-            write_json(self.path, {**self.constants, **values, "updated": time.time()})
-        if not sys.stderr.isatty() and now - self._printed >= 60:
-            self._printed = now
+        """Write the heartbeat, and a line to a log now and then."""
+        self._last = time.monotonic()
+        write_json(self.path, {**self.constants, **values, "updated": time.time()})
+        if not sys.stderr.isatty() and self._last - self._printed >= PRINT_EVERY:
+            self._printed = self._last
             print(", ".join(f"{key} {value}" for key, value in values.items()), flush=True)
 
     def end(self) -> None:

@@ -97,12 +97,20 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 class StopRequest:
-    """Turns the first SIGTERM or SIGINT into a request to save and stop; the second one ends the process at once."""
+    """While it is open, the first SIGTERM or SIGINT asks to save and stop; the second one ends the process at once."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
+            self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
