@@ -1,0 +1,52 @@
+"""A small world for training jobs: digits with two tasks, a narrow network, one epoch."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cassle.data.base import data_sets, write_index
+from cassle.data.streams import Stream, split, write_split
+from cassle.runs import TrainJob, resolve
+from cassle.settings import Execution, Site, read_study
+from cassle.training.job import TrainRequest
+
+STREAM = "digits-domain2"
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """Folder with index.npz of digits and split.npz of a stream of two domains."""
+    folder = tmp_path_factory.mktemp("prepared")
+    index = data_sets.get("digits")().index(None)
+    write_index(folder / "index.npz", index)
+    write_split(folder / "split.npz", split(Stream.parse(STREAM), index))
+    return folder
+
+
+def planned(objective="simclr", strategy="cassle", **training) -> list[TrainJob]:
+    """The two training jobs of one run, in order."""
+    settings = {"epochs": 1, "batch_size": 256, **training}
+    study = read_study(
+        {
+            "stream": STREAM,
+            "backbone": "conv3-narrow",
+            "objective": objective,
+            "strategy": strategy,
+            "training": settings,
+        }
+    )
+    return list(resolve(study).train.values())
+
+
+@pytest.fixture
+def request_for(prepared, tmp_path):
+    """Function from a job (and the checkpoint before it) to the request that trains it below tmp_path."""
+
+    def make(job: TrainJob, previous: Path | None = None, folder: str | None = None, **execution) -> TrainRequest:
+        spec = json.loads(job.key)
+        site = Site(execution=Execution(**execution))
+        place = tmp_path / (folder or job.folder)
+        return TrainRequest(spec, site, prepared / "index.npz", prepared / "split.npz", place, previous)
+
+    return make
