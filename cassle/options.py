@@ -37,7 +37,7 @@ def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
     hint = ""
     if isinstance(error.get("input"), str) and error["type"].startswith(("float", "int")):
         hint = " (YAML reads 3e-4 as text: write 3.0e-4)" if "e" in error["input"].lower() else ""
-    return f"'{key}' = {error.get('input')!r}: {error['msg']}{hint}"
+    return f"'{key}' = {error.get('input')!r}: {error['msg'].removeprefix('Value error, ')}{hint}"
 
 
 def _fields_at(annotation: Any, loc: tuple[Any, ...]) -> set[str]:

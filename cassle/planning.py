@@ -20,14 +20,17 @@ SHOWN = 5
 def plan_study(config: Mapping[str, Any], configfiles: Sequence[str | Path], default: Path) -> Plan:
     """Return the plan of what the user asked for.
 
-    A study file stands for itself; the default study is read only when there is neither a file nor a word such as
-    ``objective=byol``. Raises `SettingsError` for impossible settings, and for a plan that would overwrite finished
+    A study file stands for itself, and so do words that name a stream and an objective; anything less changes the
+    default study, which then takes its name from the words. Raises `SettingsError` for impossible settings, and for a plan that would overwrite finished
     work without ``overwrite=true``.
     """
     given = dict(config)
     where = ", ".join(map(str, configfiles)) or "--config"
-    if not configfiles and not set(given) & {*WORDS, *WORDS.values()}:
-        given = {**read_yaml(default), **given}
+    if not configfiles and not ({"stream", "streams"} & set(given) and {"objective", "objectives"} & set(given)):
+        usual = read_yaml(default)
+        if set(given) & set(WORDS):
+            del usual["name"]
+        given = {**usual, **given}
         where = str(default)
     plan = resolve(read_study(given, where))
     if not plan.study.overwrite:

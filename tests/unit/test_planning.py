@@ -1,0 +1,91 @@
+"""From the command line to a plan: which study is meant, and what stands in its way."""
+
+import json
+
+import pytest
+
+from cassle.errors import SettingsError
+from cassle.planning import other_code, plan_study, refuse_overwriting
+from cassle.runs import resolve
+from cassle.settings import read_study
+from cassle.training.build import training_code
+
+GRID = {"streams": ["digits-domain2"], "objectives": ["simclr"], "strategies": ["finetune"]}
+
+
+@pytest.fixture
+def default(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("name: usual\nstreams: [digits-domain2]\nobjectives: [simclr]\nstrategies: [cassle]\n")
+    return file
+
+
+def finished(root, job, code="abc", seconds=7200.0, **changes):
+    folder = root / job.folder
+    folder.mkdir(parents=True)
+    spec = json.loads(job.key)
+    spec["training"].update(changes)
+    (folder / "train.json").write_text(json.dumps({"spec": spec, "seconds": seconds, "code": code}))
+
+
+def test_the_default_study_is_read_when_nothing_else_is_asked_for(default):
+    assert plan_study({}, [], default).study.name == "usual"
+
+
+def test_single_settings_change_the_default_study(default):
+    assert plan_study({"seeds": [0, 1]}, [], default).study.seeds == [0, 1]
+
+
+def test_a_word_alone_changes_the_default_study_and_its_name(default):
+    study = plan_study({"seed": 3}, [], default).study
+    assert (study.seeds, study.strategies, study.name) == ([3], ["cassle"], "seed3")
+
+
+def test_words_of_one_experiment_leave_the_default_study_alone(default):
+    made = plan_study({"stream": "digits-class2", "objective": "byol", "strategy": "finetune"}, [], default)
+    assert made.study.strategies == ["finetune"]
+    assert made.study.name == "digits-class2-byol-finetune"
+
+
+def test_a_study_file_stands_for_itself(default):
+    assert plan_study(GRID, ["mine.yaml"], default).study.name == "study"
+
+
+def test_an_error_names_the_file_it_is_in(default):
+    with pytest.raises(SettingsError, match=r"mine\.yaml: unknown key 'sedes'"):
+        plan_study({**GRID, "sedes": [1]}, ["mine.yaml"], default)
+
+
+def test_a_plan_that_would_overwrite_says_what_and_how_many_hours(tmp_path):
+    plan = resolve(read_study(GRID))
+    for job in plan.train.values():
+        finished(tmp_path, job, epochs=3)
+    with pytest.raises(SettingsError, match=r"train 2 finished tasks again \(4 hours.*") as refused:
+        refuse_overwriting(plan, tmp_path)
+    assert "training.epochs is now 15" in str(refused.value)
+    assert "overwrite=true" in str(refused.value)
+
+
+def test_overwriting_is_allowed_by_a_word(tmp_path, monkeypatch, default):
+    monkeypatch.chdir(tmp_path)
+    for job in resolve(read_study(GRID)).train.values():
+        finished(tmp_path, job, epochs=3)
+    with pytest.raises(SettingsError, match="overwrite=true"):
+        plan_study(GRID, ["mine.yaml"], default)
+    assert plan_study({**GRID, "overwrite": True}, ["mine.yaml"], default).train
+
+
+def test_unchanged_finished_work_stands_in_nobodys_way(tmp_path):
+    plan = resolve(read_study(GRID))
+    for job in plan.train.values():
+        finished(tmp_path, job)
+    refuse_overwriting(plan, tmp_path)
+
+
+def test_results_of_other_code_are_kept_and_reported(tmp_path):
+    plan = resolve(read_study(GRID))
+    first, second = plan.train.values()
+    finished(tmp_path, first, code=training_code(first.spec))
+    assert other_code(plan, tmp_path) is None
+    finished(tmp_path, second, code="older")
+    assert f"kept although the training code has changed since: {second.folder}" in other_code(plan, tmp_path)

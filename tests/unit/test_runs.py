@@ -1,0 +1,136 @@
+"""What a run is: identities, variants, shared first tasks, paths; and what a dry run refuses."""
+
+import pytest
+import yaml
+
+from cassle.errors import SettingsError
+from cassle.runs import RECIPES, label_of, resolve
+from cassle.settings import read_study
+
+GRID = {"streams": ["digits-domain3"], "objectives": ["simclr"], "strategies": ["finetune", "cassle"]}
+
+
+def plan(**changes):
+    return resolve(read_study({**GRID, **changes}))
+
+
+def folders(made):
+    return set(made.train)
+
+
+def test_the_first_task_is_trained_once_for_all_strategies():
+    made = plan()
+    base = "results/digits-domain3/conv3/simclr"
+    assert folders(made) == {
+        f"{base}/first/seed0/task0",
+        *(f"{base}/{strategy}/seed0/task{task}" for strategy in ("finetune", "cassle") for task in (1, 2)),
+    }
+    assert made.train[f"{base}/cassle/seed0/task1"].parent == f"{base}/first/seed0/task0"
+    assert made.train[f"{base}/cassle/seed0/task2"].parent == f"{base}/cassle/seed0/task1"
+
+
+def test_every_checkpoint_and_the_random_network_are_evaluated_once():
+    made = plan(probes=["knn", "online"])
+    trained = {file for file in made.probe if "/random/" not in file}
+    assert trained == {f"{folder}/probes/digits-domain3/knn+online.json" for folder in made.train}
+    assert set(made.probe) - trained == {"results/digits-domain3/conv3/random/seed0/probes/digits-domain3/knn.json"}
+
+
+def test_offline_is_the_joint_stream_evaluated_on_the_tasks_of_every_stream():
+    made = plan(streams=["digits-domain3", "digits-class5"], strategies=[], offline=True)
+    folder = "results/digits-all/conv3/simclr/first/seed0/task0"
+    assert folders(made) == {folder}
+    assert {file for file in made.probe if file.startswith(folder)} == {
+        f"{folder}/probes/{stream}/linear_cached+knn+online.json" for stream in ("digits-domain3", "digits-class5")
+    }
+
+
+def test_settings_of_the_objective_mark_the_first_task_and_those_of_the_strategy_do_not():
+    made = plan(objectives=[{"name": "simclr", "temperature": 0.5}], strategies=[{"name": "cassle", "weight": 2.0}])
+    assert folders(made) == {
+        "results/digits-domain3/conv3/simclr~temperature=0.5/first/seed0/task0",
+        "results/digits-domain3/conv3/simclr~temperature=0.5/cassle~weight=2.0/seed0/task1",
+        "results/digits-domain3/conv3/simclr~temperature=0.5/cassle~weight=2.0/seed0/task2",
+    }
+
+
+def test_a_setting_equal_to_the_recipe_is_no_variant():
+    usual = yaml.safe_load((RECIPES / "simclr.yaml").read_text())["digits"]
+    same = {"name": "simclr", "temperature": usual["objective"]["temperature"]}
+    assert folders(plan(objectives=[same], training={"epochs": usual["epochs"]})) == folders(plan())
+
+
+def test_settings_of_training_are_part_of_the_variant():
+    assert any("simclr~epochs=2/" in folder for folder in folders(plan(training={"epochs": 2})))
+
+
+def test_what_only_executes_stays_out_of_paths_and_identities():
+    made, other = plan(), plan(execution={"device": "cpu", "threads": 2, "precision": "fp32"})
+    assert {folder: job.key for folder, job in made.train.items()} == {f: j.key for f, j in other.train.items()}
+
+
+def test_the_scenario_changes_by_one_word():
+    for stream in ("digits-class5", "digits-data5", "digits-domain5"):
+        assert all(folder.startswith(f"results/{stream}/") for folder in folders(plan(streams=[stream])))
+
+
+def test_long_variants_are_hashed_and_short_ones_read_aloud():
+    assert label_of("simclr", {"temperature": 0.2, "epochs": 2}) == "simclr~epochs=2,temperature=0.2"
+    long = label_of("simclr", {f"a_rather_long_key_{i}": i for i in range(4)})
+    assert long.startswith("simclr~")
+    assert len(long) == len("simclr~") + 10
+
+
+def test_two_runs_of_one_path_and_other_settings_are_refused(tmp_path):
+    job = next(iter(plan().train.values()))
+    made = plan()
+    changed = type(job)(job.folder, {**job.spec, "seed": 7}, job.parent, job.memory, job.remembers, job.gpus)
+    with pytest.raises(SettingsError, match=f"two runs would share {job.folder} but differ in seed"):
+        made.add_train(changed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objectives": ["bylo"]}, "there is no objective 'bylo': did you mean 'byol'"),
+        ({"strategies": ["cassel"]}, "there is no strategy 'cassel': did you mean 'cassle'"),
+        ({"backbones": ["conv4"]}, "there is no backbone 'conv4': did you mean 'conv3'"),
+        ({"backbones": [{"name": "conv3", "width": 3}]}, "backbone conv3: unknown key 'width'"),
+        ({"streams": ["digit-domain3"]}, "there is no data set 'digit': did you mean 'digits'"),
+        ({"streams": ["digits-domain9"]}, "digits has 6 domains"),
+        ({"streams": ["digits-all"]}, "has one task, so no strategy can act"),
+        ({"streams": ["digits"]}, "is not a stream"),
+        ({"probes": ["linaer_cached"]}, "there is no probe 'linaer_cached': did you mean 'linear_cached'"),
+        ({"probes": [{"name": "knn", "neighbours": 3}]}, "probe knn: unknown key 'neighbours'"),
+        ({"figures": ["bar"]}, "there is no figure 'bar': did you mean 'bars'"),
+        ({"data": {"digitz": {}}}, "there is no data set 'digitz'"),
+        ({"data": {"digits": {"root": "x"}}}, "data set digits: unknown key 'root'"),
+        ({"objectives": [{"temperature": 0.1}]}, "needs a 'name'"),
+        ({"objectives": [{"name": "simclr", "temprature": 0.1}]}, "unknown key 'temprature': did you mean 'temp"),
+        ({"training": {"epoch": 3}}, "unknown key 'epoch': did you mean 'epochs'"),
+        ({"training": {"optimizer": {"lr": "3e-4x"}}}, "YAML reads 3e-4 as text"),
+        ({"strategies": [{"name": "cassle", "distillation": {"name": "contrastiv"}}]}, "did you mean 'contrastive'"),
+        ({"strategies": []}, "trains nothing"),
+        ({"plugins": ["nowhere.py"]}, "plugin nowhere.py is not a readable Python file"),
+    ],
+)
+def test_a_dry_run_refuses_what_cannot_work(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        plan(**changes)
+
+
+def test_an_objective_without_a_recipe_says_where_to_write_one(tmp_path):
+    with pytest.raises(SettingsError, match=f"'simclr' has no recipe: write simclr.yaml in {tmp_path}"):
+        plan(recipes=str(tmp_path))
+
+
+def test_a_recipe_without_the_data_set_says_what_it_has(tmp_path):
+    (tmp_path / "simclr.yaml").write_text("cifar100: {}\n")
+    with pytest.raises(SettingsError, match=r"no recipe of simclr for data set 'digits'.*it has: cifar100"):
+        plan(recipes=str(tmp_path))
+
+
+def test_variants_of_probes_and_streams_have_names_of_their_own():
+    made = plan(probes=[{"name": "knn", "k": 5}], streams=[{"name": "digits-class2", "class_order": 7}])
+    assert made.cells["probes"] == ["knn~k=5"]
+    assert all(file.split("/")[1] == "digits-class2~class_order=7" for file in made.probe)
