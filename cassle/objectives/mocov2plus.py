@@ -74,7 +74,7 @@ class MoCoV2Plus(Objective):
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the mean of both directions; a view is contrasted with keys of the other view only."""
         q1, q2 = (F.normalize(z, dim=1) for z in outputs.z)
-        k1, k2 = (F.normalize(target, dim=1) for target in outputs.targets)
+        k1, k2 = (F.normalize(target.detach(), dim=1) for target in outputs.targets)
         # a copy, as the queue moves before gradients are taken
         queue1, queue2 = self.queue.clone()
         temperature = self.settings.temperature

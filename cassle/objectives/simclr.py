@@ -27,6 +27,36 @@ def simclr_loss(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     return F.cross_entropy(scores, positives)
 
 
+def view_masks(ids: Tensor, views: int) -> tuple[Tensor, Tensor]:
+    """Return which rows of ``views`` stacked views are positives and which negatives of each other, (VN, VN) bool.
+
+    ``ids`` (N,): rows of one id are positives, rows of different ids negatives; a row itself is neither.
+
+    >>> positives, negatives = view_masks(torch.tensor([0, 1]), 2)
+    >>> positives.int().tolist()
+    [[0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0]]
+    """
+    stacked = ids.repeat(views)
+    same = stacked[:, None] == stacked
+    return same.clone().fill_diagonal_(False), ~same
+
+
+def masked_simclr_loss(z: Tensor, positives: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+    """Return NT-Xent for any number of positives per anchor; for the masks of two views it is `simclr_loss`.
+
+    ``z`` (M, D), any scale; ``positives``, ``negatives`` (M, M) bool. With unit rows and S = zz^T / temperature, the
+    loss of anchor i and its positive j is -S[i, j] + log(exp S[i, j] + sum over negatives k of exp S[i, k]): a positive
+    competes with the negatives, not with other positives. It is averaged over the positives of an anchor, then over the
+    anchors that have any.
+    """
+    unit = F.normalize(z, dim=1)
+    scores = unit @ unit.T / temperature
+    against = scores.masked_fill(~negatives, -torch.inf).logsumexp(dim=1, keepdim=True)
+    losses = F.softplus(against - scores, threshold=50).masked_fill(~positives, 0).sum(dim=1)
+    count = positives.sum(dim=1)
+    return (losses / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
+
+
 class SimCLRSettings(Options):
     """Hyper-parameters of SimCLR."""
 
@@ -37,7 +67,7 @@ class SimCLRSettings(Options):
 
 @objectives.register("simclr")
 class SimCLR(Objective):
-    """Projector Linear - ReLU - Linear; nothing to carry but weights."""
+    """Projector Linear - ReLU - Linear; nothing to carry but weights. Takes any number of views."""
 
     Settings = SimCLRSettings
     distillation = "contrastive"
@@ -48,5 +78,9 @@ class SimCLR(Objective):
         self.output_dim = settings.output_dim
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Return NT-Xent between the two views."""
-        return simclr_loss(outputs.z[0], outputs.z[1], self.settings.temperature)
+        """Return NT-Xent between the views."""
+        z, temperature = outputs.z, self.settings.temperature
+        if len(z) == 2:
+            return simclr_loss(z[0], z[1], temperature)
+        masks = view_masks(torch.arange(len(z[0]), device=z[0].device), len(z))
+        return masked_simclr_loss(torch.cat(z), *masks, temperature)

@@ -73,14 +73,12 @@ def load(folder: Path, name: str) -> dict[str, Case]:
 
 
 def matches(folder: Path, rows: tuple[Row, ...]) -> Iterator[tuple[Row, str]]:
-    """Yield every row with every case it takes; `LookupError` if a case of these files is taken by no row."""
-    for file in dict.fromkeys(row.file for row in rows):
-        for name, case in load(folder, file).items():
-            if name != "shared":
-                takers = [row for row in rows if row.file == file and row.takes(case)]
-                if not takers:
-                    raise LookupError(f"no row of this test takes the case {name} of {folder / file}.npz")
-                yield from ((row, name) for row in takers)
+    """Yield every row with the name of every case it takes; `LookupError` for a row that takes none."""
+    for row in rows:
+        names = [name for name, case in load(folder, row.file).items() if name != "shared" and row.takes(case)]
+        if not names:
+            raise LookupError(f"{folder / row.file}.npz has no case with the inputs {row.inputs}")
+        yield from ((row, name) for name in names)
 
 
 def _plain(array: np.ndarray) -> Any:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cassle.nets.base import Backbone
-from cassle.objectives.base import Objective, objectives
+from cassle.objectives.base import objectives
 from cassle.options import parse
 from cassle.strategies.base import Strategy
 from cassle.strategies.cassle import Cassle
@@ -88,8 +88,3 @@ def fill(named: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     for name, tensor in named.items():
         assert tensor.shape == values[name].shape, f"{name}: the file has {tuple(values[name].shape)}"
         tensor.copy_(values[name])
-
-
-def objective_of(model: Model) -> Objective:
-    """Return the objective, typed."""
-    return model.objective

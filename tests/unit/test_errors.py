@@ -1,7 +1,7 @@
 """Errors a user reads, and the hints in them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cassle.errors import (
@@ -14,6 +14,7 @@ from cassle.errors import (
     unknown,
 )
 
+untimed = settings(deadline=None)
 NAMES = ["byol", "simclr", "barlow_twins", "vicreg"]
 
 
@@ -36,6 +37,7 @@ def test_a_name_like_no_other_is_answered_with_all_in_order():
     assert nearest("xyz", []) == "known: none"
 
 
+@untimed
 @given(st.text(), st.lists(st.text(min_size=1), unique=True))
 def test_a_hint_names_only_what_is_known_and_does_not_depend_on_order(name, known):
     hint = nearest(name, known)
@@ -43,6 +45,7 @@ def test_a_hint_names_only_what_is_known_and_does_not_depend_on_order(name, know
     assert hint == f"known: {', '.join(sorted(known)) or 'none'}" or hint in {f"did you mean '{k}'?" for k in known}
 
 
+@untimed
 @given(st.sampled_from(NAMES))
 def test_a_known_name_is_nearest_to_itself(name):
     assert nearest(name, NAMES) == f"did you mean '{name}'?"

@@ -17,7 +17,7 @@ def {function}():
 
 
 @pytest.fixture(autouse=True)
-def imports(monkeypatch):
+def imports():
     """Modules a test imports are forgotten after it."""
     before = dict(sys.modules)
     yield
@@ -97,7 +97,7 @@ def test_a_plugin_adds_names_of_its_own(toolbox, tmp_path):
     tools, _ = toolbox
     load_plugins([plugin(tmp_path / "my_tools.py", "laser")])
     assert tools.names() == ["hammer", "laser", "saw"]
-    assert tools.get("laser")() == "laser of cassle_plugin_my_tools"
+    assert tools.get("laser")().startswith("laser of cassle_plugin_my_tools")
 
 
 def test_a_plugin_file_is_loaded_once(tmp_path):
@@ -144,4 +144,4 @@ def test_a_plugin_that_begins_like_the_packages_own_names_replaces_none_of_them(
     tools, _ = toolbox
     load_plugins([plugin(tmp_path / "saw.py", "fretsaw")])
     assert tools.get("saw")() == "saw of toolbox.saw"
-    assert tools.get("fretsaw")() == "fretsaw of cassle_plugin_saw"
+    assert tools.get("fretsaw")().startswith("fretsaw of cassle_plugin_saw")

@@ -150,7 +150,7 @@ def get_report_config(wildcards, input):
     files = " ".join(shlex.quote(str(file)) for file in workflow.configfiles)
     words = " ".join(
         shlex.quote(f"{key}={canonical_json(value)}")
-        for key, value in workflow.overwrite_config.items()
+        for key, value in workflow.config_settings.config.items()
     )
     return (f"--configfile {files} " if files else "") + (
         f"--config {words}" if words else ""

@@ -134,6 +134,26 @@ def write_folder(path):
     path.mkdir()
 
 
+class Touch:
+    """What a pickle of this does to whoever trusts it: makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_code_in_an_index_is_never_executed(tmp_path):
+    path, proof = tmp_path / "index.npz", tmp_path / "executed"
+    np.savez(path, facts=np.array([Touch(proof)], dtype=object))
+    assert refused(path)
+    assert not proof.exists()
+    with np.load(path, allow_pickle=True) as file:
+        assert len(file["facts"]) == 1
+    assert proof.exists(), "the file was harmless, so this test shows nothing"
+
+
 @pytest.mark.parametrize(
     "write",
     [

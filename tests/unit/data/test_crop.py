@@ -173,6 +173,14 @@ def test_boxes_are_uniform_in_area_and_log_uniform_in_ratio():
     assert place.mean() == pytest.approx(0.5, abs=6 / math.sqrt(12 * 4000))
 
 
+def test_the_ratio_of_a_box_is_its_width_over_its_height():
+    boxes = draw_boxes(50, 100, 100, (0.1, 0.2), (2.0, 3.0), torch.Generator().manual_seed(0))
+    ratio = boxes[:, 3] / boxes[:, 2]
+    # Sides are at least 18 and 44 pixels here, and each is rounded by half a pixel at most.
+    assert ratio.min() > 2 * (1 - 0.5 / 18) * (1 - 0.5 / 44)
+    assert ratio.max() < 3 * (1 + 0.5 / 17) * (1 + 0.5 / 44)
+
+
 @pytest.mark.parametrize(
     ("height", "width", "ratio", "expected"),
     [

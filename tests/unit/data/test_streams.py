@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,6 +157,15 @@ def test_a_seed_of_classes_gives_each_class_once(seed, classes):
     assert sorted(class_order(stream, classes)) == list(range(classes))
 
 
+def test_a_seed_of_classes_is_the_first_permutation_torch_draws_with_it():
+    """So are the class orders of the published streams made."""
+    for seed in (5, 6):
+        stream = Stream(data_set="digits", scenario="class", tasks=5, class_order=seed)
+        drawn = torch.randperm(100, generator=torch.Generator().manual_seed(seed)).tolist()
+        assert class_order(stream, 100) == drawn
+        assert split(stream, made_index(classes=100)).classes[1] == sorted(drawn[20:40])
+
+
 def test_the_order_of_the_paper_is_the_data_sets_own_where_it_has_one(monkeypatch):
     stream = Stream.parse("digits-class5")
     assert class_order(stream, 10) == list(range(10))
@@ -234,7 +244,7 @@ def test_what_the_index_holds_decides_where_facts_are_not_known_beforehand():
         split(stream, made_index(classes=4))
 
 
-@untimed
+@settings(untimed, max_examples=30)
 @given(cuts("class", "data", "domain", "all"))
 def test_a_split_is_read_as_it_was_written(tmp_path_factory, cut):
     index, stream = cut

@@ -68,9 +68,11 @@ def test_another_seed_gives_other_weights(request_for):
     two.spec["seed"] = 1
     for request in (one, two):
         train_task(request)
-    assert tensors_of(one.folder)["backbone.blocks.0.0.weight"].ne(
-        tensors_of(two.folder)["backbone.blocks.0.0.weight"]
-    ).any()
+    assert (
+        tensors_of(one.folder)["backbone.blocks.0.0.weight"]
+        .ne(tensors_of(two.folder)["backbone.blocks.0.0.weight"])
+        .any()
+    )
 
 
 @pytest.mark.parametrize("batchnorm", ["frozen", "batch"])
@@ -156,7 +158,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(request_for, first_task):
 
 
 def test_a_missing_checkpoint_is_refused_by_name(request_for, tmp_path):
-    with pytest.raises(CheckpointError, match="there is no checkpoint .*nowhere.pt"):
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint .*nowhere\.pt"):
         train_task(request_for(planned()[1], tmp_path / "nowhere.pt"))
 
 

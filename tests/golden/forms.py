@@ -1,0 +1,41 @@
+"""The table of distillation forms: one line per form of the golden files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .files import Row
+
+
+@dataclass(frozen=True)
+class Form(Row):
+    """A form as registered, and where its settings and tensors stand in a golden file.
+
+    ``settings`` maps the form's settings to hyper-parameters. A form that needs more than projections names the
+    ``objective`` it distils with its settings, and maps the file's tensors to attributes of the distillation
+    (``own``) and of the teacher's objective (``teacher``).
+    """
+
+    name: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    objective: str = "simclr"
+    objective_settings: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
+    teacher: Mapping[str, str] = field(default_factory=dict)
+
+    def cassle_settings(self, hp: Mapping[str, Any], **predictor: int) -> dict[str, Any]:
+        """Return settings of CaSSLe with this form, for the hyper-parameters of a case."""
+        settings = {key: hp[theirs] for key, theirs in self.settings.items()}
+        return {"weight": hp["distill_lamb"], "distillation": {"name": self.name, **settings, **predictor}}
+
+
+FORMS = {
+    "contrastive": Form("distill_contrastive", name="contrastive", settings={"temperature": "distill_temperature"}),
+    "decorrelative": Form(
+        "distill_decorrelative",
+        name="decorrelative",
+        settings={"lamb": "distill_barlow_lamb", "scale_loss": "distill_scale_loss"},
+    ),
+    "predictive": Form("distill_predictive", name="predictive"),
+}
+"""Name of the form in golden files -> how to build it."""

@@ -1,0 +1,71 @@
+"""Device and precision: chosen by what a machine can do, refused in the user's words."""
+
+import inspect
+
+import pytest
+import torch
+
+from cassle.errors import SettingsError
+from cassle.training.precision import resolve_device, resolve_precision
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Pretends a machine: without a GPU, or with one whose bf16 is computed in hardware, emulated or absent."""
+
+    def pretend(gpu=False, bf16="absent"):
+        def supported(including_emulation=True):
+            return bf16 == "hardware" or (bf16 == "emulated" and including_emulation)
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+
+    pretend()
+    return pretend
+
+
+def test_the_pretended_question_is_the_one_torch_answers():
+    assert "including_emulation" in inspect.signature(torch.cuda.is_bf16_supported).parameters
+
+
+def test_a_machine_without_a_gpu_works_on_its_cpu(machine):
+    assert resolve_device("auto") == resolve_device("cpu") == CPU
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_what_to_do(machine):
+    with pytest.raises(SettingsError, match=r"execution\.device is 'cuda' but no GPU is visible.*use 'auto' or 'cpu'"):
+        resolve_device("cuda")
+
+
+def test_a_visible_gpu_is_used_unless_the_cpu_is_asked_for(machine):
+    machine(gpu=True)
+    assert resolve_device("auto") == resolve_device("cuda") == CUDA
+    assert resolve_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("bf16", ["hardware", "emulated", "absent"])
+def test_auto_is_fp32_on_a_cpu_whatever_the_gpu_can_do(machine, bf16):
+    machine(gpu=True, bf16=bf16)
+    assert resolve_precision("auto", CPU) == "fp32"
+
+
+@pytest.mark.parametrize(("bf16", "expected"), [("hardware", "bf16"), ("emulated", "fp32"), ("absent", "fp32")])
+def test_auto_is_bf16_on_a_gpu_only_where_hardware_computes_it(machine, bf16, expected):
+    machine(gpu=True, bf16=bf16)
+    assert resolve_precision("auto", CUDA) == expected
+
+
+def test_half_precision_on_a_cpu_is_refused_with_what_to_do(machine):
+    with pytest.raises(SettingsError, match=r"execution\.precision is 'fp16', which needs a GPU; use 'auto' or 'fp32'"):
+        resolve_precision("fp16", CPU)
+
+
+@pytest.mark.parametrize("bf16", ["hardware", "absent"])
+@pytest.mark.parametrize(
+    ("wanted", "device"), [("fp32", CPU), ("bf16", CPU), ("fp32", CUDA), ("bf16", CUDA), ("fp16", CUDA)]
+)
+def test_a_precision_that_is_asked_for_is_used(machine, wanted, device, bf16):
+    machine(gpu=True, bf16=bf16)
+    assert resolve_precision(wanted, device) == wanted

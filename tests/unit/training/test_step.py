@@ -1,0 +1,202 @@
+"""The step: which hook sees what, in which order, and what comes out."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from cassle.options import Options
+from cassle.strategies.base import Strategy
+from cassle.training.step import Batch, Outputs, Step, training_step
+
+
+def batch(count=3, task=1):
+    index = torch.arange(count)
+    images = torch.arange(count * 12, dtype=torch.uint8).reshape(count, 3, 2, 2)
+    return Batch(index, images, index % 2, task, torch.zeros(count, dtype=torch.bool), torch.Generator())
+
+
+class Recorder(Strategy):
+    """A strategy that marks what passes through it, and tells what it was called with."""
+
+    def __init__(self, said, penalty=None, uses_maps=False, asks=0):
+        super().__init__(Options(), None)
+        self.said, self.weight, self.uses_maps, self.asks = said, penalty, uses_maps, asks
+
+    def extend(self, batch):
+        self.said.append(("extend", len(batch.index)))
+        return batch.with_rows(torch.tensor([70]), batch.images[:1], batch.labels[:1])
+
+    def blend(self, views, batch):
+        self.said.append(("blend", [view.item() for view in views], batch.index.tolist()))
+        return [view * 10 for view in views]
+
+    def penalty(self, step):
+        self.said.append(("penalty", step.batch.index.tolist()))
+        self.step = step
+        self.taught = [step.teacher_outputs for _ in range(self.asks)]
+        return None if self.weight is None else self.weight * step.outputs.z[0]
+
+
+class RecordingModel:
+    """A model whose one weight is 3: z of a view is 3 times the view, and the loss is the sum over views."""
+
+    def __init__(self, said):
+        self.said = said
+        self.weight = torch.tensor(3.0, requires_grad=True)
+        self.objective = SimpleNamespace(loss=self.loss, after_loss=self.after_loss)
+
+    def __call__(self, views, maps):
+        self.said.append(("model", [view.item() for view in views], maps))
+        self.outputs = Outputs(views, [self.weight * view for view in views])
+        return self.outputs
+
+    def loss(self, outputs, batch):
+        self.said.append(("loss", outputs is self.outputs, batch.index.tolist()))
+        return torch.stack(outputs.z).sum()
+
+    def after_loss(self, outputs, batch):
+        self.said.append(("after_loss", outputs is self.outputs, batch.index.tolist(), torch.is_grad_enabled()))
+
+
+class RecordingTeacher:
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, views):
+        self.calls.append([view.item() for view in views])
+        return Outputs(views, [view + 1 for view in views])
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def run(said):
+    """Function that makes one step of a strategy on two views, 1 and 2, and returns everything about it."""
+
+    def step(teacher=None, **options):
+        model, strategy = RecordingModel(said), Recorder(said, **options)
+
+        def draw_views(batch):
+            said.append(("draw", batch.index.tolist()))
+            return [torch.tensor(1.0), torch.tensor(2.0)]
+
+        losses, made = training_step(batch(), draw_views, model, strategy, teacher)
+        return SimpleNamespace(losses=losses, step=made, model=model, strategy=strategy)
+
+    return step
+
+
+def test_rows_are_added_before_views_are_drawn_and_views_blended_after(run, said):
+    run(penalty=1.0)
+    rows = [0, 1, 2, 70]
+    assert said == [
+        ("extend", 3),
+        ("draw", rows),
+        ("blend", [1.0, 2.0], rows),
+        ("model", [10.0, 20.0], False),
+        ("loss", True, rows),
+        ("penalty", rows),
+        ("after_loss", True, rows, False),
+    ]
+
+
+def test_plain_fine_tuning_adds_nothing(said):
+    model, given = RecordingModel(said), batch()
+    losses, step = training_step(given, lambda batch: [torch.tensor(1.0)], model, Strategy(Options(), None), None)
+    assert step.batch is given
+    assert losses.penalty is None
+    assert losses.total.item() == losses.objective.item() == 3.0
+
+
+@pytest.mark.parametrize("uses_maps", [False, True])
+def test_stage_maps_are_asked_for_by_the_strategy(run, said, uses_maps):
+    run(uses_maps=uses_maps)
+    assert ("model", [10.0, 20.0], uses_maps) in said
+
+
+def test_the_penalty_sees_what_the_losses_are_computed_from(run):
+    teacher = RecordingTeacher()
+    done = run(teacher, penalty=1.0)
+    step = done.strategy.step
+    assert step is done.step
+    assert step.model is done.model
+    assert step.outputs is done.model.outputs
+    assert step.teacher is teacher
+    assert [view.item() for view in step.views] == [10.0, 20.0]
+
+
+def test_the_total_is_the_objective_plus_the_penalty_with_the_gradient_of_both(run):
+    done = run(penalty=0.5)
+    # With weight w = 3 and views 10 and 20: objective (10 + 20) w, penalty 0.5 * 10 w.
+    assert done.losses.objective.item() == 30 * 3
+    assert done.losses.penalty.item() == 5 * 3
+    assert done.losses.total.item() == 35 * 3
+    done.losses.total.backward()
+    assert done.model.weight.grad.item() == 35
+
+
+def test_without_a_penalty_the_total_is_the_objective(run):
+    done = run()
+    assert done.losses.penalty is None
+    assert done.losses.total.item() == done.losses.objective.item() == 90
+    done.losses.total.backward()
+    assert done.model.weight.grad.item() == 30
+
+
+def test_only_the_total_carries_a_gradient(run):
+    losses = run(penalty=0.5).losses
+    assert losses.total.requires_grad
+    assert not losses.objective.requires_grad
+    assert not losses.penalty.requires_grad
+
+
+@pytest.mark.parametrize(("asks", "calls"), [(0, 0), (1, 1), (3, 1)])
+def test_the_teacher_runs_once_and_only_when_asked_for(run, asks, calls):
+    teacher = RecordingTeacher()
+    done = run(teacher, penalty=1.0, asks=asks)
+    assert teacher.calls == [[10.0, 20.0]] * calls
+    assert all(outputs is done.strategy.taught[0] for outputs in done.strategy.taught)
+
+
+def test_asking_for_a_teacher_that_is_not_there_is_an_error(run):
+    with pytest.raises(RuntimeError, match="this step has no teacher: the strategy did not ask for one, or this is"):
+        run(teacher=None, asks=1)
+
+
+def test_each_step_asks_its_own_teacher():
+    teacher = RecordingTeacher()
+    steps = [Step(batch(), [torch.tensor(float(view))], None, None, teacher) for view in (1, 2)]
+    assert [step.teacher_outputs.z[0].item() for step in steps] == [2.0, 3.0]
+    assert teacher.calls == [[1.0], [2.0]]
+
+
+def test_replayed_rows_lie_behind_the_own_ones_and_are_marked():
+    given = batch(2)
+    images = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
+    longer = given.with_rows(torch.tensor([9]), images, torch.tensor([4]))
+    assert longer.index.tolist() == [0, 1, 9]
+    assert longer.labels.tolist() == [0, 1, 4]
+    assert longer.is_replay.tolist() == [False, False, True]
+    assert torch.equal(longer.images, torch.cat([given.images, images]))
+    assert longer.images.dtype == torch.uint8
+    assert (longer.task, longer.generator) == (given.task, given.generator)
+
+
+def test_replaying_twice_keeps_earlier_marks_and_the_batch_that_was_given():
+    given = batch(2)
+    once = given.with_rows(given.index[:1], given.images[:1], given.labels[:1])
+    twice = once.with_rows(given.index, given.images, given.labels)
+    assert twice.is_replay.tolist() == [False, False, True, True, True]
+    assert once.is_replay.tolist() == [False, False, True]
+    assert given.is_replay.tolist() == [False, False]
+
+
+def test_no_rows_to_replay_leave_the_batch_as_it_is():
+    given = batch(2)
+    same = given.with_rows(given.index[:0], given.images[:0], given.labels[:0])
+    for name in ("index", "images", "labels", "is_replay"):
+        assert torch.equal(getattr(same, name), getattr(given, name))

@@ -1,0 +1,64 @@
+"""What a dry run plans, and what it refuses, before anything has run."""
+
+import pytest
+
+JOBS_OF_THE_DEFAULT_STUDY = {
+    "prepare_data": 1,
+    "split_stream": 2,
+    "train_first_task": 4,
+    "train_next_task": 16,
+    "probe_checkpoint": 20,
+    "probe_random_network": 1,
+    "collect_runs": 1,
+    "describe_study": 1,
+    "make_table": 3,
+    "draw_figure": 3,
+}
+
+
+def test_the_default_study_plans_each_job_once_and_first_tasks_once_for_both_strategies(fresh):
+    assert fresh.plan() == JOBS_OF_THE_DEFAULT_STUDY
+
+
+def test_the_report_needs_everything_once_and_itself(fresh):
+    assert fresh.plan("report") == {**JOBS_OF_THE_DEFAULT_STUDY, "write_report": 1}
+
+
+def test_tables_alone_draw_no_figure(fresh):
+    planned = fresh.plan("tables")
+    assert planned["make_table"] == 3
+    assert "draw_figure" not in planned
+
+
+def test_a_study_file_plans_nothing_of_the_default_study(fresh):
+    code, said = fresh.run("-n", "--configfile", "tiny.yaml")
+    assert code == 0
+    assert "digits-domain2" in said
+    assert "digits-domain5" not in said
+    assert "results/studies/digits/" not in said
+
+
+def test_one_experiment_is_asked_for_by_words(fresh):
+    words = ["stream=digits-class5", "objective=byol", "strategy=cassle", "seed=1"]
+    planned = fresh.plan("--config", *words)
+    assert (planned["train_first_task"], planned["train_next_task"]) == (1, 4)
+    assert (planned["probe_checkpoint"], planned["probe_random_network"]) == (5, 1)
+
+
+def test_gpus_limit_a_plan_without_being_needed_by_it(fresh):
+    assert fresh.plan("--resources", "gpu=2") == JOBS_OF_THE_DEFAULT_STUDY
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["objektive=byol"], "unknown key 'objektive': did you mean 'objectives'?"),
+        (["objective=bylo"], "there is no objective 'bylo': did you mean 'byol'?"),
+        (["stream=digits-domain50"], "digits has 6 domains"),
+    ],
+)
+def test_a_mistake_ends_the_dry_run_in_the_users_words(fresh, words, message):
+    code, said = fresh.run("-n", "--config", *words)
+    assert code != 0
+    assert message in said
+    assert "Traceback" not in said

@@ -1,0 +1,132 @@
+"""A whole study, and what is planned again after which change."""
+
+import shutil
+from collections import Counter
+
+import pytest
+
+from tests.workflow.conftest import copy_of_the_project
+
+TINY = ("--configfile", "tiny.yaml")
+CHAINS_OF_ONE_OBJECTIVE = {"train_first_task": 2, "train_next_task": 2, "probe_checkpoint": 4}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The tiny study, run from data to tables and figures."""
+    project = copy_of_the_project(tmp_path_factory.mktemp("finished") / "project")
+    code, said = project.run(*TINY)
+    assert code == 0, said
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    """A copy of the finished study that a test may change."""
+    return finished.copy(tmp_path / "project")
+
+
+def test_a_study_ends_in_tables_and_figures(finished):
+    study = finished.folder / "results/studies/tiny"
+    for probe in ("knn", "online"):
+        for suffix in ("md", "csv", "tex", "html"):
+            assert (study / f"tables/digits-domain2/{probe}.{suffix}").stat().st_size > 200
+    for figure in ("bars", "accuracy_over_tasks", "accuracy_matrix"):
+        for suffix in ("pdf", "svg", "png"):
+            assert (study / f"figures/digits-domain2/knn/{figure}.{suffix}").stat().st_size > 2000
+    table = (study / "tables/digits-domain2/knn.md").read_text()
+    assert all(word in table for word in ("random network", "finetune", "cassle", "offline"))
+    assert "nan" not in table.lower()
+
+
+def test_the_second_run_has_nothing_to_do(finished):
+    code, said = finished.run(*TINY)
+    assert code == 0
+    assert "Nothing to be done" in said
+
+
+def test_the_report_is_one_file_that_holds_tables_and_figures(project):
+    code, said = project.run("report", *TINY)
+    assert code == 0, said
+    report = (project.folder / "results/studies/tiny/report.html").read_text()
+    assert "accuracy_over_tasks" in report
+    assert "Tables" in report
+
+
+def test_touched_files_plan_nothing(project):
+    for file in ("config/recipes/simclr.yaml", "cassle/training/step.py", "workflow/rules/train.smk", "tiny.yaml"):
+        (project.folder / file).touch()
+    assert project.plan(*TINY) == Counter()
+
+
+def test_comments_and_formatting_plan_nothing_and_are_not_reported(project):
+    project.edit(
+        "cassle/training/step.py", "    batch = strategy.extend(batch)", "    batch = strategy.extend( batch )"
+    )
+    project.edit("cassle/objectives/simclr.py", "    n = len(z1)", "    # rows of one view\n    n = len(z1)")
+    project.edit("config/recipes/simclr.yaml", "digits:", "# a comment\ndigits:")
+    code, said = project.run("-n", *TINY)
+    assert code == 0
+    assert "Nothing to be done" in said
+    assert "training code has changed" not in said
+
+
+def test_changed_training_code_plans_nothing_but_is_reported(project):
+    project.edit("cassle/objectives/simclr.py", "z @ z.T / temperature", "1.0 * z @ z.T / temperature")
+    code, said = project.run("-n", *TINY)
+    assert code == 0
+    assert "Nothing to be done" in said
+    assert "kept although the training code has changed since" in said
+
+
+def test_a_changed_recipe_plans_the_chains_of_that_objective_if_overwriting_is_allowed(project):
+    project.edit("config/recipes/barlow_twins.yaml", "lamb: 5.0e-3", "lamb: 6.0e-3")
+    code, said = project.run("-n", *TINY)
+    assert code != 0
+    assert "this plan would train 4 finished tasks again" in said
+    planned = project.plan(*TINY, "--config", "overwrite=true")
+    assert {rule: planned[rule] for rule in CHAINS_OF_ONE_OBJECTIVE} == CHAINS_OF_ONE_OBJECTIVE
+    assert planned["collect_runs"] == 1
+    assert "prepare_data" not in planned
+
+
+def test_a_changed_figure_draws_that_figure_only(project):
+    project.edit("cassle/reporting/figures/bars.py", "capsize=2", "capsize=3")
+    assert project.plan(*TINY) == {"draw_figure": 1}
+
+
+def test_a_changed_table_makes_the_tables_only(project):
+    project.edit("cassle/reporting/tables.py", 'MIXED = "*"', 'MIXED = "†"')
+    assert project.plan(*TINY) == {"make_table": 2}
+
+
+def test_another_seed_adds_runs_and_touches_no_finished_one(project):
+    planned = project.plan(*TINY, "--config", "seeds=[0,1]")
+    assert (planned["train_first_task"], planned["train_next_task"]) == (4, 4)
+    assert "prepare_data" not in planned
+
+
+def test_a_lost_checkpoint_is_trained_again_with_what_follows_from_it(project):
+    shutil.rmtree(project.folder / "results/digits-domain2/conv3-narrow/simclr~batch_size=512,epochs=1/first")
+    planned = project.plan(*TINY)
+    assert (planned["train_first_task"], planned["train_next_task"]) == (1, 2)
+
+
+def test_a_chain_that_fails_stops_alone_and_says_so(project):
+    base = project.folder / "results/digits-domain2/conv3-narrow"
+    broken = base / "simclr~batch_size=512,epochs=1"
+    for strategy in ("finetune", "cassle"):
+        shutil.rmtree(broken / strategy)
+        shutil.rmtree(base / "barlow_twins~batch_size=512,epochs=1" / strategy)
+    checkpoint = broken / "first/seed0/task0/checkpoint.pt"
+    before = checkpoint.stat()
+    checkpoint.write_bytes(b"not a checkpoint")
+    import os
+
+    os.utime(checkpoint, ns=(before.st_atime_ns, before.st_mtime_ns))
+    code, said = project.run(*TINY)
+    assert code != 0
+    assert f"cannot read checkpoint {checkpoint.relative_to(project.folder)}" in said
+    assert "delete it and run the workflow again" in said
+    for strategy in ("finetune", "cassle"):
+        assert (base / f"barlow_twins~batch_size=512,epochs=1/{strategy}/seed0/task1/checkpoint.pt").exists()
