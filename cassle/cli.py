@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     except CassleError as error:
         print(f"cassle {args.verb}: {error}", file=sys.stderr)
         return int(getattr(error, "exit_code", 1))
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
@@ -59,6 +62,7 @@ def split(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     """Train one task: by --spec and files as the workflow does, or by words such as objective=simclr task=0."""
     from cassle.devices import lease
+    from cassle.failures import remembered
 
     if args.words:
         _fill_in(args)
@@ -73,8 +77,9 @@ def train(args: argparse.Namespace) -> None:
         from cassle.training.job import TrainRequest, train_task
 
         previous = Path(args.previous) if args.previous else None
-        spec = json.loads(args.spec)
-        train_task(TrainRequest(spec, site, Path(args.index), Path(args.split), Path(args.folder), previous))
+        spec, folder = json.loads(args.spec), Path(args.folder)
+        with remembered(folder, spec, args.attempt):
+            train_task(TrainRequest(spec, site, Path(args.index), Path(args.split), folder, previous))
 
 
 def probe(args: argparse.Namespace) -> None:
@@ -132,6 +137,21 @@ def figure(args: argparse.Namespace) -> None:
 
 
 # Verbs for people
+
+
+def status(args: argparse.Namespace) -> None:
+    """Tell what every training of a study is doing; with --watch, again every few seconds."""
+    from cassle.status import as_text, lines_of
+
+    studies = [Path(args.folder)] if args.folder else sorted(file.parent for file in Path().glob(PLANS))
+    if not studies:
+        raise CassleError("no study was started here; call this in the folder that holds results/")
+    while True:
+        text = "\n\n".join(f"{study}\n{as_text(lines_of(study))}" for study in studies)
+        print(f"\033[2J\033[H{text}" if args.watch else text, flush=True)
+        if not args.watch:
+            return
+        time.sleep(WATCH_EVERY)
 
 
 def show(args: argparse.Namespace) -> None:
@@ -237,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add(prepare, site=True, data_set=True, out=True)
     add(split, "spec", "stream", site=True, index=True, out=True)
-    verb = add(train, "spec", "index", "split", "previous", "folder", "gpus", site=True)
+    verb = add(train, "spec", "index", "split", "previous", "folder", "gpus", "attempt", site=True)
     verb.add_argument(
         "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
     )
@@ -246,6 +266,9 @@ def _parser() -> argparse.ArgumentParser:
     add(study, cells=True, out=True)
     add(table, runs=True, study=True, stream=True, probe=True, out=True)
     add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
+    verb = add(status)
+    verb.add_argument("folder", nargs="?", help="folder of a study, such as results/studies/digits; by default all")
+    verb.add_argument("--watch", action="store_true", help="until Ctrl-C")
     verb = add(show)
     verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
     verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")
@@ -255,7 +278,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+PLANS = "results/studies/*/plan.json"
+WATCH_EVERY = 3.0
+"""Seconds between two looks of `cassle status --watch`."""
+
 _FLAGS: dict[str, dict[str, Any]] = {
+    "attempt": {"type": int, "default": 1, "help": "which attempt of the workflow at this job this is"},
     "cells": {"help": "JSON of the streams, objectives, strategies, ... a table shows"},
     "checkpoint": {"help": "a checkpoint.pt"},
     "data_set": {"help": "name of the data set"},

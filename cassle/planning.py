@@ -21,8 +21,8 @@ def plan_study(config: Mapping[str, Any], configfiles: Sequence[str | Path], def
     """Return the plan of what the user asked for.
 
     A study file stands for itself, and so do words that name a stream and an objective; anything less changes the
-    default study, which then takes its name from the words. Raises `SettingsError` for impossible settings, and for a plan that would overwrite finished
-    work without ``overwrite=true``.
+    default study, which then takes its name from the words. Raises `SettingsError` for impossible settings, and for a
+    plan that would overwrite finished work without ``overwrite=true``.
     """
     given = dict(config)
     where = ", ".join(map(str, configfiles)) or "--config"

@@ -54,7 +54,7 @@ def draw_groups(count: int, size: int, iterations: int, generator: torch.Generat
 
 
 def wmse_loss(views: list[Tensor], groups: Tensor, eps: float, detach_second: bool = False) -> Tensor:
-    """Return the loss of Section 3 of the paper: the mean of 2 - 2 cos of whitened rows over pairs of views and iterations.
+    """Return the loss of Section 3 of the paper: 2 - 2 cos of whitened rows, mean over pairs of views and iterations.
 
     ``views``: (N, D) each; ``groups`` (iterations, G, size) int64 rows that are whitened together, each view by itself
     and all in the same groups. ``detach_second`` stops the gradient into the later view of each pair.

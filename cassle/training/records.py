@@ -38,7 +38,7 @@ class Heartbeat:
 
     def __init__(self, folder: Path, constants: dict[str, Any], every: float = 5.0) -> None:
         self.path = folder / "progress.json"
-        self.constants = {**constants, "pid": os.getpid(), "started": time.time()}
+        self.constants = {**constants, "host": os.uname().nodename, "pid": os.getpid()}
         self.every = every
         self._last = 0.0
         self._printed = time.monotonic()

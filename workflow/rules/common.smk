@@ -8,6 +8,7 @@ from cassle.files import canonical_json
 from cassle.paths import index_file, split_file
 from cassle.planning import other_code, plan_study
 from cassle.provenance import code_of
+from cassle.status import as_text, lines_of, write_plan
 
 try:
     PLAN = plan_study(
@@ -25,8 +26,18 @@ SETTINGS = PLAN.study
 SITE = canonical_json(SETTINGS.site().model_dump(mode="json"))
 STUDY = f"results/studies/{SETTINGS.name}"
 RUN_FOLDER = "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}"
-RANDOM_FILE = "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.json"
+RANDOM_FILE = (
+    "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.json"
+)
 FORMATS = ["md", "csv", "tex", "html"]
+
+
+def get_last_words():
+    """What a user reads last when jobs have failed: which, where their logs are, and how to go on."""
+    return (
+        f"\n{as_text(lines_of(Path(STUDY)))}\nJobs failed; each is named above with its log. Whatever has finished"
+        " is kept: the same command goes on from there."
+    )
 
 
 def get_train_job(wildcards):

@@ -12,11 +12,13 @@ rule train_first_task:
     wildcard_constraints:
         task="0",
     priority: 100
+    retries: 2
     conda:
         "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
         gpu=get_train_gpus,
+        attempt=get_attempt,
     params:
         spec=get_train_spec,
         site=get_site,
@@ -25,7 +27,7 @@ rule train_first_task:
         "Training task 0 of {wildcards.stream}: {wildcards.objective}, {wildcards.strategy}, seed {wildcards.seed}"
     shell:
         "cassle train --spec {params.spec:q} --index {input.index:q} --split {input.split:q}"
-        " --folder {params.folder:q} --gpus {resources.gpu} --site {params.site:q} > {log:q} 2>&1"
+        " --folder {params.folder:q} --gpus {resources.gpu} --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"
 
 
 rule train_next_task:
@@ -43,11 +45,13 @@ rule train_next_task:
     wildcard_constraints:
         task=r"[1-9]\d*",
     priority: 100
+    retries: 2
     conda:
         "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
         gpu=get_train_gpus,
+        attempt=get_attempt,
     params:
         spec=get_train_spec,
         site=get_site,
@@ -58,4 +62,4 @@ rule train_next_task:
     shell:
         "cassle train --spec {params.spec:q} --index {input.index:q} --split {input.split:q}"
         " --previous {input.previous:q} --folder {params.folder:q} --gpus {resources.gpu}"
-        " --site {params.site:q} > {log:q} 2>&1"
+        " --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"

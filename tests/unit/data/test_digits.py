@@ -32,7 +32,8 @@ def test_facts_known_beforehand_are_those_of_the_index(index):
     facts = digits.Digits
     assert index.data_set == facts.name == "digits"
     assert index.num_classes == facts.num_classes == 10
-    assert index.domains == facts.domains == ("plain", "inverted", "rotated", "textured", "edges", "striped")
+    assert index.domains == facts.domains == tuple(digits.DOMAINS)
+    assert set(facts.domains) == {"plain", "inverted", "rotated", "textured", "edges", "striped"}
     assert index.train.pixels.shape[-1] == facts.image_size == 16
 
 

@@ -1,0 +1,58 @@
+"""A small model, and steps of it with and without a teacher."""
+
+import copy
+
+import pytest
+import torch
+
+from cassle.nets.backbones.conv import Conv3Narrow
+from cassle.objectives.simclr import SimCLR, SimCLRSettings
+from cassle.options import Options
+from cassle.training.model import Model, Teacher
+from cassle.training.step import Batch, Step
+
+
+def made_model(kind=SimCLR, settings=None):
+    backbone = Conv3Narrow(8, Options())
+    settings = settings or SimCLRSettings(hidden_dim=8, output_dim=4)
+    return Model(backbone, kind(settings, backbone, 10), 10)
+
+
+@pytest.fixture
+def model():
+    return made_model()
+
+
+@pytest.fixture
+def batch():
+    rows = 6
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (rows, 3, 8, 8), generator=draw, dtype=torch.uint8)
+    labels = torch.arange(rows) % 3
+    return Batch(torch.arange(rows), images, labels, 1, torch.zeros(rows, dtype=torch.bool), draw)
+
+
+@pytest.fixture
+def teacher_of():
+    """Function from a model to a teacher with other weights."""
+
+    def make(model, batchnorm="frozen"):
+        other = copy.deepcopy(model)
+        with torch.no_grad():
+            for parameter in other.parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)), alpha=0.1)
+        return Teacher(other, batchnorm)
+
+    return make
+
+
+@pytest.fixture
+def step_of(batch):
+    """Function from a model and a teacher (or None) to what a strategy sees of a step."""
+
+    def make(model, teacher=None, maps=False):
+        draw = torch.Generator().manual_seed(2)
+        views = [torch.randn(6, 3, 8, 8, generator=draw) for _ in range(2)]
+        return Step(batch, views, model, model(views, maps=maps), teacher)
+
+    return make
