@@ -77,9 +77,10 @@ def train(args: argparse.Namespace) -> None:
         from cassle.training.job import TrainRequest, train_task
 
         previous = Path(args.previous) if args.previous else None
+        given = Path(args.given) if args.given else None
         spec, folder = json.loads(args.spec), Path(args.folder)
         with remembered(folder, spec, args.attempt):
-            train_task(TrainRequest(spec, site, Path(args.index), Path(args.split), folder, previous))
+            train_task(TrainRequest(spec, site, Path(args.index), Path(args.split), folder, previous, given))
 
 
 def probe(args: argparse.Namespace) -> None:
@@ -217,6 +218,7 @@ def _fill_in(args: argparse.Namespace) -> None:
     args.folder = args.folder or job.folder
     args.index = args.index or index_file(job.spec["stream"]["data_set"])
     args.split = args.split or split_file(job.folder.split("/")[1])
+    args.given = args.given or job.given or ""
     args.previous = args.previous or (f"{job.parent}/checkpoint.pt" if job.parent else None)
 
 
@@ -257,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add(prepare, site=True, data_set=True, out=True)
     add(split, "spec", "stream", site=True, index=True, out=True)
-    verb = add(train, "spec", "index", "split", "previous", "folder", "gpus", "attempt", site=True)
+    verb = add(train, "spec", "index", "split", "previous", "given", "folder", "gpus", "attempt", site=True)
     verb.add_argument(
         "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
     )
@@ -288,6 +290,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "checkpoint": {"help": "a checkpoint.pt"},
     "data_set": {"help": "name of the data set"},
     "folder": {"help": "where checkpoint.pt, train.json and metrics.jsonl go"},
+    "given": {"default": "", "help": "a first task's checkpoint to take over as it is, instead of training"},
     "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
     "index": {"help": "the data set's index.npz"},
     "name": {"help": "name of the figure"},

@@ -27,7 +27,7 @@ def code_fingerprint(roots: Iterable[str | Path]) -> str:
     Comments, docstrings, formatting and the order of files do not count.
     """
     digest = hashlib.sha256()
-    for name, meaning in sorted(_closure(roots).items()):
+    for name, meaning in sorted(_closure(roots).values()):
         digest.update(f"{name}\n{meaning}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -57,16 +57,18 @@ def _meaning(tree: ast.Module) -> str:
     return ast.dump(tree)
 
 
-def _closure(roots: Iterable[str | Path]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _closure(roots: Iterable[str | Path]) -> dict[Path, tuple[str, str]]:
+    """Return file -> (name, meaning) of files and of the `cassle` modules they import; no name depends on the place."""
+    found: dict[Path, tuple[str, str]] = {}
     waiting = [Path(root) for root in roots]
     package = Path(__file__).parent
     while waiting:
         file = waiting.pop().resolve()
-        name = file.relative_to(package).as_posix() if file.is_relative_to(package) else file.name
-        if name in found:
+        if file in found:
             continue
-        found[name], imported = _parsed(file, file.stat().st_mtime_ns)
+        name = file.relative_to(package).as_posix() if file.is_relative_to(package) else file.name
+        meaning, imported = _parsed(file, file.stat().st_mtime_ns)
+        found[file] = (name, meaning)
         waiting.extend(imported)
     return found
 

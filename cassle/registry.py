@@ -54,10 +54,10 @@ class Registry(Generic[T]):
 
     def _import_package(self) -> None:
         if not self._imported:
-            self._imported = True
             package = importlib.import_module(self.package)
             for module in pkgutil.iter_modules(package.__path__):
                 importlib.import_module(f"{self.package}.{module.name}")
+            self._imported = True
 
 
 def load_plugins(files: Iterable[str | Path]) -> None:

@@ -6,10 +6,11 @@ evaluation, keyed by their folders. Errors in the settings surface here, at the 
 
 from __future__ import annotations
 
+import hashlib
 import pkgutil
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,6 +58,8 @@ class TrainJob:
     remembers: bool
     """Whether the strategy writes a memory after this task."""
     gpus: int
+    given: str | None = None
+    """The checkpoint this one is taken over from instead of being trained."""
 
     @property
     def key(self) -> str:
@@ -122,6 +125,7 @@ def resolve(study: Study) -> Plan:
     load_plugins(study.plugins)
     _check_names(study)
     plan = Plan(study)
+    given = _given(study)
     probes = [probe_part(choice) for choice in study.probes]
     labels: dict[str, dict[str, None]] = {"streams": {}, "backbones": {}, "objectives": {}, "strategies": {}}
     for stream in (_stream(choice) for choice in study.streams):
@@ -132,15 +136,16 @@ def resolve(study: Study) -> Plan:
             for seed in study.seeds:
                 _add_random(plan, stream, backbone, seed, probes)
                 for choice in study.objectives:
-                    objective, training, recipe = _objective(study, choice, stream.data_set)
+                    objective, training, recipe = _objective(study, choice, stream.data_set, given)
                     labels["objectives"][objective.label] = None
                     strategies = [_strategy(s, recipe, objective.name) for s in study.strategies]
                     labels["strategies"] |= {strategy.label: None for strategy in strategies}
-                    chain = _Chain(plan, stream, backbone, objective, training, seed, probes)
+                    chain = _Chain(plan, stream, backbone, objective, training, seed, probes, given)
                     for strategy in strategies:
                         chain.add(strategy)
                     if study.offline:
-                        chain.add_offline()
+                        joint = _objective(study, choice, stream.data_set)[0]
+                        replace(chain, objective=joint, given=None).add_offline()
     plan.cells = {key: list(names) for key, names in labels.items()}
     if study.offline:
         plan.cells["strategies"].append("offline")
@@ -159,6 +164,8 @@ class _Chain:
     training: Training
     seed: int
     probes: list[Part]
+    given: str | None = None
+    """Fingerprint of the file that the first task is taken over from."""
 
     def _job(self, stream: Stream, strategy: Part | None, task: int, parent: str | None) -> TrainJob:
         kind = strategy_registry.get(strategy.name) if strategy else None
@@ -172,6 +179,8 @@ class _Chain:
             "strategy": None if shared or strategy is None else strategy.spec(),
             "training": self.training.model_dump(mode="json"),
         }
+        if self.given is not None:
+            spec["first_checkpoint"] = self.given
         label = FIRST if shared or strategy is None else strategy.label
         folder = (
             f"results/{stream.name}/{self.backbone.label}/{self.objective.label}/{label}/seed{self.seed}/task{task}"
@@ -186,6 +195,7 @@ class _Chain:
             memory=keeps and task > 0,
             remembers=keeps and task < stream.tasks - 1,
             gpus=data_sets.get(stream.data_set).gpus if gpus == "auto" else gpus,
+            given=self.plan.study.first_checkpoint if self.given and task == 0 else None,
         )
 
     def add(self, strategy: Part) -> None:
@@ -203,6 +213,20 @@ class _Chain:
         job = self._job(joint, None, 0, None)
         self.plan.add_train(job)
         self.plan.add_probe(_probe(self.probes, self.stream, job.folder, self.seed))
+
+
+def _given(study: Study) -> str | None:
+    """Return the fingerprint of the bytes of the study's first checkpoint, if it names one."""
+    if study.first_checkpoint is None:
+        return None
+    for choice in study.strategies:
+        if not strategy_registry.get(_named(choice)[0]).shares_first_task:
+            raise SettingsError(f"first_checkpoint: strategy {_named(choice)[0]} needs a first task of its own")
+    try:
+        with open(study.first_checkpoint, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise SettingsError(f"first_checkpoint {study.first_checkpoint}: {error.strerror}; check the path") from error
 
 
 def _add_random(plan: Plan, stream: Stream, backbone: Part, seed: int, probes: list[Part]) -> None:
@@ -315,7 +339,7 @@ def recipe_folders(study: Study) -> tuple[Path, ...]:
     return (Path(study.recipes) if study.recipes else RECIPES, *(Path(plugin).parent for plugin in study.plugins))
 
 
-def _objective(study: Study, choice: Choice, data_set: str) -> tuple[Part, Training, Recipe]:
+def _objective(study: Study, choice: Choice, data_set: str, given: str | None = None) -> tuple[Part, Training, Recipe]:
     name, options = _named(choice)
     kind = objective_registry.get(name)
     recipe = _recipe(name, data_set, recipe_folders(study))
@@ -325,6 +349,8 @@ def _objective(study: Study, choice: Choice, data_set: str) -> tuple[Part, Train
     base = parse(kind.Settings, recipe.objective, f"recipe of {name} on {data_set}, objective").model_dump(mode="json")
     settings = parse(kind.Settings, merged(base, options), f"objective {name}").model_dump(mode="json")
     changed = differences(usual, training.model_dump(mode="json")) | differences(base, settings)
+    if given is not None:
+        changed["first"] = given
     return Part(label_of(name, changed), name, settings), training, recipe
 
 

@@ -84,6 +84,9 @@ class Study(Site):
     training: dict[str, Any] = Field(default_factory=dict, description="changes to every recipe, such as epochs")
     figures: list[str] = Field(default=["bars", "accuracy_over_tasks", "accuracy_matrix"], description="figures")
     recipes: str | None = Field(None, description="folder of recipes; by default config/recipes of the repository")
+    first_checkpoint: str | None = Field(
+        None, description="checkpoint of a first task to start every run from, instead of training one"
+    )
     overwrite: bool = Field(False, description="allow a changed setting to retrain finished runs in place")
 
     def site(self) -> Site:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, Protocol
@@ -163,7 +162,7 @@ def read_arrays(path: str | Path, what: str, rule: str) -> dict[str, Any]:
             return dict(file)
     except FileNotFoundError as error:
         raise DataError(f"there is no {what} {path}; make it with `cassle {rule}`") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive can raise almost anything
         raise DataError(
             f"cannot read {what} {path}: {error}; delete it and make it anew with `cassle {rule}`"
         ) from error
@@ -185,7 +184,7 @@ def read_index(path: str | Path) -> Index:
         )
         classes, domains = tuple(facts["classes"]), tuple(facts["domains"])
         return Index(facts["data_set"], classes, domains, train, test, facts["fingerprint"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{path} is not an index of a data set ({error}); delete it and run `cassle prepare`"
         ) from error

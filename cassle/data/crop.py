@@ -18,7 +18,8 @@ def resize_weights(start: Tensor, length: Tensor, side: int, out: int) -> Tensor
     """Return (B, out, side) matrices that resample the pixels [start, start + length) of a row to ``out`` pixels.
 
     ``start``, ``length`` (B,) in whole pixels. Weights reach no pixel outside the crop and are renormalised at its
-    border; when shrinking, the kernel widens with the scale (antialiasing), as in Pillow's ``resize(box=...)``.
+    border; when shrinking, the kernel widens with the scale (antialiasing). This is Pillow's bicubic resize of the
+    cropped image.
     """
     start, length = start.view(-1, 1, 1).float(), length.view(-1, 1, 1).float()
     scale = length / out
@@ -72,8 +73,8 @@ def draw_boxes(
     first = fits.int().argmax(dim=1, keepdim=True)
     any_fits = fits.any(dim=1)
     whole = min(max(width / height, ratio[0]), ratio[1])
-    fallback_wide = float(min(width, round(height * whole)))
-    fallback_high = float(min(height, round(width / whole)))
+    fallback_wide = float(max(1, min(width, round(height * whole))))
+    fallback_high = float(max(1, min(height, round(width / whole))))
     wide = torch.where(any_fits, wide.gather(1, first).squeeze(1), fallback_wide)
     high = torch.where(any_fits, high.gather(1, first).squeeze(1), fallback_high)
     place = torch.rand(2, count, device=device, generator=generator)

@@ -65,6 +65,12 @@ class Stream(Options):
 
     def check(self, num_classes: int | None, domains: tuple[str, ...]) -> None:
         """Raise `SettingsError` if the data set cannot be cut so."""
+        if self.domain_order != "paper" and self.scenario != "domain":
+            raise SettingsError(f"{self.name}: domain_order belongs to domain-incremental streams")
+        if self.class_order != "paper" and self.scenario != "class":
+            raise SettingsError(f"{self.name}: class_order belongs to class-incremental streams")
+        if isinstance(self.class_order, list) and num_classes is not None:
+            _check_order(self.name, self.class_order, num_classes)
         if self.scenario == "all" and self.tasks != 1:
             raise SettingsError(f"{self.data_set}-all has one task, not {self.tasks}")
         if self.scenario == "class" and num_classes is not None and self.tasks > num_classes:
@@ -76,7 +82,7 @@ class Stream(Options):
                 for domain in self.domain_order:
                     if domain not in domains:
                         raise SettingsError(f"{self.data_set} has no domain '{domain}': {nearest(domain, domains)}")
-                if len(set(self.domain_order)) != self.tasks:
+                if not len(set(self.domain_order)) == len(self.domain_order) == self.tasks:
                     raise SettingsError(f"{self.name}: domain_order must name {self.tasks} different domains")
 
 
@@ -102,9 +108,13 @@ def class_order(stream: Stream, num_classes: int) -> list[int]:
         return torch.randperm(num_classes, generator=made).tolist()  # type: ignore[no-any-return]
     if stream.class_order == "paper":
         return list(data_sets.get(stream.data_set).class_order or range(num_classes))
-    if sorted(stream.class_order) != list(range(num_classes)):
-        raise SettingsError(f"{stream.name}: class_order must name each class from 0 to {num_classes - 1} once")
+    _check_order(stream.name, stream.class_order, num_classes)
     return stream.class_order
+
+
+def _check_order(name: str, order: list[int], num_classes: int) -> None:
+    if sorted(order) != list(range(num_classes)):
+        raise SettingsError(f"{name}: class_order must name each class from 0 to {num_classes - 1} once")
 
 
 def random_parts(count: int, tasks: int) -> NDArray[np.int16]:
@@ -185,5 +195,5 @@ def read_split(path: str | Path) -> Split:
     try:
         facts = json.loads(str(arrays["facts"]))
         return Split(facts["stream"], facts["names"], facts["classes"], arrays["train_task"], arrays["test_task"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not the split of a stream ({error}); delete it and run `cassle split`") from error

@@ -68,8 +68,8 @@ def draw(settings: ViewSettings, count: int, height: int, width: int, generator:
 def jitter(images: Tensor, factors: Tensor, turn: Tensor, strengths: Sequence[float]) -> Tensor:
     """Apply the colour operations to each image in the order its place in ``turn`` gives it.
 
-    Images are dealt to the orders of the operations in use by a random permutation, in equal shares: each image's order
-    is uniform, and every operation still runs on contiguous rows.
+    Images are dealt to the orders of the operations in use by a random permutation, in shares that differ by one at
+    most; every operation still runs on contiguous rows.
     """
     used = [number for number, strength in enumerate(strengths) if strength > 0]
     orders = sorted({tuple(op for op in order if op in used) for order in ORDERS})
@@ -114,11 +114,15 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
 
 def clean_view(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return images (B, 3, H, W) uint8 without augmentation: resized to (size, size) if need be, normalised."""
+    return _clean(images, size, mean, std).contiguous(memory_format=torch.channels_last)
+
+
+def _clean(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     if images.shape[-2:] != (size, size):
         height, width = images.shape[-2:]
         box = torch.tensor([[0, 0, height, width]], device=images.device).expand(len(images), 4)
         return normalise(crop_resize(images, box, size), mean, std)
-    return normalise(images.float().div_(255), mean, std).contiguous(memory_format=torch.channels_last)
+    return normalise(images.float().div_(255), mean, std)
 
 
 class Views:

@@ -68,9 +68,9 @@ class PrototypeAssignment(Distillation):
 
     * SwAV: the target is the softmax of frozen scores, as published. Sinkhorn, which keeps targets from all choosing
       one prototype, is not needed where targets cannot move.
-    * DeepCluster-v2: the target is the soft assignment to the frozen model's last centroids, per head. Its own loss asks
-      for the nearest centroid, the limit for temperature 0; with about as many centroids as images that one alone says
-      little, and the soft assignment says how near the others are.
+    * DeepCluster-v2: the target is the soft assignment to the frozen model's last centroids, per head. Its own loss
+      asks for the nearest one, the limit for temperature 0; where there are nearly as many centroids as images that
+      alone says little, and the soft assignment also says how near the others are.
     * DINO: the target is the softmax of the frozen scores less the centre saved with them, Eq. 1 and 4 of the paper.
       The centre is still needed: without it what all images have in common decides the target.
     """

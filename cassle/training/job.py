@@ -39,7 +39,7 @@ class TrainRequest:
     """What a training job is given: its settings, where it runs, and its files.
 
     ``spec`` is a `TrainJob.spec`; ``folder`` receives checkpoint.pt, train.json and metrics.jsonl; ``previous`` is the
-    checkpoint of task t-1, absent for a first task.
+    checkpoint of task t-1, absent for a first task; ``given`` a first task's checkpoint that is taken over as it is.
     """
 
     spec: dict[str, Any]
@@ -48,6 +48,7 @@ class TrainRequest:
     split: Path
     folder: Path
     previous: Path | None = None
+    given: Path | None = None
 
 
 def train_task(request: TrainRequest) -> None:
@@ -62,6 +63,8 @@ def train_task(request: TrainRequest) -> None:
         if finished(request.folder, task.key):
             print(f"{request.folder} was finished meanwhile by another process", flush=True)
             return
+        if request.given is not None:
+            return take_over(request, task)
         with StopRequest() as stop:
             learner = begin(request, task, stop)
             precision = resolve_precision(request.site.execution.precision, task.device)
@@ -92,7 +95,7 @@ def assemble(request: TrainRequest) -> Task:
     index, split = read_index(request.index), read_split(request.split)
     model = build_model(spec, data_set.image_size, index.num_classes)
     strategy = build_strategy(spec, model)
-    parent = load_parent(request, model, strategy)
+    parent = load_parent(request.previous or request.given, spec, model, strategy)
     teacher = build_teacher(request, strategy, data_set.image_size, index.num_classes)
     device = resolve_device(site.execution.device)
     images = data_set.load(index, site.root, "train").to(device)
@@ -137,24 +140,33 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
 
 
 def write_outputs(request: TrainRequest, task: Task, learner: Learner, precision: str) -> None:
-    """Write the checkpoint and then its record; only then is the state of no use any more."""
-    checkpoint = Checkpoint(_cpu(task.model), _cpu(task.strategy), task.meta)
-    save_checkpoint(request.folder / "checkpoint.pt", checkpoint)
+    """Write the checkpoint and its record; only then is the state of no use any more."""
     images = learner.moment.steps * learner.training_settings.batch_size
-    record = {
-        **task.meta,
-        "key": task.key,
+    facts = {
         "device": device_name(task.device),
         "precision": precision,
         "threads": request.site.execution.threads,
         "loader": "device",
         "seconds": round(learner.seconds, 2),
         "images_per_second": round(images / learner.seconds, 1),
-        "checkpoint": checkpoint.fingerprint,
     }
-    write_json(request.folder / "train.json", record)
+    write_result(request, task, facts)
     learner.state.delete()
     learner.heartbeat.end()
+
+
+def write_result(request: TrainRequest, task: Task, facts: dict[str, Any]) -> None:
+    """Write the checkpoint, and last its record: what made it and ``facts`` of how it was executed."""
+    checkpoint = Checkpoint(_cpu(task.model), _cpu(task.strategy), task.meta)
+    save_checkpoint(request.folder / "checkpoint.pt", checkpoint)
+    record = {**task.meta, "key": task.key, **facts, "checkpoint": checkpoint.fingerprint}
+    write_json(request.folder / "train.json", record)
+
+
+def take_over(request: TrainRequest, task: Task) -> None:
+    """Write a given first task's checkpoint as this job's; its record names it as the parent."""
+    execution = dict.fromkeys(("device", "precision", "threads", "loader"), "given")
+    write_result(request, task, {**execution, "seconds": 0.0, "images_per_second": None})
 
 
 def fit(learner: Learner, precision: str, device: torch.device) -> None:
@@ -184,25 +196,25 @@ def fit(learner: Learner, precision: str, device: torch.device) -> None:
         raise RuntimeError(f"trained {learner.position.epoch} of {steps.epochs} epochs")
 
 
-def load_parent(request: TrainRequest, model: Model, strategy: Strategy) -> str | None:
-    """Load the previous task's checkpoint into the model and strategy; return its fingerprint."""
-    if request.previous is None:
+def load_parent(path: Path | None, spec: dict[str, Any], model: Model, strategy: Strategy) -> str | None:
+    """Load the checkpoint that a task goes on from into model and strategy; return its fingerprint."""
+    if path is None:
         return None
-    previous = load_checkpoint(request.previous)
-    made = previous.meta["spec"]
+    parent = load_checkpoint(path)
+    made = parent.meta["spec"]
     for part in ("backbone", "objective"):
-        if made[part]["name"] != request.spec[part]["name"]:
+        if made[part]["name"] != spec[part]["name"]:
             raise CheckpointError(
-                f"{request.previous} holds a {made[part]['name']} {part}, this task continues "
-                f"{request.spec[part]['name']}; give the checkpoint of task {request.spec['task'] - 1} of the same run"
+                f"{path} holds a {made[part]['name']} {part}, this task continues {spec[part]['name']}; give a "
+                "checkpoint of the same backbone and objective"
             )
-    if made["strategy"] is not None and made["strategy"] != request.spec["strategy"]:
-        other = ", ".join(differences(made["strategy"], request.spec["strategy"] or {}))
-        raise CheckpointError(f"{request.previous} belongs to a run whose strategy differs in {other}")
-    load_into(model, previous.model, str(request.previous))
+    if made["strategy"] is not None and made["strategy"] != spec["strategy"]:
+        other = ", ".join(differences(made["strategy"], spec["strategy"] or {}))
+        raise CheckpointError(f"{path} belongs to a run whose strategy differs in {other}")
+    load_into(model, parent.model, str(path))
     if made["strategy"] is not None:
-        load_into(strategy, previous.strategy, f"the strategy of {request.previous}")
-    return previous.fingerprint
+        load_into(strategy, parent.strategy, f"the strategy of {path}")
+    return parent.fingerprint
 
 
 def build_teacher(request: TrainRequest, strategy: Strategy, image_size: int, num_classes: int) -> Teacher | None:

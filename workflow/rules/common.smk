@@ -68,6 +68,17 @@ def get_previous(wildcards):
     return f"{get_train_job(wildcards).parent}/checkpoint.pt"
 
 
+def get_given(wildcards):
+    """The checkpoint that a first task is taken over from, if the study names one."""
+    given = get_train_job(wildcards).given
+    return [] if given is None else given
+
+
+def get_given_words(wildcards, input):
+    """The words that hand a given first checkpoint to the job."""
+    return f"--given {shlex.quote(str(input.given))}" if input.given else ""
+
+
 def get_train_spec(wildcards):
     """Everything that determines a checkpoint, as one text."""
     return get_train_job(wildcards).key

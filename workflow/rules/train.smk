@@ -2,6 +2,7 @@ rule train_first_task:
     input:
         index=get_index,
         split=get_split,
+        given=get_given,
     output:
         checkpoint="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/checkpoint.pt",
         record="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.json",
@@ -23,11 +24,12 @@ rule train_first_task:
         spec=get_train_spec,
         site=get_site,
         folder=subpath(output.checkpoint, parent=True),
+        given=get_given_words,
     message:
         "Training task 0 of {wildcards.stream}: {wildcards.objective}, {wildcards.strategy}, seed {wildcards.seed}"
     shell:
         "cassle train --spec {params.spec:q} --index {input.index:q} --split {input.split:q}"
-        " --folder {params.folder:q} --gpus {resources.gpu} --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"
+        " --folder {params.folder:q} {params.given} --gpus {resources.gpu} --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"
 
 
 rule train_next_task:

@@ -45,9 +45,7 @@ def test_a_feature_that_never_changes_becomes_0_rather_than_a_nan():
 
 @WEIGHTS
 @pytest.mark.parametrize(("sign", "distance"), [(1, 1 / (1 + EPS) - 1), (-1, -1 / (1 + EPS) - 1)])
-def test_identical_and_opposite_views_of_uncorrelated_features_differ_on_the_diagonal_only(
-    sign, distance, lamb, scale
-):
+def test_identical_and_opposite_views_of_uncorrelated_features_differ_on_the_diagonal_only(sign, distance, lamb, scale):
     z = signs()
     close(barlow_loss(z, sign * z, lamb, scale), scale * 7 * distance**2)
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from cassle.nets.backbones.conv import Conv3Narrow
-from cassle.objectives.simclr import SimCLR, SimCLRSettings, simclr_loss
+from cassle.objectives.simclr import SimCLR, SimCLRSettings, masked_simclr_loss, simclr_loss, view_masks
 from cassle.options import Options
 from cassle.training.step import Outputs
 
@@ -79,6 +79,41 @@ def test_both_views_are_pulled_together():
     assert simclr_loss(*(z - 1e-3 * step for z, step in zip((z1, z2), steps, strict=True)), 0.2) < loss
 
 
+def test_two_views_are_a_case_of_many():
+    z1, z2 = drawn()
+    found = masked_simclr_loss(torch.cat([z1, z2]), *view_masks(torch.arange(6), 2), 0.2)
+    close(found, simclr_loss(z1, z2, 0.2))
+
+
+@TEMPERATURES
+@pytest.mark.parametrize(("rows", "count"), [(4, 2), (4, 3), (2, 5)])
+def test_with_many_views_a_positive_competes_with_negatives_only(rows, count, temperature):
+    (z,) = axes(rows, 1)
+    masks = view_masks(torch.arange(rows), count)
+    # Each positive scores 1 / T against the views of other images, which score 0.
+    expected = math.log(1 + count * (rows - 1) * math.exp(-1 / temperature))
+    close(masked_simclr_loss(z.repeat(count, 1), *masks, temperature), expected)
+
+
+def test_anchors_without_positives_do_not_count():
+    z = torch.cat(drawn())
+    positives, negatives = view_masks(torch.tensor([0, 1, 2, 3, 4, 5]), 2)
+    alone = positives.clone()
+    alone[2:] = False
+    each = [masked_simclr_loss(z, positives & (torch.arange(12) == i)[:, None], negatives, 0.2) for i in range(12)]
+    close(masked_simclr_loss(z, alone, negatives, 0.2), (each[0] + each[1]) / 2)
+    close(masked_simclr_loss(z, positives, negatives, 0.2), sum(each) / 12)
+    close(masked_simclr_loss(z, torch.zeros_like(positives), negatives, 0.2), 0)
+
+
+def test_a_score_far_below_the_negatives_keeps_loss_and_gradient_finite():
+    z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 1e-3], [1.0, 1e-3]], requires_grad=True)
+    loss = masked_simclr_loss(z, *view_masks(torch.arange(2), 2), 1e-3)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(z.grad).all()
+
+
 @pytest.fixture
 def objective():
     return SimCLR(SimCLRSettings(hidden_dim=8, output_dim=4, temperature=0.3), Conv3Narrow(8, Options()), 10)
@@ -93,6 +128,12 @@ def test_the_projector_has_one_hidden_layer_without_batchnorm(objective):
 def test_its_loss_is_taken_between_the_two_views_at_its_temperature(objective):
     z = drawn()
     assert torch.equal(objective.loss(Outputs([], z), None), simclr_loss(*z, 0.3))
+
+
+def test_of_three_views_each_is_a_positive_of_the_others(objective):
+    z = [*drawn(), drawn(seed=1)[0]]
+    expected = masked_simclr_loss(torch.cat(z), *view_masks(torch.arange(6), 3), 0.3)
+    assert torch.equal(objective.loss(Outputs([], z), None), expected)
 
 
 def test_a_checkpoint_carries_the_projector_and_nothing_else(objective):

@@ -12,15 +12,20 @@ from cassle.training.model import Model, Teacher
 from cassle.training.step import Batch, Step
 
 
-def made_model(kind=SimCLR, settings=None):
-    backbone = Conv3Narrow(8, Options())
-    settings = settings or SimCLRSettings(hidden_dim=8, output_dim=4)
-    return Model(backbone, kind(settings, backbone, 10), 10)
+@pytest.fixture
+def model_of():
+    """Function from an objective and its settings to a model on a narrow network."""
+
+    def make(kind, settings):
+        backbone = Conv3Narrow(8, Options())
+        return Model(backbone, kind(settings, backbone, 10), 10)
+
+    return make
 
 
 @pytest.fixture
-def model():
-    return made_model()
+def model(model_of):
+    return model_of(SimCLR, SimCLRSettings(hidden_dim=8, output_dim=4))
 
 
 @pytest.fixture

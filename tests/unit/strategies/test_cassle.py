@@ -9,11 +9,9 @@ from cassle.distillations.predictive import Predictive
 from cassle.errors import SettingsError
 from cassle.objectives.base import objectives
 from cassle.objectives.byol import BYOL, BYOLSettings
-from cassle.objectives.simclr import SimCLR
+from cassle.objectives.simclr import SimCLR, SimCLRSettings
 from cassle.strategies.cassle import Cassle, CassleSettings
 from cassle.training.step import training_step
-
-from .conftest import made_model
 
 
 def built(model, **given):
@@ -53,10 +51,14 @@ def test_the_distillation_sees_what_the_objective_says_is_distilled(model, step_
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings"), [(SimCLR, None), (BYOL, BYOLSettings(hidden_dim=8, output_dim=4, pred_hidden_dim=6))]
+    ("kind", "settings"),
+    [
+        (SimCLR, SimCLRSettings(hidden_dim=8, output_dim=4)),
+        (BYOL, BYOLSettings(hidden_dim=8, output_dim=4, pred_hidden_dim=6)),
+    ],
 )
-def test_the_gradient_reaches_model_and_predictor_and_never_the_teacher(kind, settings, step_of, teacher_of):
-    model = made_model(kind, settings)
+def test_the_gradient_reaches_model_and_predictor_and_never_the_teacher(kind, settings, model_of, step_of, teacher_of):
+    model = model_of(kind, settings)
     teacher, strategy = teacher_of(model), built(model, distillation={"depth": 2, "hidden_dim": 8})
     step = step_of(model, teacher)
     strategy.penalty(step).backward()

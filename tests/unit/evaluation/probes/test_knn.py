@@ -1,0 +1,120 @@
+"""Weighted nearest neighbours: votes worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+import cassle.evaluation.probes.knn as module
+from cassle.errors import SettingsError
+from cassle.evaluation.probes.knn import KNN, knn_scores
+
+DISTANCES = pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+TRAIN = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-1.0, 0.0]], dtype=torch.float64)
+LABELS = torch.tensor([0, 1, 1, 2])
+TEST = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+
+
+def drawn(rows, seed, dim=6):
+    return torch.randn(rows, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def close(found, expected):
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12)
+
+
+def weight(similarity):
+    return math.exp(similarity / 0.5)
+
+
+@pytest.mark.parametrize(
+    ("k", "votes"),
+    [
+        (1, [weight(1), 0, 0]),
+        (2, [weight(1), weight(0.6), 0]),
+        (3, [weight(1), weight(0.6) + weight(0), 0]),
+        (4, [weight(1), weight(0.6) + weight(0), weight(-1)]),
+        (9, [weight(1), weight(0.6) + weight(0), weight(-1)]),
+    ],
+)
+def test_cosine_the_k_largest_products_weigh_their_exponential(k, votes):
+    close(knn_scores(TRAIN, LABELS, TEST, 3, k, "cosine", temperature=0.5), [votes])
+
+
+@pytest.mark.parametrize(
+    ("k", "votes"),
+    [
+        (1, [1 / 0.1, 0, 0]),
+        (3, [1 / 0.1, 1 / (math.sqrt(0.8) + 0.1) + 1 / (math.sqrt(2) + 0.1), 0]),
+        (9, [1 / 0.1, 1 / (math.sqrt(0.8) + 0.1) + 1 / (math.sqrt(2) + 0.1), 1 / 2.1]),
+    ],
+)
+def test_euclidean_the_k_smallest_distances_weigh_their_inverse(k, votes):
+    close(knn_scores(TRAIN, LABELS, TEST, 3, k, "euclidean", epsilon=0.1), [votes])
+
+
+@DISTANCES
+@pytest.mark.parametrize("rows", [1, 7, 40])
+def test_work_in_chunks_changes_nothing(distance, rows, monkeypatch):
+    data = drawn(30, 0), torch.arange(30) % 4, drawn(40, 1)
+    whole = knn_scores(*data, 4, 5, distance)
+    monkeypatch.setattr(module, "ELEMENTS", 30 * rows)  # the widest tensor has a column per training image
+    torch.testing.assert_close(knn_scores(*data, 4, 5, distance), whole, rtol=1e-12, atol=0)
+
+
+@DISTANCES
+def test_order_of_training_images_does_not_matter(distance):
+    train, labels, test = drawn(30, 0), torch.arange(30) % 4, drawn(8, 1)
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(2))
+    expected = knn_scores(train, labels, test, 4, 5, distance)
+    found = knn_scores(train[order], labels[order], test, 4, 5, distance)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
+def test_distances_keep_their_digits_far_from_the_origin():
+    data = [drawn(rows, seed).float() for seed, rows in enumerate((30, 8))]
+    labels = torch.arange(30) % 4
+    near, far = (
+        knn_scores(data[0] + shift, labels, data[1] + shift, 4, 5, "euclidean").argmax(dim=1) for shift in (0, 1000)
+    )
+    assert torch.equal(near, far)
+
+
+@DISTANCES
+@pytest.mark.parametrize("k", [1, 5, 20])
+def test_clusters_far_apart_are_told_apart(separable, distance, k):
+    train, train_labels, test, test_labels = separable
+    assert torch.equal(KNN(k=k, distance=distance).predict(train, train_labels, test, 3, seed=0), test_labels)
+
+
+@DISTANCES
+def test_every_training_image_is_its_own_nearest_neighbour(distance):
+    train, labels = drawn(30, 0), torch.arange(30) % 4
+    assert torch.equal(KNN(k=1, distance=distance).predict(train, labels, train, 4, seed=0), labels)
+
+
+def test_cosine_looks_at_directions_and_euclidean_at_distances():
+    train, labels = torch.tensor([[10.0, 1.0], [1.0, 1.0]]), torch.tensor([0, 1])
+    test = torch.tensor([[1.0, 0.1]])
+    answers = [
+        int(KNN(k=1, distance=distance).predict(train, labels, test, 2, seed=0)) for distance in ("cosine", "euclidean")
+    ]
+    assert answers == [0, 1]
+
+
+def test_equal_scores_go_to_the_lowest_class():
+    train, labels = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([2, 1])
+    assert int(KNN(k=2).predict(train, labels, torch.tensor([[1.0, 0.0]]), 3, seed=0)) == 1
+
+
+def test_nothing_is_random(separable):
+    train, labels, test, _ = separable
+    test = test + drawn(30, 3, dim=5).float() * 4
+    first, *others = (KNN().predict(train, labels, test, 3, seed) for seed in (0, 0, 1))
+    assert all(torch.equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize("given", [{"k": 0}, {"temperature": 0.0}, {"distance": "manhattan"}, {"neighbours": 5}])
+def test_an_unknown_or_impossible_setting_is_refused(given):
+    with pytest.raises(SettingsError, match=next(iter(given))):
+        KNN(**given)

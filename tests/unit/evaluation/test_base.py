@@ -1,0 +1,67 @@
+"""Accuracies per task, and how probes get their settings."""
+
+import pytest
+import torch
+from pydantic import Field
+
+from cassle.errors import DataError, SettingsError
+from cassle.evaluation.base import Probe, accuracy_by_task, probes
+from cassle.options import Options
+
+
+def test_accuracy_is_the_share_of_a_tasks_own_test_images():
+    #                          task 0        task 2     task 1
+    test_task = torch.tensor([0, 0, 0, 0, 2, 2, 1, 1, 1])
+    labels = torch.tensor([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    predicted = torch.tensor([1, 2, 3, 0, 5, 0, 0, 0, 0])
+    assert accuracy_by_task(predicted, labels, test_task, 3) == [3 / 4, 0.0, 1 / 2]
+
+
+def test_order_of_test_images_does_not_matter():
+    draw = torch.Generator().manual_seed(0)
+    test_task, labels, predicted = (torch.randint(3, (60,), generator=draw) for _ in range(3))
+    order = torch.randperm(60, generator=draw)
+    expected = accuracy_by_task(predicted, labels, test_task, 3)
+    assert accuracy_by_task(predicted[order], labels[order], test_task[order], 3) == pytest.approx(expected)
+
+
+def test_the_mean_over_tasks_is_not_the_mean_over_images():
+    row = accuracy_by_task(torch.tensor([1, 0, 0, 0]), torch.ones(4).long(), torch.tensor([0, 1, 1, 1]), 2)
+    assert row == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(("test_task", "missing"), [([0, 0, 2], 1), ([1, 2, 2], 0), ([0, 1, 1], 2), ([], 0)])
+def test_a_task_without_test_images_is_refused(test_task, missing):
+    tasks = torch.tensor(test_task, dtype=torch.int64)
+    with pytest.raises(DataError, match=f"task {missing} has no test images.*prepare the data set again"):
+        accuracy_by_task(tasks, tasks, tasks, 3)
+
+
+class Loud(Probe):
+    class Settings(Options):
+        volume: float = Field(1.0, gt=0, description="how loud it is")
+
+
+@pytest.mark.parametrize(("given", "volume"), [({}, 1.0), ({"volume": 2}, 2.0)])
+def test_settings_of_a_probe_are_completed(given, volume):
+    assert Loud(**given).settings == Loud.Settings(volume=volume)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [({"volumn": 2}, "did you mean 'volume'"), ({"volume": 0}, "'volume' = 0")]
+)
+def test_an_unknown_or_impossible_setting_is_refused(given, message):
+    with pytest.raises(SettingsError, match=f"probe Loud: .*{message}"):
+        Loud(**given)
+
+
+def test_an_unknown_probe_is_answered_with_the_nearest():
+    with pytest.raises(SettingsError, match="there is no probe 'linear_cache': did you mean 'linear_cached'"):
+        probes.get("linear_cache")
+
+
+@pytest.mark.parametrize("name", probes.names())
+def test_every_probe_works_as_it_comes_and_describes_its_settings(name):
+    kind = probes.get(name)
+    kind()
+    assert [key for key, field in kind.Settings.model_fields.items() if not field.description] == []

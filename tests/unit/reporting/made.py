@@ -1,0 +1,73 @@
+"""Made-up rows of runs, and what a study that shows them says of itself."""
+
+from cassle.files import write_json
+from cassle.reporting.frame import write_runs
+
+STREAM, PROBE = "digits-domain2", "knn"
+RANDOM_ROW = [0.10, 0.20]
+FINETUNE = [[0.80, 0.30], [0.50, 0.90]]
+"""A = (0.5 + 0.9) / 2 = 70 %, F = 0.8 - 0.5 = 30 %, T = 0.3 - 0.2 = 10 %."""
+CASSLE = [[0.80, 0.30], [0.70, 0.86]]
+"""A = (0.7 + 0.86) / 2 = 78 %, F = 0.8 - 0.7 = 10 %, T = 0.3 - 0.2 = 10 %."""
+OFFLINE = [[0.90, 0.96]]
+"""A = (0.9 + 0.96) / 2 = 93 %."""
+
+
+def rows_of(matrix, strategy, seed=0, objective="simclr", **changes):
+    """One row per cell of A (models, tasks), in the order of `collect`."""
+    return [
+        {
+            "stream": STREAM,
+            "scenario": "domain",
+            "data_set": "digits",
+            "tasks": len(accuracies),
+            "backbone": "conv3",
+            "objective": "" if strategy == "random" else objective,
+            "strategy": strategy,
+            "seed": seed,
+            "task": task,
+            "evaluated_task": evaluated,
+            "task_name": f"domain {evaluated}",
+            "probe": PROBE,
+            "accuracy": accuracy,
+            "device": "cpu",
+            "precision": "fp32",
+            "loader": "device",
+            "threads": "1",
+            "code": "c0de",
+            "train_seconds": 1.5,
+            "checkpoint": "0123456789abcdef",
+            **changes,
+        }
+        for task, accuracies in enumerate(matrix)
+        for evaluated, accuracy in enumerate(accuracies)
+    ]
+
+
+def all_rows(seed=0, shift=0.0, **changes):
+    """The rows of all four strategies; ``shift`` is added to the accuracies of CaSSLe."""
+    shifted = [[accuracy + shift for accuracy in row] for row in CASSLE]
+    parts = {"random": [RANDOM_ROW], "finetune": FINETUNE, "cassle": shifted, "offline": OFFLINE}
+    return [row for strategy, matrix in parts.items() for row in rows_of(matrix, strategy, seed, **changes)]
+
+
+def summary(**changes):
+    """What study.json says."""
+    return {
+        "name": "made-up",
+        "streams": [STREAM],
+        "backbones": ["conv3"],
+        "objectives": ["simclr"],
+        "strategies": ["finetune", "cassle", "offline"],
+        "probes": [PROBE],
+        "seeds": [0],
+        "offline": True,
+        **changes,
+    }
+
+
+def write_study(folder, rows, **changes):
+    """Write runs.csv and study.json and return both paths."""
+    write_runs(folder / "runs.csv", rows)
+    write_json(folder / "study.json", summary(**changes))
+    return folder / "runs.csv", folder / "study.json"
