@@ -38,7 +38,8 @@ def cuts(draw, *scenarios):
     index = draw(indexes)
     scenario = draw(st.sampled_from(scenarios))
     most = {"class": index.num_classes, "domain": len(index.domains), "data": 9, "all": 1}[scenario]
-    order = draw(st.one_of(st.integers(0, 99), st.permutations(range(index.num_classes)), st.just("paper")))
+    orders = st.one_of(st.integers(0, 99), st.permutations(range(index.num_classes)), st.just("paper"))
+    order = draw(orders) if scenario == "class" else "paper"
     tasks = draw(st.integers(1, most))
     return index, Stream(data_set="digits", scenario=scenario, tasks=tasks, class_order=order)
 
@@ -198,10 +199,11 @@ def test_an_order_of_ones_own_shows_in_the_name_which_stays_a_plain_folder_name(
 
 
 def test_orders_of_ones_own_are_told_apart_by_name():
-    orders = [{"class_order": 1}, {"class_order": 7}, {"class_order": [*range(1, 10), 0]}]
-    orders += [{"domain_order": list(DOMAINS[::-1])}, {"domain_order": [*DOMAINS[1:], DOMAINS[0]]}]
+    classes = [{}, {"class_order": 1}, {"class_order": 7}, {"class_order": [*range(1, 10), 0]}]
+    domains = [{}, {"domain_order": list(DOMAINS[::-1])}, {"domain_order": [*DOMAINS[1:], DOMAINS[0]]}]
     assert Stream.parse("digits-class5", class_order=7).name == "digits-class5~class_order=7"
-    assert len({Stream.parse("digits-domain6", **order).name for order in orders}) == len(orders)
+    assert len({Stream.parse("digits-class5", **order).name for order in classes}) == len(classes)
+    assert len({Stream.parse("digits-domain6", **order).name for order in domains}) == len(domains)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +222,8 @@ def test_orders_of_ones_own_are_told_apart_by_name():
         ("digits-class5", {"clas_order": 1}, "unknown key 'clas_order': did you mean 'class_order'?"),
         ("digits-class5", {"class_order": "alphabet"}, "stream digits-class5: 'class_order"),
         ("digits-domain2", {"domain_order": ["plain", "inverte"]}, "no domain 'inverte': did you mean 'inverted'?"),
+        ("digits-data5", {"class_order": 1}, "class_order belongs to class-incremental streams"),
+        ("digits-class5", {"domain_order": ["plain"]}, "domain_order belongs to domain-incremental streams"),
         ("digits-domain2", {"domain_order": ["plain"]}, "domain_order must name 2 different domains"),
         ("digits-domain2", {"domain_order": ["plain", "plain"]}, "domain_order must name 2 different domains"),
         ("digits-domain2", {"domain_order": ["plain", "plain", "edges"]}, "must name 2 different domains"),

@@ -73,7 +73,7 @@ HEADER, FIRST, *_ = GOOD.splitlines()
 def test_a_bad_file_is_refused_with_its_name_the_reason_and_what_to_do(tmp_path, content, reason):
     file = tmp_path / "runs.csv"
     file.write_bytes(content)
-    with pytest.raises(DataError, match=rf"runs\.csv.*{reason}|{reason}.*") as error:
+    with pytest.raises(DataError, match=reason) as error:
         read_runs(file)
     assert str(file) in str(error.value)
     assert str(error.value).endswith("delete it and run `cassle collect`")

@@ -55,9 +55,7 @@ def test_metrics_of_a_small_study_worked_out_by_hand(strategy, expected):
     [((1, 0), {"A", "F"}), ((1, 1), {"A"}), ((0, 0), {"F"}), ((0, 1), {"T"})],
 )
 def test_a_missing_row_takes_away_the_metrics_that_need_it_and_no_other(missing, without):
-    rows = [
-        row for row in all_rows() if (row["strategy"], row["task"], row["evaluated_task"]) != ("cassle", *missing)
-    ]
+    rows = [row for row in all_rows() if (row["strategy"], row["task"], row["evaluated_task"]) != ("cassle", *missing)]
     found = cell(rows, "cassle")
     assert {name for name, values in numbers(found).items() if not values} == without
     assert all(math.isnan(METRICS[name](found, 0)) for name in without)
@@ -103,9 +101,7 @@ def test_rows_of_another_stream_probe_seed_backbone_or_objective_do_not_count(ot
 
 
 def test_each_backbone_has_its_own_random_network():
-    rows = all_rows() + [
-        {**row, "backbone": "resnet18", "accuracy": row["accuracy"] / 2} for row in all_rows()
-    ]
+    rows = all_rows() + [{**row, "backbone": "resnet18", "accuracy": row["accuracy"] / 2} for row in all_rows()]
     found = cells(rows, backbones=["resnet18", "conv3"])
     assert [(cell.backbone, cell.strategy) for cell in found if cell.strategy in ("random", "cassle")] == [
         ("resnet18", "random"),

@@ -1,0 +1,92 @@
+"""What all figures share: every situation is drawn, files do not depend on the day, names are those of papers."""
+
+import warnings
+
+import pytest
+
+from cassle.errors import SettingsError
+from cassle.reporting.figures import figures, write_figure
+from cassle.reporting.figures.base import (
+    COLOURS,
+    OFFLINE_COLOUR,
+    RANDOM_COLOUR,
+    colour_of,
+    panel_title,
+    panels,
+    pretty,
+    stacked,
+)
+
+from ..made import CASSLE, PROBE, STREAM, all_rows, write_study
+from .conftest import SITUATIONS
+
+NAMES = pytest.mark.parametrize("name", figures.names())
+
+
+@NAMES
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_every_figure_draws_every_situation_without_a_warning(name, situation, cells):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = figures.get(name)(cells(situation))
+        figure.draw_without_rendering()
+    shown = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert not [text for text in shown if "nan" in text]
+
+
+def written(folder, name):
+    runs, study = write_study(folder, all_rows() + all_rows(seed=1, shift=0.02), seeds=[0, 1])
+    write_figure(runs, study, name, STREAM, PROBE, folder / "figures" / f"{name}.pdf")
+    return {file.name: file.read_bytes() for file in (folder / "figures").iterdir()}
+
+
+@NAMES
+def test_the_same_rows_give_the_same_bytes_in_three_formats(name, tmp_path):
+    first, again = written(tmp_path / "one", name), written(tmp_path / "two", name)
+    assert sorted(first) == [f"{name}.pdf", f"{name}.png", f"{name}.svg"]
+    assert first == again
+    assert first[f"{name}.pdf"].startswith(b"%PDF")
+    assert first[f"{name}.png"].startswith(b"\x89PNG")
+    assert b"<svg" in first[f"{name}.svg"]
+
+
+def test_an_unknown_figure_is_answered_with_the_nearest(tmp_path):
+    with pytest.raises(SettingsError, match="there is no figure 'bar': did you mean 'bars'"):
+        write_figure("runs.csv", "study.json", "bar", STREAM, PROBE, tmp_path / "bar.pdf")
+
+
+@pytest.mark.parametrize(
+    ("label", "printed"),
+    [
+        ("simclr", "SimCLR"),
+        ("barlow_twins", "Barlow Twins"),
+        ("cassle+er", "CaSSLe+ER"),
+        ("simclr~epochs=2", "SimCLR (epochs=2)"),
+        ("cassle+er~weight=2.0", "CaSSLe+ER (weight=2.0)"),
+        ("my_method", "my_method"),
+    ],
+)
+def test_labels_are_printed_as_in_papers_with_their_variant(label, printed):
+    assert pretty(label) == printed
+
+
+def test_panels_are_objectives_per_backbone_without_the_random_network(cells):
+    keys = list(panels(cells("two backbones")))
+    assert keys == [("conv3", "simclr"), ("resnet18", "simclr")]
+    assert [panel_title(key, keys) for key in keys] == ["SimCLR, conv3", "SimCLR, resnet18"]
+    assert panel_title(keys[0], keys[:1]) == "SimCLR"
+    assert {cell.strategy for cell in panels(cells("one seed"))[keys[0]]} == {"finetune", "cassle", "offline"}
+
+
+def test_a_strategy_keeps_its_colour_in_every_panel_and_whatever_ran(cells):
+    expected = {"finetune": COLOURS[0], "cassle": COLOURS[1], "offline": OFFLINE_COLOUR, "random": RANDOM_COLOUR}
+    for situation in ("one seed", "two backbones", "a strategy that did not run"):
+        assert colour_of(cells(situation)) == expected
+
+
+def test_matrices_are_stacked_by_seed_in_per_cent(cells):
+    (cell,) = [cell for cell in cells("three seeds") if cell.strategy == "cassle"]
+    found = stacked(cell)
+    assert found.shape == (3, 2, 2)
+    for layer, shift in zip(found, (-2, 0, 2), strict=True):
+        assert layer == pytest.approx([[100 * a + shift for a in row] for row in CASSLE])

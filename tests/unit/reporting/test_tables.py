@@ -1,0 +1,250 @@
+"""Tables: four files that show the same numbers, worked out by hand, and what they say of mixtures and gaps."""
+
+import csv
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from cassle.errors import CassleError
+from cassle.reporting.tables import write_tables
+
+from .made import FINETUNE, PROBE, RANDOM_ROW, STREAM, all_rows, rows_of, write_study
+
+HEAD = ["objective", "strategy", "A ↑", "F ↓", "T ↑", "n"]
+
+
+def tables(folder, rows, stream=STREAM, **changes):
+    """Write the tables of a made-up study and return their texts by ending."""
+    runs, study = write_study(folder, rows, **changes)
+    out = folder / "tables" / f"{PROBE}.md"
+    write_tables(runs, study, stream, PROBE, out)
+    assert sorted(file.name for file in out.parent.iterdir()) == [
+        f"{PROBE}.{end}" for end in ("csv", "html", "md", "tex")
+    ]
+    return {file.suffix[1:]: file.read_text() for file in out.parent.iterdir()}
+
+
+def markdown_cells(text):
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    head, _, *body = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [head, *body]
+
+
+class HTMLCells(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.rows, self.inside = [], False
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.inside = True
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def html_cells(text):
+    parser = HTMLCells()
+    parser.feed(text)
+    return parser.rows
+
+
+def latex_cells(text):
+    """The cells as TeX prints them: commands resolved, a bare tilde a space."""
+    printed = {r"\uparrow": " ↑", r"\downarrow": " ↓", r"\pm": "±", "--": "—", r"\_": "_", "~": " "}
+    rows = []
+    for line in text.splitlines():
+        if not line.startswith("%") and line.endswith(r"\\"):
+            line = re.sub(r"\\textasciitilde(\{\}| )|\$\\sim\$", "\0", line.removesuffix(r"\\"))
+            for command, sign in printed.items():
+                line = line.replace(command, sign)
+            rows.append([cell.replace("$", "").replace("\0", "~").strip() for cell in line.split(" & ")])
+    return rows
+
+
+def body(texts):
+    return markdown_cells(texts["md"])[1:]
+
+
+def test_a_small_study_worked_out_by_hand(tmp_path):
+    assert markdown_cells(tables(tmp_path, all_rows())["md"]) == [
+        HEAD,
+        ["—", "random network", "15.0", "—", "—", "1"],
+        ["simclr", "finetune", "70.0", "30.0", "10.0", "1"],
+        ["simclr", "cassle", "78.0", "10.0", "10.0", "1"],
+        ["simclr", "offline", "93.0", "—", "—", "1"],
+    ]
+
+
+def three_seeds():
+    return [row for seed, shift in enumerate((-0.02, 0.0, 0.02)) for row in all_rows(seed, shift)]
+
+
+def test_three_seeds_give_mean_spread_and_their_number(tmp_path):
+    # CaSSLe's A is 76, 78, 80 and its T 8, 10, 12: a deviation of 2 with n - 1. A shift leaves its F as it is.
+    assert body(tables(tmp_path, three_seeds(), seeds=[0, 1, 2])) == [
+        ["—", "random network", "15.0 ± 0.0", "—", "—", "3"],
+        ["simclr", "finetune", "70.0 ± 0.0", "30.0 ± 0.0", "10.0 ± 0.0", "3"],
+        ["simclr", "cassle", "78.0 ± 2.0", "10.0 ± 0.0", "10.0 ± 2.0", "3"],
+        ["simclr", "offline", "93.0 ± 0.0", "—", "—", "3"],
+    ]
+
+
+def test_a_seed_that_lacks_a_cell_is_left_out_of_the_metrics_that_need_it(tmp_path):
+    rows = [
+        r for r in three_seeds() if (r["strategy"], r["seed"], r["task"], r["evaluated_task"]) != ("cassle", 2, 1, 1)
+    ]
+    # A of 76 and 78: mean 77, deviation sqrt(2).
+    assert body(tables(tmp_path, rows, seeds=[0, 1, 2]))[2][1:] == [
+        "cassle",
+        "77.0 ± 1.4",
+        "10.0 ± 0.0",
+        "10.0 ± 2.0",
+        "2",
+    ]
+
+
+def test_what_did_not_run_is_a_dash_and_never_a_number(tmp_path):
+    rows = rows_of(FINETUNE, "finetune")
+    assert body(tables(tmp_path, rows, objectives=["simclr", "byol"], strategies=["finetune", "cassle"])) == [
+        ["simclr", "finetune", "70.0", "30.0", "—", "1"],
+        ["simclr", "cassle", "—", "—", "—", "0"],
+        ["byol", "finetune", "—", "—", "—", "0"],
+        ["byol", "cassle", "—", "—", "—", "0"],
+    ]
+
+
+@pytest.mark.parametrize("rows", [[], all_rows(stream="digits-class5")])
+def test_a_study_of_which_nothing_ran_has_tables_of_dashes(tmp_path, rows):
+    assert {tuple(row[2:]) for row in body(tables(tmp_path, rows))} == {("—", "—", "—", "0")}
+
+
+@pytest.mark.parametrize(("backbones", "head"), [(["conv3"], HEAD), (["conv3", "resnet18"], ["backbone", *HEAD])])
+def test_the_backbone_is_a_column_only_if_there_are_several(tmp_path, backbones, head):
+    rows = [row for backbone in backbones for row in all_rows(backbone=backbone)]
+    cells = markdown_cells(tables(tmp_path, rows, backbones=backbones)["md"])
+    assert cells[0] == head
+    assert len(cells) == 1 + 4 * len(backbones)
+    if "backbone" in head:
+        assert [row[0] for row in cells[1:]] == ["conv3"] * 4 + ["resnet18"] * 4
+
+
+LABELS = [
+    ("simclr", "cassle"),
+    ("barlow_twins", "less_forget"),
+    ("simclr~temperature=0.5,epochs=2", "cassle+er~weight=2.0"),
+]
+
+
+@pytest.mark.parametrize(("objective", "strategy"), LABELS)
+@pytest.mark.parametrize(("ending", "read"), [("html", html_cells), ("tex", latex_cells)])
+def test_every_format_shows_the_cells_of_the_markdown_table(tmp_path, objective, strategy, ending, read):
+    rows = rows_of(FINETUNE, strategy, objective=objective) + rows_of([RANDOM_ROW], "random")
+    texts = tables(tmp_path, rows, objectives=[objective], strategies=[strategy])
+    assert read(texts[ending]) == markdown_cells(texts["md"])
+    assert [objective, strategy] in [row[:2] for row in read(texts[ending])]
+
+
+@pytest.mark.parametrize(("objective", "strategy"), LABELS)
+def test_latex_has_no_character_that_stops_a_compiler(tmp_path, objective, strategy):
+    rows = [row for seed in (0, 1) for row in rows_of(FINETUNE, strategy, seed, objective)]
+    texts = tables(tmp_path, rows, objectives=[objective], strategies=[strategy, "offline"], seeds=[0, 1])
+    code = "\n".join(line for line in texts["tex"].splitlines() if not line.startswith("%"))
+    assert code.isascii()
+    plain = re.sub(r"\$[^$]*\$", "", code)
+    assert "$" not in plain
+    assert not re.search(r"(?<!\\)[_^#%]", plain)
+    assert "uparrow" not in plain
+    depth = 0
+    for sign in code:
+        depth += {"{": 1, "}": -1}.get(sign, 0)
+        assert depth >= 0
+    assert depth == 0
+    assert r"\begin{tabular}{llrrrr}" in code
+    assert {line.count("&") for line in code.splitlines() if line.endswith(r"\\")} == {5}
+
+
+def test_html_escapes_names_and_title(tmp_path):
+    strange = "<b>&"
+    texts = tables(tmp_path, rows_of(FINETUNE, strange, objective=strange), objectives=[strange], strategies=[strange])
+    assert html_cells(texts["html"])[1][:2] == [strange, strange]
+    assert "<b>" not in texts["html"]
+    titled = tables(tmp_path / "other", [], stream="a<b>")["html"]
+    assert "<b>" not in titled
+    assert f"<title>a&lt;b&gt;, probe {PROBE}</title>" in titled
+    assert "<h1>a&lt;b&gt;" in titled
+
+
+def test_csv_has_a_row_per_cell_and_metric_in_full_precision(tmp_path):
+    matrix = [[1 / 3, 0.1 + 0.2], [1 / 7, 2 / 3]]
+    rows = rows_of(matrix, "cassle") + rows_of([[0.1, 0.1]], "random")
+    table = list(csv.DictReader(tables(tmp_path, rows, strategies=["cassle"])["csv"].splitlines()))
+    found = {(row["strategy"], row["metric"]): float(row["mean"] or "nan") for row in table}
+    assert found[("cassle", "A")] == np.mean([1 / 7, 2 / 3])
+    assert found[("cassle", "F")] == 1 / 3 - 1 / 7
+    assert found[("cassle", "T")] == 0.1 + 0.2 - 0.1
+    assert found[("random", "A")] == 0.1
+    assert np.isnan([found["random", "F"], found["random", "T"]]).all()
+    assert {row["std"] for row in table} == {""}
+    assert {(row["stream"], row["probe"], row["backbone"]) for row in table} == {(STREAM, PROBE, "conv3")}
+    assert [row["n"] for row in table] == ["1", "0", "0", "1", "1", "1"]
+
+
+def test_csv_gives_mean_spread_and_number_of_seeds_as_fractions(tmp_path):
+    table = csv.DictReader(tables(tmp_path, three_seeds(), seeds=[0, 1, 2])["csv"].splitlines())
+    (row,) = [row for row in table if (row["strategy"], row["metric"]) == ("cassle", "A")]
+    assert float(row["mean"]) == pytest.approx(0.78, rel=1e-12)
+    assert float(row["std"]) == pytest.approx(0.02, rel=1e-9)
+    assert row["n"] == "3"
+
+
+def notes(texts, ending="md"):
+    """What a reader is told below the table."""
+    return {
+        "md": lambda: [line.strip() for line in texts["md"].split("\n\n")[-1].splitlines()],
+        "tex": lambda: [line[2:] for line in texts["tex"].splitlines() if line.startswith("% ")][2:],
+        "html": lambda: re.findall("<p>(.*?)</p>", texts["html"]),
+    }[ending]()
+
+
+def test_units_and_execution_are_told_below_every_table(tmp_path):
+    texts = tables(tmp_path, all_rows())
+    units, execution = notes(texts)
+    assert units.startswith("Per cent.")
+    assert execution == "Run with device cpu; precision fp32; loader device; threads 1."
+    assert notes(texts, "tex") == notes(texts, "html") == [units, execution]
+
+
+@pytest.mark.parametrize("column", ["device", "precision", "loader", "threads", "code"])
+def test_a_mixture_is_marked_in_its_cell_and_named_below(tmp_path, column):
+    other = [{**row, column: "other"} if row["strategy"] == "cassle" else row for row in all_rows(seed=1)]
+    texts = tables(tmp_path, all_rows() + other, seeds=[0, 1])
+    assert [row[1] for row in body(texts)] == ["random network", "finetune", "cassle*", "offline"]
+    *_, execution, mixture = notes(texts)
+    assert mixture == f"* mixes runs that differ in {column}."
+    assert ("other" in execution) == (column != "code")
+    table = csv.DictReader(texts["csv"].splitlines())
+    assert {row["strategy"]: row["mixed"] for row in table} == {
+        "random": "", "finetune": "", "cassle": column, "offline": ""
+    }  # fmt: skip
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path):
+    assert tables(tmp_path / "one", three_seeds()) == tables(tmp_path / "two", three_seeds())
+
+
+def test_a_bad_input_leaves_no_table(tmp_path):
+    runs, study = write_study(tmp_path, all_rows())
+    study.write_text("{}")
+    with pytest.raises(CassleError, match=r"study\.json"):
+        write_tables(runs, study, STREAM, PROBE, tmp_path / "tables" / "knn.md")
+    assert not (tmp_path / "tables").exists()

@@ -1,0 +1,55 @@
+"""The manual of the settings is complete and its examples work."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cassle.data.view_settings import ViewSettings
+from cassle.distillations.base import distillations
+from cassle.evaluation.base import probes
+from cassle.nets.base import backbones
+from cassle.objectives.base import objectives
+from cassle.runs import figure_names, resolve
+from cassle.settings import Execution, Recipe, Study, read_study
+from cassle.strategies.base import strategies
+from cassle.training.optim import AdamWSettings, LARSSettings, SGDSettings
+from cassle.training.schedules import CosineSettings, WarmupCosineSettings
+
+MANUAL = (Path(__file__).parents[2] / "config" / "README.md").read_text()
+REGISTRIES = (objectives, strategies, distillations, backbones, probes)
+OPTIMISERS = [AdamWSettings, LARSSettings, SGDSettings]
+GROUPS = [Study, Execution, Recipe, ViewSettings, CosineSettings, WarmupCosineSettings, *OPTIMISERS]
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)
+def test_every_key_is_explained(group):
+    assert [key for key in group.model_fields if f"`{key}`" not in MANUAL] == []
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
+def test_every_method_and_each_of_its_settings_is_named(registry):
+    names = [name for name in registry.names() if registry.get(name).__module__.startswith("cassle.")]
+    keys = {key for name in names for key in registry.get(name).Settings.model_fields}
+    assert [word for word in [*names, *sorted(keys)] if f"`{word}`" not in MANUAL] == []
+
+
+def test_every_figure_is_named():
+    assert [name for name in figure_names() if f"`{name}`" not in MANUAL] == []
+
+
+def test_every_example_resolves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("mine", "my_recipes"):
+        Path(folder).mkdir()
+    Path("mine/near_teacher.py").write_text(re.search(r"```python\n(.*?)```", MANUAL, re.DOTALL)[1])
+    examples = re.findall(r"```yaml\n(.*?)```", MANUAL, re.DOTALL)
+    assert len(examples) >= 6
+    for text in examples:
+        if "streams" in yaml.safe_load(text):
+            assert resolve(read_study(yaml.safe_load(text))).train
+        else:
+            Path("my_recipes/simclr.yaml").write_text(text)
+            words = {"stream": "digits-class5", "objective": "simclr", "strategy": "cassle", "recipes": "my_recipes"}
+            assert resolve(read_study(words)).train

@@ -1,0 +1,39 @@
+"""Files that say the same thing twice say the same thing."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+from cassle.cli import main
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_environment_yml_asks_for_what_pyproject_asks_for():
+    asked = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(entry["pip"] for entry in asked if isinstance(entry, dict))
+    extras = PROJECT["optional-dependencies"]
+    assert set(pip) == {*PROJECT["dependencies"], *extras["dali"], *extras["wandb"]}
+    python = next(entry for entry in asked if isinstance(entry, str) and entry.startswith("python="))
+    assert python.removeprefix("python=") >= PROJECT["requires-python"].removeprefix(">=")
+
+
+def test_pinned_versions_cover_every_dependency_and_name_no_address():
+    text = (ROOT / "requirements.txt").read_text()
+    pinned = set(re.findall(r"^([A-Za-z0-9_.-]+)==", text, re.MULTILINE))
+    extras = PROJECT["optional-dependencies"]
+    for asked in [*PROJECT["dependencies"], *extras["dev"], *extras["wandb"]]:
+        assert re.match(r"[A-Za-z0-9-]+", asked)[0].lower() in pinned
+    assert "://" not in text
+    assert "--hash=sha256:" in text
+
+
+def test_the_schemas_in_the_repository_are_those_of_the_settings(tmp_path):
+    assert main(["schema", "--out", str(tmp_path)]) == 0
+    for name in ("study.schema.json", "recipe.schema.json"):
+        made, held = (json.loads((folder / name).read_text()) for folder in (tmp_path, ROOT / "config"))
+        assert made == held, f"{name} has drifted: run `cassle schema --out config`"
