@@ -1,5 +1,7 @@
 """Bars: heights and whiskers are the numbers of the table."""
 
+from itertools import pairwise
+
 import pytest
 
 from cassle.reporting.figures.bars import bars
@@ -46,7 +48,7 @@ def test_whiskers_are_standard_deviations_over_seeds(cells):
 def test_bars_stand_side_by_side_in_groups(cells):
     (axes,) = bars(cells("two backbones")).axes
     spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
-    assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in pairwise(spans))
     assert [round((a + b) / 2) for a, b in spans] == [0, 0, 0, 1, 1, 1]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["SimCLR, conv3", "SimCLR, resnet18"]
 

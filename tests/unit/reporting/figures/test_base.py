@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 from cassle.errors import SettingsError
@@ -89,4 +90,4 @@ def test_matrices_are_stacked_by_seed_in_per_cent(cells):
     found = stacked(cell)
     assert found.shape == (3, 2, 2)
     for layer, shift in zip(found, (-2, 0, 2), strict=True):
-        assert layer == pytest.approx([[100 * a + shift for a in row] for row in CASSLE])
+        np.testing.assert_allclose(layer, 100 * np.array(CASSLE) + shift)

@@ -1,0 +1,194 @@
+"""NNCLR: closed forms, neighbours, a queue that holds the latest projections and crosses a task boundary."""
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cassle.nets.backbones.conv import Conv3Narrow
+from cassle.objectives.base import TaskStart
+from cassle.objectives.nnclr import NNCLR, NNCLRSettings, nearest, nnclr_loss
+from cassle.options import Options
+from cassle.training.step import Outputs
+from tests.unit.objectives.reads import CountReads
+
+T = 0.5
+DIM, QUEUE = 4, 6
+SETTINGS = NNCLRSettings(hidden_dim=6, output_dim=DIM, pred_hidden_dim=6, temperature=T, queue_size=QUEUE)
+
+
+@pytest.fixture
+def backbone():
+    return Conv3Narrow(8, Options())
+
+
+@pytest.fixture
+def objective(backbone):
+    return NNCLR(SETTINGS, backbone, 10)
+
+
+def rows(n, seed=0):
+    return torch.randn(n, DIM, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def outputs_of(n, seed=0):
+    z1, z2, p1, p2 = (rows(n, 4 * seed + part).float().requires_grad_() for part in range(4))
+    return Outputs([], [z1, z2], [p1, p2])
+
+
+def images(n=5):
+    return list(torch.randn(2, n, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+
+
+def close(loss, expected):
+    torch.testing.assert_close(loss, torch.as_tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12)
+
+
+def test_predictions_equal_to_unrelated_neighbours_score_the_positive_alone():
+    neighbour = torch.eye(4, dtype=torch.float64)
+    close(nnclr_loss(neighbour, neighbour, T), math.log(1 + 3 * math.exp(-1 / T)))
+
+
+def test_predictions_orthogonal_to_all_neighbours_cannot_be_told_apart():
+    axes = torch.eye(6, dtype=torch.float64)
+    close(nnclr_loss(axes[:3], axes[3:], T), math.log(3))
+
+
+def test_a_neighbour_shared_by_all_images_gives_the_logarithm_of_their_number():
+    p = rows(1).expand(5, DIM)
+    close(nnclr_loss(rows(5, 1), p, T), math.log(5))
+
+
+def test_the_softmax_runs_over_predictions_not_over_neighbours():
+    axes = torch.eye(2, dtype=torch.float64)
+    shared = axes[:1].expand(2, 2)
+    close(nnclr_loss(shared, axes, T), (math.log(1 + math.exp(-1 / T)) + math.log(1 + math.exp(1 / T))) / 2)
+    close(nnclr_loss(axes, shared, T), math.log(2))
+
+
+def test_order_of_images_and_length_of_rows_do_not_matter():
+    neighbour, p, order = rows(6), rows(6, 1), torch.tensor([3, 0, 5, 1, 4, 2])
+    expected = nnclr_loss(neighbour, p, T)
+    close(nnclr_loss(neighbour[order], p[order], T), expected)
+    close(nnclr_loss(3 * neighbour, p / 7, T), expected)
+    assert not torch.isclose(nnclr_loss(neighbour[order], p, T), expected)
+
+
+def test_the_nearest_row_is_that_of_the_smallest_angle():
+    queue = torch.eye(4, dtype=torch.float64)
+    z = torch.tensor([[0.1, 0.2, 0.0, 0.0], [0.0, 9.0, -1.0, 9.5], [-1.0, -1.0, -1.0, -0.1]], dtype=torch.float64)
+    assert nearest(z.requires_grad_(), queue).tolist() == [1, 3, 3]
+
+
+def test_the_queue_starts_with_different_unit_rows(objective):
+    torch.testing.assert_close(objective.queue.norm(dim=1), torch.ones(QUEUE))
+    assert len(objective.queue.unique(dim=0)) == QUEUE
+    assert objective.pointer == 0
+
+
+def test_the_neighbour_of_a_view_is_contrasted_with_predictions_of_the_other(objective):
+    outputs = outputs_of(5)
+    (z1, z2), (p1, p2), queue = outputs.z, outputs.p, objective.queue
+    first, second = queue[nearest(z1, queue)], queue[nearest(z2, queue)]
+    assert objective.loss(outputs, None) == (nnclr_loss(first, p2, T) + nnclr_loss(second, p1, T)) / 2
+
+
+def test_gradients_reach_the_projections_through_the_predictions_only(objective, backbone):
+    outputs = outputs_of(5)
+    found = torch.autograd.grad(objective.loss(outputs, None), [*outputs.z, *outputs.p], allow_unused=True)
+    assert [gradient is None for gradient in found] == [True, True, False, False]
+    objective.loss(objective(backbone, images()), None).backward()
+    assert objective.predictor[0].weight.grad.any()
+    assert objective.projector[0].weight.grad.any()
+
+
+def test_the_queue_holds_the_first_views_latest_projections_in_their_order(objective):
+    first, second = outputs_of(4, seed=1), outputs_of(4, seed=2)
+    with torch.no_grad():
+        for outputs in (first, second):
+            objective.after_loss(outputs, None)
+    old, new = (F.normalize(outputs.z[0], dim=1) for outputs in (first, second))
+    assert torch.equal(objective.queue, torch.cat([new[2:], old[2:], new[:2]]))
+    assert objective.pointer == 2
+
+
+def test_rows_that_are_not_written_yet_stay(objective):
+    start = objective.queue.clone()
+    with torch.no_grad():
+        objective.after_loss(outputs_of(4), None)
+    assert torch.equal(objective.queue[4:], start[4:])
+
+
+@pytest.mark.parametrize("n", [QUEUE, QUEUE + 3, 2 * QUEUE + 1])
+def test_a_batch_as_long_as_the_queue_or_longer_leaves_its_last_rows(objective, n):
+    outputs = outputs_of(n)
+    with torch.no_grad():
+        objective.after_loss(outputs_of(4, seed=3), None)
+        objective.after_loss(outputs, None)
+    expected = F.normalize(outputs.z[0][-QUEUE:], dim=1)
+    assert torch.equal(objective.queue.roll(-int(objective.pointer), dims=0), expected)
+
+
+def test_the_loss_leaves_the_state_alone(objective):
+    before = {key: value.clone() for key, value in objective.state_dict().items()}
+    objective.loss(outputs_of(5), None)
+    assert all(torch.equal(value, before[key]) for key, value in objective.state_dict().items())
+
+
+def test_gradients_taken_after_the_queue_moved_are_those_of_the_queue_before(objective):
+    moved, still = outputs_of(5), outputs_of(5)
+    untouched = copy.deepcopy(objective)
+    loss = objective.loss(moved, None)
+    with torch.no_grad():
+        objective.after_loss(moved, None)
+    loss.backward()
+    untouched.loss(still, None).backward()
+    assert all(torch.equal(a.grad, b.grad) for a, b in zip(moved.p, still.p, strict=True))
+
+
+def test_a_step_never_waits_for_the_device(objective, backbone):
+    with CountReads() as counter:
+        outputs = objective(backbone, images())
+        objective.loss(outputs, None).backward()
+        with torch.no_grad():
+            objective.after_loss(outputs, None)
+    assert counter.reads == 0
+
+
+def test_a_distillation_receives_what_the_predictor_receives(objective):
+    z = rows(5)
+    assert objective.distilled(z) is z
+
+
+def test_projector_and_predictor_are_trained_and_the_queue_is_not(objective):
+    trained = {id(p) for group in objective.groups() for p in group.parameters}
+    assert trained == {id(p) for head in (objective.projector, objective.predictor) for p in head.parameters()}
+
+
+def test_a_task_boundary_carries_the_queue_and_where_it_stands(objective):
+    with torch.no_grad():
+        objective.after_loss(outputs_of(4), None)
+    before = {key: value.clone() for key, value in objective.state_dict().items()}
+    objective.begin_task(TaskStart(1, 0, lambda: None))
+    assert {"queue", "pointer"} <= before.keys()
+    assert all(torch.equal(value, before[key]) for key, value in objective.state_dict().items())
+
+
+def test_a_restored_objective_goes_on_bit_for_bit(objective, backbone):
+    other = NNCLR(SETTINGS, backbone, 10)
+    with torch.no_grad():
+        objective.after_loss(outputs_of(4, seed=1), None)
+        other.load_state_dict(objective.state_dict(), strict=True)
+        for module in (objective, other):
+            module.after_loss(outputs_of(5, seed=2), None)
+    assert torch.equal(objective.queue, other.queue)
+    assert torch.equal(objective.pointer, other.pointer)
+    assert objective.loss(outputs_of(5), None) == other.loss(outputs_of(5), None)
+
+
+def test_a_state_with_another_length_of_queue_is_refused(objective, backbone):
+    longer = NNCLR(SETTINGS.model_copy(update={"queue_size": QUEUE + 1}), backbone, 10)
+    with pytest.raises(RuntimeError, match="size mismatch for queue"):
+        longer.load_state_dict(objective.state_dict())

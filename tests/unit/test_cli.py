@@ -1,0 +1,148 @@
+"""Every step by hand: the verbs, in the order in which the workflow calls them, and what they say when they cannot."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from cassle.cli import main
+from cassle.data.streams import Stream
+from cassle.files import load_tensors
+from cassle.nets.base import backbones
+from cassle.objectives.base import objectives
+from cassle.runs import resolve
+from cassle.settings import read_study
+from cassle.training.checkpoints import Checkpoint, save_checkpoint
+from cassle.training.model import Model
+
+WORDS = {"stream": "digits-domain2", "backbone": "conv3-narrow", "objective": "simclr", "strategy": "cassle"}
+TRAINING = {"epochs": 1, "batch_size": 512}
+TYPED = [f"{key}={value}" for key, value in WORDS.items()] + ["training={epochs: 1, batch_size: 512}"]
+INDEX, SPLIT = "results/data/digits/index.npz", "results/digits-domain2/split.npz"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder in which every step of one run was typed by hand."""
+    folder = tmp_path_factory.mktemp("by_hand")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["prepare", "--data_set", "digits", "--out", INDEX]) == 0
+        assert main(["split", "--stream", "digits-domain2", "--index", INDEX, "--out", SPLIT]) == 0
+        for task in (0, 1):
+            assert main(["train", *TYPED, f"task={task}"]) == 0
+        plan = resolve(read_study({**WORDS, "training": TRAINING, "probe": "knn"}))
+        for file, probe in plan.probe.items():
+            words = ["--index", INDEX, "--split", SPLIT, "--out", file, "--spec", probe.key]
+            checkpoint = ["--checkpoint", f"{probe.folder}/checkpoint.pt"] if probe.trained else []
+            assert main(["probe", *words, *checkpoint]) == 0
+        assert main(["collect", "--out", "results/runs.csv"]) == 0
+        study = "results/studies/mine/study.json"
+        assert main(["study", "--cells", json.dumps(plan.summary()), "--out", study]) == 0
+        what = ["--runs", "results/runs.csv", "--study", study, "--stream", "digits-domain2", "--probe", "knn"]
+        assert main(["table", *what, "--out", "results/studies/mine/tables/digits-domain2/knn.md"]) == 0
+        figure = "results/studies/mine/figures/digits-domain2/knn/bars.pdf"
+        assert main(["figure", *what, "--name", "bars", "--out", figure]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(project, monkeypatch):
+    """The same folder as the current one."""
+    monkeypatch.chdir(project)
+    return project
+
+
+def checkpoint_of(folder: Path, task: int) -> Path:
+    return next(folder.glob(f"results/digits-domain2/*/simclr*/*/seed0/task{task}/checkpoint.pt"))
+
+
+def test_a_run_typed_by_hand_ends_in_a_table(here, capsys):
+    assert main(["show", "results/studies/mine"]) == 0
+    said = capsys.readouterr().out
+    assert "random network" in said
+    assert "cassle" in said
+    assert "figures/digits-domain2/knn/bars.pdf" in said
+
+
+def test_a_split_is_described_in_a_table(here):
+    assert "| 0 | edges | 1438 | 359 |" in Path(SPLIT).with_suffix(".md").read_text()
+
+
+def test_any_checkpoint_is_probed_on_any_stream_by_its_name_alone(here, capsys):
+    stream = "results/digits-class5/split.npz"
+    assert main(["split", "--stream", "digits-class5", "--index", INDEX, "--out", stream]) == 0
+    checkpoint = str(checkpoint_of(here, 1))
+    asked = ["--checkpoint", checkpoint, "--stream", "digits-class5", "--probes", "knn,online", "--out", "mine.json"]
+    assert main(["probe", *asked]) == 0
+    said = capsys.readouterr().out
+    assert {line.split()[0]: len(line.split()) - 1 for line in said.splitlines()} == {"knn": 5, "online": 5}
+    assert json.loads(Path("mine.json").read_text())["stream"] == "digits-class5"
+
+
+def test_a_given_first_checkpoint_is_taken_over_and_marks_the_runs(here):
+    given = checkpoint_of(here, 0)
+    words = [*TYPED, f"first_checkpoint={given}"]
+    assert main(["train", *words, "task=0"]) == 0
+    study = {**WORDS, "training": TRAINING, "first_checkpoint": str(given)}
+    first, second = resolve(read_study(study)).train
+    assert first not in resolve(read_study({**WORDS, "training": TRAINING})).train
+    taken, original = (load_tensors(path)["model"] for path in (f"{first}/checkpoint.pt", given))
+    assert all(torch.equal(taken[key], original[key]) for key in original)
+    assert main(["train", *words, "task=1"]) == 0
+    assert Path(second, "checkpoint.pt").is_file()
+
+
+def test_the_exported_backbone_loads_into_torchvision(tmp_path):
+    torch.manual_seed(0)
+    kind = backbones.get("resnet18")
+    backbone = kind(96, kind.Settings())
+    objective = objectives.get("simclr")
+    model = Model(backbone, objective(objective.Settings(), backbone, 10), 10)
+    save_checkpoint(tmp_path / "checkpoint.pt", Checkpoint(model.state_dict(), {}, {}))
+    out = tmp_path / "backbone.pt"
+    assert main(["export", "--checkpoint", str(tmp_path / "checkpoint.pt"), "--out", str(out)]) == 0
+    network = torchvision.models.resnet18()
+    missing, unexpected = network.load_state_dict(torch.load(out, weights_only=True), strict=False)
+    assert (missing, unexpected) == (["fc.weight", "fc.bias"], [])
+    network.fc = torch.nn.Identity()
+    images = torch.randn(2, 3, 96, 96)
+    assert torch.equal(network.eval()(images), backbone.eval()(images))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "objective"], "'objective' is not of the form key=value"),
+        (["train"], "give words"),
+        (["train", *TYPED, "task=7"], "these words name 0 trainings of task 7"),
+        (["train", *TYPED[:-2], "strategy=cassel"], "there is no strategy 'cassel': did you mean 'cassle'"),
+        (["train", "--site", '{"execution": {"device": "cpx"}}', *TYPED], "'execution.device' = 'cpx'"),
+        (["probe", "--out", "x.json"], "give --checkpoint FILE"),
+        (["probe", "--checkpoint", "none.pt", "--out", "x.json"], "there is no checkpoint none.pt"),
+        (["split", "--stream", "digits-class5", "--index", "none.npz", "--out", "x"], "there is no index none.npz"),
+        (["prepare", "--data_set", "digit", "--out", "x.npz"], "there is no data set 'digit': did you mean 'digits'"),
+        (["show", "results/studies/none"], "there are no tables under results/studies/none"),
+        (["status", "results/studies/none"], "nothing is known of results/studies/none"),
+        (["table", "--runs", "x", "--study", "y", "--stream", "s", "--probe", "p", "--out", "o"], "cannot read x"),
+    ],
+)
+def test_a_verb_that_cannot_says_why_and_exits_with_1(here, capsys, words, message):
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(f"cassle {words[0]}: ")
+    assert message in said.err
+
+
+def test_an_unknown_verb_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["trian"])
+    assert ended.value.code == 2
+    assert "trian" in capsys.readouterr().err
+
+
+def test_a_stream_is_found_by_the_checkpoint_itself(here, capsys):
+    assert main(["probe", "--checkpoint", str(checkpoint_of(here, 0)), "--probes", "knn", "--out", "own.json"]) == 0
+    assert json.loads(Path("own.json").read_text())["spec"]["stream"] == Stream.parse("digits-domain2").model_dump()
