@@ -53,6 +53,7 @@ class DINOSettings(Options):
     hidden_dim: int = Field(2048, gt=0, description="width of the projector's two hidden layers")
     output_dim: int = Field(256, gt=0, description="size of the projection z, the head's bottleneck")
     num_prototypes: int = Field(4096, gt=0, description="outputs of the last layer")
+    batchnorm: bool = Field(True, description="BatchNorm in the projector; the paper's transformers have none at all")
     temperature: float = Field(0.1, gt=0, description="temperature of the prediction")
     target_temperature: float = Field(0.07, gt=0, description="temperature of the target after warm-up")
     warmup_target_temperature: float = Field(0.04, gt=0, description="temperature of the target in a task's epoch 0")
@@ -89,7 +90,9 @@ class DINO(Objective):
         super().__init__(settings, backbone, num_classes)
         width, self.output_dim = settings.hidden_dim, settings.output_dim
         self.prototype_sizes = [settings.num_prototypes]
-        hidden = [nn.Linear(backbone.feature_dim, width), nn.GELU(), nn.Linear(width, width), nn.GELU()]
+        hidden: list[nn.Module] = []
+        for before in (backbone.feature_dim, width):
+            hidden += [nn.Linear(before, width), *([nn.BatchNorm1d(width)] if settings.batchnorm else []), nn.GELU()]
         self.projector = nn.Sequential(*hidden, nn.Linear(width, self.output_dim))
         self.prototypes = self.new_prototypes()
         self.momentum = MomentumNetwork(backbone, self.head())

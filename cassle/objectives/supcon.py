@@ -63,4 +63,5 @@ class SupCon(Objective):
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return SupCon over the two views, with the batch's labels."""
-        return supcon_loss(outputs.z[0], outputs.z[1], batch.labels, self.settings.temperature)
+        z1, z2 = outputs.z
+        return supcon_loss(z1, z2, batch.labels, self.settings.temperature)

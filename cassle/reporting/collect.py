@@ -45,7 +45,6 @@ def _trained(file: Path) -> Iterator[Row]:
         "loader": train["loader"],
         "threads": train["threads"],
         "code": train["code"],
-        "train_seconds": train["seconds"],
         "checkpoint": train["checkpoint"],
     }
     if train["spec"]["stream"]["scenario"] == "all":
@@ -81,7 +80,6 @@ def _random(file: Path) -> Iterator[Row]:
         "strategy": "random",
         "seed": int(file.parents[2].name.removeprefix("seed")),
         "task": 0,
-        "train_seconds": 0.0,
     }
     yield from _rows(probe, same)
 

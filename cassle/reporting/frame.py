@@ -31,10 +31,9 @@ COLUMNS = {
     "loader": "str",
     "threads": "str",
     "code": "str",
-    "train_seconds": "float64",
     "checkpoint": "str",
 }
-"""Column -> type; ``accuracy`` is a fraction of 1, ``train_seconds`` those of the checkpoint's own task.
+"""Column -> type; ``accuracy`` is a fraction of 1; no time is here, so that an interrupted study ends in the same file.
 
 ``strategy`` is ``offline`` for joint training and ``random`` (with an empty ``objective``) for the untrained network.
 """

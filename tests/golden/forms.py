@@ -37,5 +37,6 @@ FORMS = {
         settings={"lamb": "distill_barlow_lamb", "scale_loss": "distill_scale_loss"},
     ),
     "predictive": Form("distill_predictive", name="predictive"),
+    "predictive_mse": Form("distill_predictive_mse", name="mse"),
 }
 """Name of the form in golden files -> how to build it."""

@@ -17,6 +17,25 @@ OBJECTIVES = [
         name="byol",
         settings={**SIZES, "pred_hidden_dim": "P", "base_tau": "base_tau", "final_tau": "final_tau"},
     ),
+    StepRow("steps/simsiam", name="simsiam", settings={**SIZES, "pred_hidden_dim": "P"}),
+    StepRow("steps/supcon", name="supcon", settings={**SIZES, "temperature": "temperature"}),
+    StepRow(
+        "steps/vicreg",
+        name="vicreg",
+        settings={**SIZES, **{key: key for key in ("sim_loss_weight", "var_loss_weight", "cov_loss_weight")}},
+    ),
+    StepRow(
+        "steps/mocov2plus",
+        name="mocov2plus",
+        settings={
+            **SIZES,
+            "queue_size": "Q",
+            "temperature": "temperature",
+            "base_tau": "base_tau",
+            "final_tau": "final_tau",
+        },
+        state={"queue": "queue", "queue_ptr": "pointer"},
+    ),
 ]
 
 

@@ -34,16 +34,31 @@ class Project:
 
     def run(self, *words: str, **environment: str) -> tuple[int, str]:
         """Run Snakemake and return its exit code and everything it said."""
-        env = {**os.environ, "PYTHONPATH": str(self.folder), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         done = subprocess.run(
             ["snakemake", "--cores", "2", *words],
             cwd=self.folder,
-            env={**env, **environment},
+            env={**self.environment(), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         return done.returncode, done.stdout
+
+    def start(self, *words: str) -> subprocess.Popen:
+        """Start Snakemake in a session of its own and return at once; what it says goes into a file."""
+        with (self.folder / "said.log").open("a") as said:
+            return subprocess.Popen(
+                ["snakemake", "--cores", "2", *words],
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which the copied code comes before the installed one."""
+        return {**os.environ, "PYTHONPATH": str(self.folder), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
     def plan(self, *words: str) -> Counter:
         """Return rule -> number of jobs of a dry run; the target rule itself is left out."""

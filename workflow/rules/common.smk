@@ -127,6 +127,15 @@ def get_records(wildcards=None):
     return [f"{folder}/train.json" for folder in PLAN.train]
 
 
+def get_results(wildcards=None):
+    """Every checkpoint, record and evaluation of the study.
+
+    They are targets beside what is made of them, as Snakemake does not miss an intermediate file by itself.
+    """
+    checkpoints = [f"{folder}/checkpoint.pt" for folder in PLAN.train]
+    return checkpoints + get_records() + get_probes()
+
+
 def get_tables(wildcards=None):
     """Every table of the study, in every format."""
     return [

@@ -63,6 +63,10 @@ def test_projections_are_standardised_over_the_batch_of_their_own_view(objective
         assert (z.square().mean(dim=0) <= 1).all()
 
 
+def test_nothing_scales_or_shifts_the_standardised_projections(objective):
+    assert list(objective.projector[-1].parameters()) == []
+
+
 def test_predictions_are_those_of_the_projections(objective, backbone):
     outputs = objective.eval()(backbone, images())
     assert len(outputs.p) == 2

@@ -81,15 +81,15 @@ def test_restored_lines_are_not_changed_by_what_follows(tmp_path):
     assert lines == ["{}"]
 
 
-def test_a_heartbeat_tells_who_what_and_when(tmp_path, clock):
+def test_a_heartbeat_tells_what_trains_where_and_how_it_stands(tmp_path, clock):
     heartbeat = Heartbeat(tmp_path, {"task": 2, "device": "cpu"})
     clock.now += 7
     heartbeat.beat(epoch=3, loss=0.5, seconds_left=None)
     assert read(tmp_path / "progress.json") == {
         "task": 2,
         "device": "cpu",
+        "host": os.uname().nodename,
         "pid": os.getpid(),
-        "started": 6000.0,
         "epoch": 3,
         "loss": 0.5,
         "seconds_left": None,
