@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -91,6 +92,16 @@ def load_tensors(path: str | Path, device: torch.device | str = "cpu") -> Any:
             f"cannot read checkpoint {path}: {reason}; it is damaged or was not written by this software: delete "
             "it and run the workflow again"
         ) from error
+
+
+def link(path: Path, name: Path) -> None:
+    """Give a file a second name that costs no space and outlives the first; a copy where links are refused."""
+    aside = name.with_name(f".{name.name}.{os.getpid()}.partial")
+    try:
+        os.link(path, aside)
+    except OSError:
+        shutil.copy2(path, aside)
+    os.replace(aside, name)
 
 
 def canonical_json(value: Any) -> str:

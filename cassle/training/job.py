@@ -18,7 +18,7 @@ from cassle.data.streams import Split, Stream, read_split
 from cassle.data.views import Views
 from cassle.errors import CheckpointError
 from cassle.evaluation.features import extract_features
-from cassle.files import fingerprint, read_json, write_json
+from cassle.files import fingerprint, link, read_json, write_json
 from cassle.objectives.base import TaskStart
 from cassle.options import differences, parse
 from cassle.provenance import versions
@@ -49,6 +49,9 @@ class TrainRequest:
     folder: Path
     previous: Path | None = None
     given: Path | None = None
+
+
+OUTPUTS = ("checkpoint.pt", "train.json")
 
 
 def train_task(request: TrainRequest) -> None:
@@ -161,6 +164,8 @@ def write_result(request: TrainRequest, task: Task, facts: dict[str, Any]) -> No
     save_checkpoint(request.folder / "checkpoint.pt", checkpoint)
     record = {**task.meta, "key": task.key, **facts, "checkpoint": checkpoint.fingerprint}
     write_json(request.folder / "train.json", record)
+    for name in OUTPUTS:
+        link(request.folder / name, request.folder / f".finished.{name}")
 
 
 def take_over(request: TrainRequest, task: Task) -> None:
@@ -227,9 +232,16 @@ def build_teacher(request: TrainRequest, strategy: Strategy, image_size: int, nu
 
 
 def finished(folder: Path, key: str) -> bool:
-    """Return whether a folder holds complete outputs of exactly this job."""
-    record = folder / "train.json"
-    return record.is_file() and (folder / "checkpoint.pt").is_file() and read_json(record).get("key") == key
+    """Return whether a folder holds complete outputs of exactly this job; second names bring back deleted ones.
+
+    Snakemake deletes the outputs of a job that it did not see finish, such as one that outlived a killed Snakemake.
+    """
+    spare = folder / ".finished.train.json"
+    if spare.is_file() and read_json(spare)["key"] == key:
+        for name in OUTPUTS:
+            if not (folder / name).is_file():
+                link(folder / f".finished.{name}", folder / name)
+    return all((folder / name).is_file() for name in OUTPUTS) and read_json(folder / "train.json")["key"] == key
 
 
 def device_name(device: torch.device) -> str:

@@ -86,10 +86,12 @@ class Learner(pl.LightningModule):
         The backbone runs in evaluation mode, so that its BatchNorm statistics never see these images.
         """
         images, labels = self.loader.online_batch(self.position.epoch, self.position.step)
+        with torch.autocast(images.device.type, enabled=False):
+            clean = self.clean(images)
         backbone = self.model.backbone
         backbone.eval()
         with torch.no_grad():
-            features = backbone(self.clean(images))
+            features = backbone(clean)
         backbone.train()
         return F.cross_entropy(self.model.classifier(features), labels)
 

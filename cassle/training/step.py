@@ -7,9 +7,10 @@ network, add the strategy's penalty to the objective's loss.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from cassle.strategies.base import Strategy
     from cassle.training.model import Model, Teacher
+
+
+HALF = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,18 @@ class Outputs:
     targets: list[Tensor] = field(default_factory=list)
     maps: list[list[Tensor]] = field(default_factory=list)
 
+    def in_full(self) -> Outputs:
+        """Return the outputs at single precision or better: losses need the digits that networks can do without."""
+        if self.z[0].dtype not in HALF:
+            return self
+        features, z, p, targets = ([full(x) for x in part] for part in (self.features, self.z, self.p, self.targets))
+        return Outputs(features, z, p, targets, [[full(x) for x in maps] for maps in self.maps])
+
+
+def full(x: Tensor) -> Tensor:
+    """Return a tensor of half precision in single precision, and any other as it is."""
+    return x.float() if x.dtype in HALF else x
+
 
 @dataclass(frozen=True)
 class Step:
@@ -73,13 +89,17 @@ class Step:
     model: Model
     outputs: Outputs
     teacher: Teacher | None
+    autocast: AbstractContextManager[Any] = field(default_factory=nullcontext)
+    """The mixed precision that networks run in."""
 
     @cached_property
     def teacher_outputs(self) -> Outputs:
         """Outputs of the frozen previous model for the same views, without gradient."""
         if self.teacher is None:
             raise RuntimeError("this step has no teacher: the strategy did not ask for one, or this is the first task")
-        return self.teacher(self.views)  # type: ignore[no-any-return]
+        with self.autocast:
+            outputs: Outputs = self.teacher(self.views)
+        return outputs.in_full()
 
 
 @dataclass(frozen=True)
@@ -98,14 +118,21 @@ def training_step(
     strategy: Strategy,
     teacher: Teacher | None,
 ) -> tuple[Losses, Step]:
-    """Return the losses of one step (CaSSLe, Eq. 5: L = L_SSL + penalty) and what they were computed from."""
-    batch = strategy.extend(batch)
-    views = strategy.blend(draw_views(batch), batch)
-    outputs = model(views, maps=strategy.uses_maps)
-    step = Step(batch, views, model, outputs, teacher)
-    objective = model.objective.loss(outputs, batch)
-    penalty = strategy.penalty(step)
-    with torch.no_grad():
-        model.objective.after_loss(outputs, batch)
+    """Return the losses of one step (CaSSLe, Eq. 5: L = L_SSL + penalty) and what they were computed from.
+
+    Networks run in the surrounding mixed precision, views and losses in single precision.
+    """
+    kind = batch.images.device.type
+    mixed = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
+    with torch.autocast(kind, enabled=False):
+        batch = strategy.extend(batch)
+        views = strategy.blend(draw_views(batch), batch)
+    outputs = model(views, maps=strategy.uses_maps).in_full()
+    step = Step(batch, views, model, outputs, teacher, mixed)
+    with torch.autocast(kind, enabled=False):
+        objective = model.objective.loss(outputs, batch)
+        penalty = strategy.penalty(step)
+        with torch.no_grad():
+            model.objective.after_loss(outputs, batch)
     total = objective if penalty is None else objective + penalty
     return Losses(total, objective.detach(), None if penalty is None else penalty.detach()), step

@@ -133,11 +133,12 @@ def test_heirs_are_those_of_the_same_objective_and_seed(results):
     assert set(results.cells()) == {("finetune", 1, 1), ("cassle", 0, 1)}
 
 
-def test_a_strategy_with_a_first_task_of_its_own_takes_none_of_the_shared_one(results):
+def test_a_strategy_with_a_first_task_of_its_own_takes_none_of_the_shared_one(results, capsys):
     results.add(f"{SIMCLR}/first/seed0/task0", "aaaa", knn=(0.9, 0.1))
     results.add(f"{SIMCLR}/ewc/seed0/task0", "bbbb", knn=(0.8, 0.2))
     results.add(f"{SIMCLR}/ewc/seed0/task1", "cccc", parent="bbbb", knn=(0.7, 0.7))
     assert results.cells() == {("ewc", 0, 0): [0.8, 0.2], ("ewc", 0, 1): [0.7, 0.7]}
+    assert capsys.readouterr().out == ""
 
 
 def test_a_strategy_that_went_on_from_another_first_task_is_left_without_one_and_named(results, capsys):

@@ -13,6 +13,7 @@ from cassle.training.checkpoints import load_checkpoint
 from cassle.training.job import assemble, begin, fit, train_task
 from cassle.training.learner import Learner
 from cassle.training.state import Interrupted, StopRequest
+from cassle.training.step import training_step
 from tests.unit.training.conftest import planned
 
 
@@ -47,7 +48,8 @@ def test_a_task_leaves_checkpoint_record_and_metrics_and_no_state(request_for, f
     lines = [json.loads(line) for line in (request.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [0]
     assert lines[0]["loss"] == pytest.approx(lines[0]["objective"] + lines[0]["penalty"])
-    assert {p.name for p in request.folder.iterdir()} == {".lock", "checkpoint.pt", "train.json", "metrics.jsonl"}
+    visible = {path.name for path in request.folder.iterdir() if not path.name.startswith(".")}
+    assert visible == {"checkpoint.pt", "train.json", "metrics.jsonl"}
 
 
 def test_a_checkpoint_says_what_made_it_but_not_when_or_where(request_for, first_task):
@@ -60,6 +62,25 @@ def test_the_same_job_gives_the_same_bits(request_for):
     for request in requests:
         train_task(request)
     assert_equal_bits(*(request.folder for request in requests))
+
+
+def test_losses_are_computed_in_single_precision_where_networks_are_not(request_for, first_task, monkeypatch):
+    seen = {}
+    request = request_for(planned("barlow_twins")[0])
+    task = assemble(request)
+    original = type(task.model.objective).loss
+
+    def spy(self, outputs, batch):
+        seen["z"], seen["mixed"] = outputs.z[0].dtype, torch.is_autocast_enabled("cpu")
+        return original(self, outputs, batch)
+
+    monkeypatch.setattr(type(task.model.objective), "loss", spy)
+    with StopRequest() as stop:
+        learner = begin(request, task, stop)
+        with torch.autocast("cpu", torch.bfloat16):
+            batch = next(learner.loader.epoch(0))
+            training_step(batch, learner.draw_views, task.model, task.strategy, None)
+    assert seen == {"z": torch.float32, "mixed": False}
 
 
 def test_another_seed_gives_other_weights(request_for):
@@ -96,6 +117,20 @@ def test_a_finished_job_is_not_trained_again(request_for, first_task, capsys):
     train_task(request)
     assert "was finished meanwhile by another process" in capsys.readouterr().out
     assert (request.folder / "checkpoint.pt").stat().st_mtime_ns == written
+
+
+def test_outputs_that_were_deleted_as_unfinished_come_back(request_for, first_task, monkeypatch):
+    request = request_for(planned()[0])
+    before = (request.folder / "checkpoint.pt").read_bytes()
+    for name in ("checkpoint.pt", "train.json"):
+        (request.folder / name).unlink()
+    monkeypatch.setattr(job_module, "fit", never)
+    train_task(request)
+    assert (request.folder / "checkpoint.pt").read_bytes() == before
+
+
+def never(*args):
+    raise AssertionError("trained again")
 
 
 def stop_after(steps, monkeypatch):
@@ -191,8 +226,5 @@ def test_a_batch_larger_than_a_task_is_refused(request_for):
 
 
 def test_the_waiter_on_a_lock_finds_the_finished_output(request_for, first_task, monkeypatch):
-    def never(*args):
-        raise AssertionError("trained again")
-
     monkeypatch.setattr(job_module, "fit", never)
     train_task(request_for(planned()[0]))
