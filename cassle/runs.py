@@ -346,6 +346,8 @@ def _objective(study: Study, choice: Choice, data_set: str, given: str | None = 
     usual = recipe.model_dump(mode="json", include=set(Training.model_fields))
     changes = merged(study.training, options.pop("training", {}))
     training = parse(Training, merged(usual, changes), f"training of {name} on {data_set}")
+    if len(training.views) > 2 and not kind.many_views:
+        raise SettingsError(f"objective {name} takes two views, not {len(training.views)}; shorten training.views")
     base = parse(kind.Settings, recipe.objective, f"recipe of {name} on {data_set}, objective").model_dump(mode="json")
     settings = parse(kind.Settings, merged(base, options), f"objective {name}").model_dump(mode="json")
     changed = differences(usual, training.model_dump(mode="json")) | differences(base, settings)

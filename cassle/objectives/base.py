@@ -58,6 +58,8 @@ class Objective(nn.Module):
     distillation: ClassVar[str]
     supervised: ClassVar[bool] = False
     """Whether training reads labels; tables mark such rows."""
+    many_views: ClassVar[bool] = False
+    """Whether the loss is defined for more than two views."""
     has_momentum: ClassVar[bool] = False
     """Whether there is a momentum network (a strategy may want it as teacher)."""
 

@@ -59,6 +59,7 @@ class DeepClusterV2(Objective):
 
     Settings = DeepClusterV2Settings
     distillation = "prototypes"
+    many_views = True
 
     centroids: Tensor
     origin: Tensor

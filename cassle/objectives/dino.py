@@ -82,6 +82,7 @@ class DINO(Objective):
 
     Settings = DINOSettings
     distillation = "prototypes"
+    many_views = True
     has_momentum = True
 
     centre: Tensor

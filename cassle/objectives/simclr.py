@@ -71,6 +71,7 @@ class SimCLR(Objective):
 
     Settings = SimCLRSettings
     distillation = "contrastive"
+    many_views = True
 
     def __init__(self, settings: SimCLRSettings, backbone: Backbone, num_classes: int) -> None:
         super().__init__(settings, backbone, num_classes)

@@ -72,6 +72,7 @@ class SwAV(Objective):
 
     Settings = SwAVSettings
     distillation = "prototypes"
+    many_views = True
 
     queue: Tensor
 

@@ -92,6 +92,7 @@ class WMSE(Objective):
 
     Settings = WMSESettings
     distillation = "whitened"
+    many_views = True
 
     def __init__(self, settings: WMSESettings, backbone: Backbone, num_classes: int) -> None:
         super().__init__(settings, backbone, num_classes)

@@ -111,6 +111,7 @@ def test_two_runs_of_one_path_and_other_settings_are_refused(tmp_path):
         ({"training": {"optimizer": {"lr": "3e-4x"}}}, "YAML reads 3e-4 as text"),
         ({"strategies": [{"name": "cassle", "distillation": {"name": "contrastiv"}}]}, "did you mean 'contrastive'"),
         ({"strategies": []}, "trains nothing"),
+        ({"objectives": ["byol"], "training": {"views": [{"size": 16}] * 3}}, "byol takes two views, not 3"),
         ({"plugins": ["nowhere.py"]}, "plugin nowhere.py is not a readable Python file"),
     ],
 )
