@@ -19,7 +19,7 @@ OFFLINE, RANDOM = "offline", "random"
 """Strategies that are none: joint training on everything, and no training at all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
     """All seeds of one (backbone, objective, strategy) on a stream, under one probe.
 

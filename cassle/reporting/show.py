@@ -42,7 +42,7 @@ def time_spent(results: Path, since: float, cores: int) -> str:
     return "\n".join(lines)
 
 
-PATTERNS = {"training": "task*/train.json", "probing": "probes/*.json"}
+PATTERNS = {"training": "task*/train.json", "probing": "probes/*/*.json"}
 
 
 def _seconds(results: Path, pattern: str, since: float) -> float:

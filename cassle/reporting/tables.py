@@ -25,6 +25,7 @@ LATEX = {
     "±": r"$\pm$",
     MISSING: "--",
     "_": r"\_",
+    "~": r"\textasciitilde{}",
 }
 STYLE = """body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #1a1a1a; background: #fff; }
 table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }

@@ -8,8 +8,10 @@ import yaml
 
 from cassle.data.base import data_sets, write_index
 from cassle.data.streams import split, write_split
+from cassle.objectives.base import objectives
 from cassle.runs import resolve
 from cassle.settings import read_study
+from cassle.strategies.base import strategies
 from cassle.training.checkpoints import load_checkpoint
 from cassle.training.job import TrainRequest, train_task
 
@@ -24,6 +26,8 @@ def example(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     assert {name for name, _ in blocks} == {"alignment.py", "alignment.yaml", "anchor.py", "study.yaml"}
     monkeypatch.chdir(tmp_path)
+    for registry in (objectives, strategies):  # what the plugins register is gone after the test
+        monkeypatch.setattr(registry, "_entries", {name: registry.get(name) for name in registry.names()})
     return tmp_path
 
 

@@ -15,13 +15,13 @@ from tests.workflow.conftest import Project, copy_of_the_project
 
 STUDY = """
 name: killed
-streams: [digits-domain3]
+streams: [digits-domain2]
 backbones: [conv3-narrow]
 objectives: [byol]
 strategies: [cassle]
 probes: [knn]
 figures: []
-training: {epochs: 12, batch_size: 256}
+training: {epochs: 20, batch_size: 256}
 execution: {device: cpu, state_minutes: 0.01}
 """
 WORDS = ("--configfile", "killed.yaml")
@@ -45,9 +45,9 @@ def undisturbed(tmp_path_factory):
 
 @pytest.fixture
 def prepared(undisturbed, tmp_path):
-    """The study with its second and third task undone."""
+    """The study with its second task undone."""
     project = undisturbed.copy(tmp_path / "project")
-    for folder in project.folder.glob("results/digits-domain3/*/*/cassle"):
+    for folder in project.folder.glob("results/digits-domain2/*/*/cassle"):
         shutil.rmtree(folder)
     return project
 
@@ -67,19 +67,30 @@ def start(project: Project) -> subprocess.Popen:
     return project.start(*WORDS)
 
 
-def beat_of(project: Project, task: int, epoch: int) -> dict:
-    """Wait until a task trains at an epoch or later, and return its heartbeat."""
+def beat_of(project: Project) -> dict:
+    """Wait until the second task is in the middle of its training, and return its heartbeat."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        for file in project.folder.glob(f"results/digits-domain3/*/*/cassle/seed0/task{task}/progress.json"):
+        for file in project.folder.glob("results/digits-domain2/*/*/cassle/seed0/task1/progress.json"):
             try:
                 beat = json.loads(file.read_text())
             except (OSError, ValueError):
                 continue
-            if beat["epoch"] >= epoch and (file.parent / "state.pt").is_file():
+            if (file.parent / "state.pt").is_file():
                 return beat
         time.sleep(0.02)
     raise AssertionError("the task never came that far")
+
+
+def wait_for(project: Project, words: str) -> None:
+    """Wait until the second task's log says something."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        for log in project.folder.glob("results/digits-domain2/*/*/cassle/seed0/task1/train.log"):
+            if words in log.read_text():
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"the log never said: {words}")
 
 
 def gone(pid: int) -> bool:
@@ -100,42 +111,58 @@ def finish(project: Project) -> str:
 
 def test_a_killed_trainer_is_tried_again_in_the_same_run_and_goes_on(undisturbed, prepared):
     running = start(prepared)
-    os.kill(beat_of(prepared, 2, 0)["pid"], signal.SIGKILL)
+    os.kill(beat_of(prepared)["pid"], signal.SIGKILL)
     assert running.wait(PATIENCE) == 0
     assert contents(prepared) == contents(undisturbed)
 
 
 def test_a_killed_snakemake_leaves_an_orphan_that_the_next_one_waits_for(undisturbed, prepared):
     running = start(prepared)
-    orphan = beat_of(prepared, 2, 0)["pid"]
+    orphan = beat_of(prepared)["pid"]
+    os.kill(orphan, signal.SIGSTOP)  # so slow that the next run meets it
     running.kill()
     running.wait()
-    assert not gone(orphan)
-    finish(prepared)
+    prepared.run("--unlock", *WORDS)
+    running = start(prepared)
+    wait_for(prepared, f"waiting for process {orphan}")
+    os.kill(orphan, signal.SIGCONT)
+    assert running.wait(PATIENCE) == 0
     assert gone(orphan)
-    log = next(prepared.folder.glob("results/digits-domain3/*/*/cassle/seed0/task2/train.log")).read_text()
-    assert f"waiting for process {orphan}" in log or "was finished meanwhile by another process" in log
+    wait_for(prepared, "was finished meanwhile by another process")
+    assert contents(prepared) == contents(undisturbed)
+
+
+def test_an_orphan_that_finishes_alone_has_not_worked_in_vain(undisturbed, prepared):
+    running = start(prepared)
+    orphan = beat_of(prepared)["pid"]
+    running.kill()
+    running.wait()
+    until = time.monotonic() + PATIENCE
+    while not gone(orphan) and time.monotonic() < until:
+        time.sleep(0.1)
+    finish(prepared)
+    wait_for(prepared, "was finished meanwhile by another process")
     assert contents(prepared) == contents(undisturbed)
 
 
 def test_both_killed_in_the_middle_of_a_task_go_on_from_its_state(undisturbed, prepared):
     running = start(prepared)
-    trainer = beat_of(prepared, 2, 0)["pid"]
+    trainer = beat_of(prepared)["pid"]
     running.kill()
     os.kill(trainer, signal.SIGKILL)
     running.wait()
     finish(prepared)
-    log = next(prepared.folder.glob("results/digits-domain3/*/*/cassle/seed0/task2/train.log")).read_text()
+    log = next(prepared.folder.glob("results/digits-domain2/*/*/cassle/seed0/task1/train.log")).read_text()
     assert "resuming at epoch" in log
     assert contents(prepared) == contents(undisturbed)
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(undisturbed, prepared):
     running = start(prepared)
-    beat_of(prepared, 1, 0)
+    beat_of(prepared)
     os.killpg(running.pid, signal.SIGINT)
     running.wait(PATIENCE)
-    log = next(prepared.folder.glob("results/digits-domain3/*/*/cassle/seed0/task1/train.log")).read_text()
+    log = next(prepared.folder.glob("results/digits-domain2/*/*/cassle/seed0/task1/train.log")).read_text()
     assert "received SIGINT: saving the state after this step" in log
     finish(prepared)
     assert contents(prepared) == contents(undisturbed)

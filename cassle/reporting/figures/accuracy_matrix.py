@@ -42,6 +42,8 @@ def accuracy_matrix(cells: list[Cell]) -> Figure:
 def _label(matrix: np.ndarray, axes: Axes, low: float, high: float) -> None:
     size = 7 if matrix.shape[1] <= 6 else 5
     for (t, i), value in np.ndenumerate(matrix):
+        if np.isnan(value):
+            continue
         dark = value < (low + high) / 2
         axes.text(i, t, f"{value:.0f}", ha="center", va="center", fontsize=size, color="white" if dark else "black")
     axes.set_xticks(range(matrix.shape[1]), [str(i + 1) for i in range(matrix.shape[1])])

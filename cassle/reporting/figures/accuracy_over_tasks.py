@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -33,9 +34,14 @@ def accuracy_over_tasks(cells: list[Cell]) -> Figure:
         axes.set_visible(False)
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy on all tasks (%)")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
+    labelled: dict[str, Artist] = {}
+    for axes in grid.flat:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            labelled.setdefault(label, handle)
     figure.tight_layout()
-    figure.legend(handles, labels, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
+    figure.legend(
+        list(labelled.values()), list(labelled), ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8
+    )
     return figure
 
 

@@ -24,14 +24,14 @@ def bars(cells: list[Cell]) -> Figure:
                 continue
             x = place + (strategies.index(cell.strategy) - (len(strategies) - 1) / 2) * width
             error = spread(values) if len(values) > 1 else None
-            label = pretty(cell.strategy) if place == 0 else None
+            label = pretty(cell.strategy)
             mean = float(np.mean(values))
             axes.bar(x, mean, 0.92 * width, yerr=error, color=colours[cell.strategy], label=label, capsize=2)
             axes.annotate(f"{mean:.1f}", (x, mean), (0, 3 if error is None else 9), textcoords="offset points",
                           ha="center", fontsize=7)  # fmt: skip
     for cell in cells:
         if cell.strategy == RANDOM and (values := cell.values(METRICS["A"])):
-            label = "random network" if cell is cells[0] else None
+            label = "random network"
             axes.axhline(100 * float(np.mean(values)), color=colours[RANDOM], ls="--", lw=1.2, label=label, zorder=0)
     axes.set_xticks(range(len(groups)), [panel_title(key, list(groups)) for key in groups])
     axes.tick_params(axis="x", length=0)
@@ -39,5 +39,9 @@ def bars(cells: list[Cell]) -> Figure:
     low = min((100 * v for cell in cells for v in cell.values(METRICS["A"])), default=0.0)
     axes.set_ylim(bottom=max(0.0, 10 * np.floor(low / 10) - 10))
     axes.yaxis.grid(True, color="#e5e5e5")
-    axes.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
+    handles, labels = axes.get_legend_handles_labels()
+    labelled = dict(zip(labels, handles, strict=True))
+    axes.legend(
+        list(labelled.values()), list(labelled), ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8
+    )
     return figure

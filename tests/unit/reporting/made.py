@@ -35,7 +35,6 @@ def rows_of(matrix, strategy, seed=0, objective="simclr", **changes):
             "loader": "device",
             "threads": "1",
             "code": "c0de",
-            "train_seconds": 1.5,
             "checkpoint": "0123456789abcdef",
             **changes,
         }

@@ -9,6 +9,7 @@ import torch
 from cassle.data.base import data_sets
 from cassle.objectives.base import objectives
 from cassle.strategies.base import strategies
+from cassle.training import build
 from cassle.training.build import build_backbone, build_model, build_strategy, training_code
 from tests.unit.training.conftest import planned
 
@@ -23,7 +24,7 @@ def spec_of(objective="simclr", strategy="cassle", seed=0):
 
 
 def model_of(spec):
-    torch.rand(3)  # Draws of whatever ran before must not matter.
+    torch.seed()  # What was drawn before must not matter.
     return build_model(spec, SIZE, CLASSES)
 
 
@@ -69,6 +70,18 @@ def test_the_weights_of_the_backbone_do_not_depend_on_the_objectives_settings(ob
     assert equal(model_of(spec).backbone, model_of(other).backbone)
 
 
+def test_the_weights_of_the_heads_do_not_depend_on_how_the_backbone_is_drawn(monkeypatch):
+    plain = model_of(spec_of())
+
+    def drawn_otherwise(*arguments):
+        backbone = build_backbone(*arguments)
+        torch.seed()
+        return backbone
+
+    monkeypatch.setattr(build, "build_backbone", drawn_otherwise)
+    assert equal(model_of(spec_of()).objective, plain.objective)
+
+
 @pytest.mark.parametrize("task", [0, 1, 4])
 def test_initial_weights_do_not_depend_on_the_task(task):
     assert equal(model_of({**spec_of(), "task": task}), model_of(spec_of()))
@@ -90,7 +103,7 @@ def test_a_backbone_computes_with_channels_last():
 
 def strategy_of(spec):
     model = model_of(spec)
-    torch.rand(3)
+    torch.seed()
     return build_strategy(spec, model)
 
 
