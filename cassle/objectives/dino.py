@@ -113,14 +113,14 @@ class DINO(Objective):
         return self.prototypes(F.normalize(z, dim=1)) - self.centre  # type: ignore[no-any-return]
 
     def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return projections, their scores ``p`` and the momentum network's scores ``targets``."""
+        """Return projections, their scores ``p`` and, for the first two views, the momentum network's ``targets``."""
         outputs = super().forward(backbone, views, maps)
         outputs.p.extend(self.prototypes(F.normalize(z, dim=1)) for z in outputs.z)
-        outputs.targets.extend(self.momentum(views))
+        outputs.targets.extend(self.momentum(views[:2]))
         return outputs
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Return the mean over pairs of different views; the centre is that of the steps before."""
+        """Return the mean over pairs of a target view and another view; the centre is that of the steps before."""
         temperature = self.settings.temperature
         return dino_loss(outputs.p, outputs.targets, self.centre, temperature, self.target_temperature)
 

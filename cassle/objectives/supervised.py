@@ -1,4 +1,4 @@
-"""Supervised training: cross-entropy with labels, the upper neighbour of self-supervised objectives in a table.
+"""Supervised training: cross-entropy with labels, to compare self-supervised objectives with.
 
 With ``projector: mlp`` it is the supervised model of Marczak et al. 2023 (2311.13321), who found that a projector
 between backbone and classifier, thrown away afterwards, makes supervised features last in continual training.
@@ -48,6 +48,7 @@ class Supervised(Objective):
     Settings = SupervisedSettings
     distillation = "logits"
     supervised = True
+    many_views = True
 
     def __init__(self, settings: SupervisedSettings, backbone: Backbone, num_classes: int) -> None:
         super().__init__(settings, backbone, num_classes)

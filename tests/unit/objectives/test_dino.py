@@ -157,6 +157,12 @@ def test_scores_are_cosines_and_the_momentum_network_starts_with_the_same(make, 
         assert not target.requires_grad
 
 
+def test_the_momentum_network_sees_the_first_two_of_many_views(make, backbone):
+    outputs = make()(backbone, list(drawn(4, 5, 3, 8, 8, dtype=torch.float32)))
+    assert (len(outputs.p), len(outputs.targets)) == (4, 2)
+    assert all(torch.equal(p, target) for p, target in zip(outputs.p, outputs.targets, strict=False))
+
+
 def test_the_momentum_network_is_not_trained(make):
     objective = make()
     trained = {id(p) for group in objective.groups() for p in group.parameters}

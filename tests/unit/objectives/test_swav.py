@@ -139,6 +139,17 @@ def test_a_view_is_asked_for_the_assignment_of_the_other(make):
     torch.testing.assert_close(objective.loss(outputs, None), expected)
 
 
+def test_of_many_views_the_first_two_are_assigned_and_remembered(make):
+    objective = make(queue_size=5)
+    z = list(drawn(4, 5, DIM, dtype=torch.float32))
+    outputs = Outputs([], z, [objective.prototype_scores(view) for view in z])
+    expected = swav_loss(outputs.p, objective.assignments(outputs.p[:2]), 0.1)
+    assert torch.equal(objective.loss(outputs, None), expected)
+    with torch.no_grad():
+        objective.after_loss(outputs, None)
+    assert torch.equal(objective.queue, F.normalize(torch.stack(z[:2]), dim=2))
+
+
 # Prototypes
 
 
