@@ -143,6 +143,7 @@ class Learner(pl.LightningModule):
 
     def beat(self) -> None:
         """Tell `cassle status` where the training stands."""
+        self.check_finite()
         moment = self.moment
         done = moment.step / moment.steps
         size = self.training_settings.batch_size
@@ -191,7 +192,8 @@ class Learner(pl.LightningModule):
         return time.monotonic() - self._started
 
     def save(self) -> None:
-        """Save everything that a resumed training needs to end in the same tensors."""
+        """Save everything that a resumed training needs to end in the same tensors; a loss that is NaN is not saved."""
+        self.check_finite()
         self.position.seconds = self.seconds
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         self.state.save(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -29,8 +30,7 @@ class Metrics:
     def append(self, values: dict[str, Any]) -> None:
         """Add the line of an epoch."""
         self.lines.append(json.dumps(values))
-        with self.path.open("a") as file:
-            file.write(self.lines[-1] + "\n")
+        write_text(self.path, "".join(f"{line}\n" for line in self.lines))
 
 
 class Heartbeat:
@@ -40,7 +40,7 @@ class Heartbeat:
         self.path = folder / "progress.json"
         self.constants = {**constants, "host": os.uname().nodename, "pid": os.getpid()}
         self.every = every
-        self._last = 0.0
+        self._last = -math.inf
         self._printed = time.monotonic()
 
     def due(self) -> bool:

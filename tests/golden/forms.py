@@ -1,6 +1,6 @@
 """The table of distillation forms: one line per form of the golden files."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ class Form(Row):
     name: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     objective: str = "simclr"
-    objective_settings: Mapping[str, str] = field(default_factory=dict)
+    objective_settings: Mapping[str, str | Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
     own: Mapping[str, str] = field(default_factory=dict)
     teacher: Mapping[str, str] = field(default_factory=dict)
 
@@ -37,6 +37,15 @@ FORMS = {
         settings={"lamb": "distill_barlow_lamb", "scale_loss": "distill_scale_loss"},
     ),
     "predictive": Form("distill_predictive", name="predictive"),
+    "knowledge": Form(
+        "distill_knowledge",
+        name="prototypes",
+        settings={"temperature": "distill_temperature"},
+        objective="swav",
+        objective_settings={"num_prototypes": "C", "prototypes": lambda hp: "free"},
+        own={"proto_v": "prototypes.direction", "proto_g": "prototypes.gain"},
+        teacher={"frozen_proto_v": "prototypes.direction", "frozen_proto_g": "prototypes.gain"},
+    ),
     "predictive_mse": Form("distill_predictive_mse", name="mse"),
 }
 """Name of the form in golden files -> how to build it."""

@@ -37,7 +37,8 @@ class Setting:
     def __init__(self, form, case, dtype):
         inputs, hp = case.inputs(dtype), case.hp
         self.has_predictor = "w1" in inputs
-        given = {key: hp[theirs] for key, theirs in form.objective_settings.items()}
+        settings = form.objective_settings.items()
+        given = {key: theirs(hp) if callable(theirs) else hp[theirs] for key, theirs in settings}
         self.model = tiny_model(form.objective, {"hidden_dim": 4, "output_dim": hp["D"], **given}).to(dtype)
         self.teacher = tiny_model(form.objective, {"hidden_dim": 4, "output_dim": hp["D"], **given}).to(dtype).objective
         depth = {"hidden_dim": hp["H"]} if self.has_predictor else {"depth": 0}

@@ -36,6 +36,22 @@ OBJECTIVES = [
         },
         state={"queue": "queue", "queue_ptr": "pointer"},
     ),
+    StepRow(
+        "steps/swav",
+        name="swav",
+        settings={
+            **SIZES,
+            "num_prototypes": "K",
+            "prototypes": lambda hp: "free",
+            "temperature": "temperature",
+            "sk_epsilon": "sk_epsilon",
+            "sk_iters": "sk_iters",
+            "queue_size": "Q",
+            "epoch_queue_starts": lambda hp: int(not hp["use_queue"]),
+            "freeze_prototypes_epochs": lambda hp: int(hp["freeze_prototypes"]),
+        },
+        state={"queue": "queue"},
+    ),
 ]
 
 

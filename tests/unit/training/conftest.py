@@ -9,7 +9,6 @@ from cassle.data.base import data_sets, write_index
 from cassle.data.streams import Stream, split, write_split
 from cassle.runs import TrainJob, resolve
 from cassle.settings import Execution, Site, read_study
-from cassle.training.job import TrainRequest
 
 STREAM = "digits-domain2"
 
@@ -42,6 +41,8 @@ def planned(objective="simclr", strategy="cassle", **training) -> list[TrainJob]
 @pytest.fixture
 def request_for(prepared, tmp_path):
     """Function from a job (and the checkpoint before it) to the request that trains it below tmp_path."""
+
+    from cassle.training.job import TrainRequest  # and with it Lightning, which most tests here can do without
 
     def make(job: TrainJob, previous: Path | None = None, folder: str | None = None, **execution) -> TrainRequest:
         spec = json.loads(job.key)
