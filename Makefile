@@ -14,7 +14,7 @@ demo: $(READY)
 	@start=$$(date +%s); snakemake --cores all && cassle show $(STUDY) --since $$start --cores $(CORES)
 
 test: $(READY)
-	pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+	pytest tests/unit tests/golden tests/workflow -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 lint: $(READY)
 	ruff check .

@@ -33,7 +33,7 @@ def time_spent(results: Path, since: float, cores: int) -> str:
     processes = sum(_wall(file) for file in results.rglob("*.benchmark.tsv") if file.stat().st_mtime >= since)
     if not processes:
         return "No job had to run."
-    start_up = processes - sum(work.values())
+    start_up = max(0.0, processes - sum(work.values()))  # a resumed training counts what it did before, too
     shares = {**work, "process start-up": start_up, "rest": cores * wall - processes}
     lines = [f"{wall:.0f} s on {cores} cores; of their {cores * wall:.0f} core-seconds:"]
     lines += [
