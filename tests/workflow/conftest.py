@@ -13,6 +13,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+SNAKEMAKE = str(BIN / "snakemake")
 STUDY = """
 name: tiny
 streams: [digits-domain2]
@@ -35,7 +36,7 @@ class Project:
     def run(self, *words: str, **environment: str) -> tuple[int, str]:
         """Run Snakemake and return its exit code and everything it said."""
         done = subprocess.run(
-            ["snakemake", "--cores", "2", *words],
+            [SNAKEMAKE, "--cores", "2", *words],
             cwd=self.folder,
             env={**self.environment(), **environment},
             stdout=subprocess.PIPE,
@@ -48,7 +49,7 @@ class Project:
         """Start Snakemake in a session of its own and return at once; what it says goes into a file."""
         with (self.folder / "said.log").open("a") as said:
             return subprocess.Popen(
-                ["snakemake", "--cores", "2", *words],
+                [SNAKEMAKE, "--cores", "2", *words],
                 cwd=self.folder,
                 env=self.environment(),
                 stdout=said,
@@ -57,8 +58,9 @@ class Project:
             )
 
     def environment(self) -> dict[str, str]:
-        """Return the environment in which the copied code comes before the installed one."""
-        return {**os.environ, "PYTHONPATH": str(self.folder), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+        """Return the environment in which the copied code comes first, and which nobody has activated."""
+        others = [place for place in os.environ["PATH"].split(os.pathsep) if Path(place) != BIN]
+        return {**os.environ, "PYTHONPATH": str(self.folder), "PATH": os.pathsep.join(others)}
 
     def plan(self, *words: str) -> Counter:
         """Return rule -> number of jobs of a dry run; the target rule itself is left out."""

@@ -1,4 +1,6 @@
+import os
 import shlex
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -9,6 +11,11 @@ from cassle.paths import index_file, split_file
 from cassle.planning import other_code, plan_study
 from cassle.provenance import code_of
 from cassle.status import as_text, lines_of, write_plan
+
+# jobs find the commands of this environment even where it was not activated
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+)
 
 try:
     PLAN = plan_study(
