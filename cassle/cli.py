@@ -155,6 +155,35 @@ def status(args: argparse.Namespace) -> None:
         time.sleep(WATCH_EVERY)
 
 
+def wandb(args: argparse.Namespace) -> None:
+    """Show a study's trainings on Weights & Biases: what is not there yet or, with --parent, live."""
+    from cassle.options import parse
+    from cassle.status import read_plan
+    from cassle.tracking.follow import alone, follow
+    from cassle.tracking.wandb import WandbSettings, WandbTracker
+
+    given = {key: value for key in ("mode", "entity", "project") if (value := getattr(args, key)) is not None}
+    study = Path(args.folder)
+    settings = parse(WandbSettings, {**read_plan(study)["trackers"].get("wandb", {"mode": "online"}), **given}, "wandb")
+    folder = study.resolve().parents[1] / "tracking" / "wandb"
+    with alone(folder):
+        follow(study, WandbTracker(settings, folder, study.resolve().parents[2]), args.parent)
+    if settings.mode == "offline":
+        print(f"offline runs: `wandb sync {folder}/wandb/offline-run-*` sends them")
+
+
+def tensorboard(args: argparse.Namespace) -> None:
+    """Write a study's curves as TensorBoard's event files: as they are now or, with --parent, live."""
+    from cassle.tracking.follow import alone, follow
+    from cassle.tracking.tensorboard import TensorBoardTracker
+
+    study = Path(args.folder)
+    folder = study.resolve().parents[1] / "tracking" / "tensorboard"
+    with alone(folder):
+        follow(study, TensorBoardTracker(folder), args.parent)
+    print(f"`tensorboard --logdir {folder}` shows them")
+
+
 def show(args: argparse.Namespace) -> None:
     """Print a study's tables, where its figures lie and, with --since, where the time went."""
     from cassle.reporting.show import listing, time_spent
@@ -271,6 +300,13 @@ def _parser() -> argparse.ArgumentParser:
     verb = add(status)
     verb.add_argument("folder", nargs="?", help="folder of a study, such as results/studies/digits; by default all")
     verb.add_argument("--watch", action="store_true", help="until Ctrl-C")
+    for tracker in (wandb, tensorboard):
+        verb = add(tracker, "parent")
+        verb.add_argument("folder", help="folder of a study, such as results/studies/digits")
+        if tracker is wandb:
+            verb.add_argument("--mode", choices=["online", "offline"], help="by default as the study says, else online")
+            verb.add_argument("--entity", help="user or team")
+            verb.add_argument("--project", help="project")
     verb = add(show)
     verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
     verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")
@@ -295,6 +331,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "index": {"help": "the data set's index.npz"},
     "name": {"help": "name of the figure"},
     "out": {"help": "file or folder to write"},
+    "parent": {"type": int, "help": "process to follow: go on until it has ended"},
     "previous": {"default": "", "help": "checkpoint of the task before; none for a first task"},
     "probe": {"help": "name of the probe"},
     "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas"},

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from cassle.data.view_settings import ViewSettings
 from cassle.errors import SettingsError
 from cassle.options import Options, parse
+from cassle.tracking.wandb import WandbSettings
 from cassle.training.optim import OptimizerSettings
 from cassle.training.schedules import ScheduleSettings
 
@@ -60,6 +61,13 @@ class Site(Options):
     data: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings per data set, such as root")
     data_root: str | None = Field(None, description="folder of the data sets; by default $DATA_DIR")
     plugins: list[str] = Field(default_factory=list, description="Python files that add methods of your own")
+    wandb: WandbSettings = Field(default_factory=WandbSettings, description="Weights & Biases")
+    tensorboard: bool = Field(False, description="write event files for TensorBoard")
+
+    def trackers(self) -> dict[str, Any]:
+        """Return the settings of the trackers in use: verb -> settings."""
+        used = {"wandb": self.wandb.model_dump()} if self.wandb.mode != "disabled" else {}
+        return used | ({"tensorboard": {}} if self.tensorboard else {})
 
     @property
     def root(self) -> Path | None:

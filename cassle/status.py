@@ -25,18 +25,25 @@ class Line:
     facts: dict[str, Any]
 
 
-def write_plan(study: Path, folders: list[str]) -> None:
-    """Write down the trainings of a study, for `status` to read."""
-    write_json(study / "plan.json", {"host": os.uname().nodename, "train": folders})
+def write_plan(study: Path, folders: list[str], probes: list[str], trackers: dict[str, Any]) -> None:
+    """Write down the trainings and evaluations of a study and what shows them, for those who look on."""
+    plan = {"host": os.uname().nodename, "train": folders, "probes": probes, "trackers": trackers}
+    write_json(study / "plan.json", plan)
 
 
-def lines_of(study: Path) -> list[Line]:
-    """Return the state of every training of a study; ``study`` is a folder such as results/studies/digits."""
+def read_plan(study: Path) -> dict[str, Any]:
+    """Return what `write_plan` wrote; ``study`` is a folder such as results/studies/digits."""
     plan = study / "plan.json"
     if not plan.is_file():
         raise CassleError(f"nothing is known of {study}: no run of that study was started here")
+    return dict(read_json(plan))
+
+
+def lines_of(study: Path) -> list[Line]:
+    """Return the state of every training of a study."""
+    plan = read_plan(study)
     root = study.resolve().parents[2]
-    return [line_of(root, folder) for folder in read_json(plan)["train"]]
+    return [line_of(root, folder) for folder in plan["train"]]
 
 
 def line_of(root: Path, folder: str) -> Line:

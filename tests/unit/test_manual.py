@@ -14,13 +14,14 @@ from cassle.objectives.base import objectives
 from cassle.runs import figure_names, resolve
 from cassle.settings import Execution, Recipe, Study, read_study
 from cassle.strategies.base import strategies
+from cassle.tracking.wandb import WandbSettings
 from cassle.training.optim import AdamWSettings, LARSSettings, SGDSettings
 from cassle.training.schedules import CosineSettings, WarmupCosineSettings
 
 MANUAL = (Path(__file__).parents[2] / "config" / "README.md").read_text()
 REGISTRIES = (objectives, strategies, distillations, backbones, probes)
 OPTIMISERS = [AdamWSettings, LARSSettings, SGDSettings]
-GROUPS = [Study, Execution, Recipe, ViewSettings, CosineSettings, WarmupCosineSettings, *OPTIMISERS]
+GROUPS = [Study, Execution, WandbSettings, Recipe, ViewSettings, CosineSettings, WarmupCosineSettings, *OPTIMISERS]
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)

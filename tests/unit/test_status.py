@@ -28,7 +28,7 @@ BEAT = {
 def study(tmp_path):
     """A study of five trainings: done, running, stopped, failed, waiting."""
     folder = tmp_path / "results/studies/mine"
-    write_plan(folder, FOLDERS)
+    write_plan(folder, FOLDERS, [], {})
     done, running, stopped, failed, _ = (tmp_path / name for name in FOLDERS)
     for place in (done, running, stopped, failed):
         place.mkdir(parents=True)

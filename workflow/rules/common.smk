@@ -11,6 +11,7 @@ from cassle.paths import index_file, split_file
 from cassle.planning import other_code, plan_study
 from cassle.provenance import code_of
 from cassle.status import as_text, lines_of, write_plan
+from cassle.tracking.follow import start_follower
 
 # jobs find the commands of this environment even where it was not activated
 os.environ["PATH"] = os.pathsep.join(
@@ -37,6 +38,14 @@ RANDOM_FILE = (
     "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.json"
 )
 FORMATS = ["md", "csv", "tex", "html"]
+
+
+def begin_study():
+    """Write down what is planned, for `cassle status`, and start what shows it elsewhere."""
+    trackers = SETTINGS.trackers()
+    write_plan(Path(STUDY), list(PLAN.train), list(PLAN.probe), trackers)
+    for verb in trackers:
+        start_follower(verb, Path(STUDY))
 
 
 def get_last_words():
