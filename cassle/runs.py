@@ -30,7 +30,7 @@ from cassle.settings import Choice, Recipe, Study, Training, read_yaml
 from cassle.strategies.base import strategies as strategy_registry
 
 RECIPES = Path(__file__).parent.parent / "config" / "recipes"
-_SAFE = re.compile(r"[A-Za-z0-9._=,+-]*")
+_SAFE = re.compile(r"[A-Za-z0-9._=+~-]*")
 
 
 @dataclass(frozen=True)
@@ -294,11 +294,13 @@ def label_of(name: str, changes: Mapping[str, Any]) -> str:
     """Return the folder name of a part: its name, and the settings that differ (a hash beyond 40 characters).
 
     >>> label_of("simclr", {"temperature": 0.2, "epochs": 2})
-    'simclr~epochs=2,temperature=0.2'
+    'simclr~epochs=2~temperature=0.2'
+
+    No comma is in it: Snakemake hands a job's wildcards to clusters as a list with commas.
     """
     if not changes:
         return name
-    text = ",".join(f"{key}={canonical_json(value).strip(chr(34))}" for key, value in sorted(changes.items()))
+    text = "~".join(f"{key}={canonical_json(value).strip(chr(34))}" for key, value in sorted(changes.items()))
     short = len(text) <= 40 and _SAFE.fullmatch(text)
     return f"{name}~{text if short else fingerprint(dict(changes))[:10]}"
 

@@ -42,8 +42,8 @@ class Stream(Options):
         changes = {key: getattr(self, key) for key in ("class_order", "domain_order") if getattr(self, key) != "paper"}
         if not changes:
             return base
-        text = ",".join(f"{key}={canonical_json(value)}" for key, value in changes.items())
-        simple = re.fullmatch(r"[A-Za-z0-9_=,]{1,40}", text)
+        text = "~".join(f"{key}={canonical_json(value)}" for key, value in changes.items())
+        simple = re.fullmatch(r"[A-Za-z0-9_=~]{1,40}", text)
         return f"{base}~{text if simple else fingerprint(changes)[:10]}"
 
     @classmethod

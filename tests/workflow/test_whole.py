@@ -107,17 +107,17 @@ def test_another_seed_adds_runs_and_touches_no_finished_one(project):
 
 
 def test_a_lost_checkpoint_is_trained_again_with_what_follows_from_it(project):
-    shutil.rmtree(project.folder / "results/digits-domain2/conv3-narrow/simclr~batch_size=512,epochs=1/first")
+    shutil.rmtree(project.folder / "results/digits-domain2/conv3-narrow/simclr~batch_size=512~epochs=1/first")
     planned = project.plan(*TINY)
     assert (planned["train_first_task"], planned["train_next_task"]) == (1, 2)
 
 
 def test_a_chain_that_fails_stops_alone_and_says_so(project):
     base = project.folder / "results/digits-domain2/conv3-narrow"
-    broken = base / "simclr~batch_size=512,epochs=1"
+    broken = base / "simclr~batch_size=512~epochs=1"
     for strategy in ("finetune", "cassle"):
         shutil.rmtree(broken / strategy)
-        shutil.rmtree(base / "barlow_twins~batch_size=512,epochs=1" / strategy)
+        shutil.rmtree(base / "barlow_twins~batch_size=512~epochs=1" / strategy)
     checkpoint = broken / "first/seed0/task0/checkpoint.pt"
     before = checkpoint.stat()
     checkpoint.write_bytes(b"not a checkpoint")
@@ -129,4 +129,4 @@ def test_a_chain_that_fails_stops_alone_and_says_so(project):
     assert f"cannot read checkpoint {checkpoint.relative_to(project.folder)}" in said
     assert "delete it and run the workflow again" in said
     for strategy in ("finetune", "cassle"):
-        assert (base / f"barlow_twins~batch_size=512,epochs=1/{strategy}/seed0/task1/checkpoint.pt").exists()
+        assert (base / f"barlow_twins~batch_size=512~epochs=1/{strategy}/seed0/task1/checkpoint.pt").exists()

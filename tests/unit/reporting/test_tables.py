@@ -141,7 +141,7 @@ def test_the_backbone_is_a_column_only_if_there_are_several(tmp_path, backbones,
 LABELS = [
     ("simclr", "cassle"),
     ("barlow_twins", "less_forget"),
-    ("simclr~temperature=0.5,epochs=2", "cassle+er~weight=2.0"),
+    ("simclr~temperature=0.5~epochs=2", "cassle+er~weight=2.0"),
 ]
 
 
