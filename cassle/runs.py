@@ -186,7 +186,8 @@ class _Chain:
             f"results/{stream.name}/{self.backbone.label}/{self.objective.label}/{label}/seed{self.seed}/task{task}"
         )
         keeps = not shared and kind is not None and kind.keeps_memory
-        gpus = self.plan.study.execution.gpus
+        execution = self.plan.study.execution
+        gpus = 0 if execution.device == "cpu" else execution.gpus
         self.plan.streams[stream.name] = stream
         return TrainJob(
             folder=folder,

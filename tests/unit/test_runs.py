@@ -135,3 +135,8 @@ def test_variants_of_probes_and_streams_have_names_of_their_own():
     made = plan(probes=[{"name": "knn", "k": 5}], streams=[{"name": "digits-class2", "class_order": 7}])
     assert made.cells["probes"] == ["knn~k=5"]
     assert all(file.split("/")[1] == "digits-class2~class_order=7" for file in made.probe)
+
+
+def test_trainings_on_the_cpu_ask_for_no_gpu():
+    made = plan(execution={"device": "cpu", "gpus": 2})
+    assert {job.gpus for job in made.train.values()} == {0}

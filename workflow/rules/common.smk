@@ -105,6 +105,11 @@ def get_train_gpus(wildcards):
     return get_train_job(wildcards).gpus
 
 
+def get_probe_gpus(wildcards):
+    """How many GPUs an evaluation asks for: none where jobs are told to run on the CPU."""
+    return 0 if SETTINGS.execution.device == "cpu" else 1
+
+
 def get_probe_spec(wildcards):
     """Everything that determines an evaluation, as one text."""
     if hasattr(wildcards, "task"):

@@ -13,7 +13,7 @@ rule probe_checkpoint:
         "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
-        gpu=1,
+        gpu=get_probe_gpus,
     params:
         spec=get_probe_spec,
         site=get_site,
@@ -40,7 +40,7 @@ rule probe_random_network:
         "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
-        gpu=1,
+        gpu=get_probe_gpus,
     params:
         spec=get_probe_spec,
         site=get_site,
