@@ -66,7 +66,7 @@ def test_an_index_holds_no_path_of_the_machine_it_was_made_on(tmp_path):
     write_index(tmp_path / "index.npz", made_index(pixels=False))
     with np.load(tmp_path / "index.npz") as file:
         facts = json.loads(str(file["facts"]))
-    assert set(facts) == {"data_set", "classes", "domains", "fingerprint", "train_paths", "test_paths"}
+    assert set(facts) == {"data_set", "classes", "domains", "fingerprint", "size", "train_paths", "test_paths"}
     assert not any(Path(path).is_absolute() for path in facts["train_paths"] + facts["test_paths"])
 
 
