@@ -128,7 +128,7 @@ def resolve(study: Study) -> Plan:
     given = _given(study)
     probes = [probe_part(choice) for choice in study.probes]
     labels: dict[str, dict[str, None]] = {"streams": {}, "backbones": {}, "objectives": {}, "strategies": {}}
-    for stream in (_stream(choice) for choice in study.streams):
+    for stream in (_stream(choice, study.data) for choice in study.streams):
         labels["streams"][stream.name] = None
         chosen = study.backbones or [data_sets.get(stream.data_set).default_backbone]
         for backbone in (_backbone(choice) for choice in chosen):
@@ -209,7 +209,7 @@ class _Chain:
 
     def add_offline(self) -> None:
         """Add the one-task stream of all data, evaluated on the tasks of this chain's stream."""
-        joint = Stream.parse(f"{self.stream.data_set}-all")
+        joint = Stream.parse(f"{self.stream.data_set}-all", {self.stream.data_set: self.stream.data})
         job = self._job(joint, None, 0, None)
         self.plan.add_train(job)
         self.plan.add_probe(_probe(self.probes, self.stream, job.folder, self.seed))
@@ -305,9 +305,11 @@ def label_of(name: str, changes: Mapping[str, Any]) -> str:
     return f"{name}~{text if short else fingerprint(dict(changes))[:10]}"
 
 
-def _stream(choice: Choice) -> Stream:
+def _stream(choice: Choice, data: Mapping[str, Mapping[str, Any]]) -> Stream:
     name, options = _named(choice)
-    stream = Stream.parse(name, **options)
+    if "data" in options:
+        raise SettingsError(f"stream {name}: settings of a data set stand in the study, as data: {{name: {{...}}}}")
+    stream = Stream.parse(name, data, **options)
     if stream.scenario == "all":
         raise SettingsError(
             f"{name} has one task, so no strategy can act: give the stream to evaluate on, and offline: true to train "

@@ -217,7 +217,7 @@ def test_orders_of_ones_own_are_told_apart_by_name():
         ("digits-class11", {}, "digits-class11: digits has only 10 classes"),
         ("digits-domain7", {}, f"digits-domain7: digits has 6 domains: {', '.join(DOMAINS)}"),
         ("digits-all2", {}, "digits-all has one task, not 2"),
-        ("digits-class", {}, "stream digits-class: 'tasks' = 0"),
+        ("digits-class", {}, "stream digits-class: write the number of tasks behind it, such as digits-class5"),
         ("digits-data0", {}, "stream digits-data0: 'tasks' = 0"),
         ("digits-class5", {"clas_order": 1}, "unknown key 'clas_order': did you mean 'class_order'?"),
         ("digits-class5", {"class_order": "alphabet"}, "stream digits-class5: 'class_order"),
