@@ -109,7 +109,8 @@ def _notes(listing: Listing, looks: list[Look], train: Part, test: Part, problem
     notes += without_test_images(listing.classes, test)
     notes += in_both(train, test)
     low, high = _extremes(looks)
-    notes.append(f"height from {low[0]} to {high[0]}, width from {low[1]} to {high[1]} pixels")
+    if low != high:
+        notes.append(f"height from {low[0]} to {high[0]}, width from {low[1]} to {high[1]} pixels")
     kinds = sum((look.kinds for look in looks), Counter[str]())
     notes += [f"{count} images converted or turned when read: {kind}" for kind, count in sorted(kinds.items())]
     notes += [f"{count} files ignored, no images: {ending}" for ending, count in sorted(listing.ignored.items())]

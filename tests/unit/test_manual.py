@@ -15,7 +15,7 @@ from cassle.runs import figure_names, resolve
 from cassle.settings import Execution, Recipe, Study, read_study
 from cassle.strategies.base import strategies
 from cassle.tracking.wandb import WandbSettings
-from cassle.training.optim import AdamWSettings, LARSSettings, SGDSettings
+from cassle.training.optim_settings import AdamWSettings, LARSSettings, SGDSettings
 from cassle.training.schedules import CosineSettings, WarmupCosineSettings
 
 MANUAL = (Path(__file__).parents[2] / "config" / "README.md").read_text()

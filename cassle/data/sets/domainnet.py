@@ -9,8 +9,9 @@ from pydantic import Field, field_validator
 
 from cassle.data.base import data_sets
 from cassle.data.facts import IMAGENET_ORIGINAL, IMAGENET_USUAL, Statistics
-from cassle.data.image_files import FilesSettings, ImageFiles, Listing
+from cassle.data.image_files import FilesSettings, ImageFiles
 from cassle.data.index import HALVES
+from cassle.data.listing import Listing
 from cassle.errors import DataError, nearest
 
 DOMAINS = ("real", "quickdraw", "painting", "sketch", "infograph", "clipart")

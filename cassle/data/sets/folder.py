@@ -1,4 +1,4 @@
-"""Any folder of images: class folders, or class folders in domain folders, with a validation folder or a seeded split."""
+"""Any folder of images: class folders, in domain folders or not, with test images of their own or a seeded split."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from cassle.data.base import data_sets
 from cassle.data.facts import IMAGENET_USUAL
-from cassle.data.image_files import FilesSettings, ImageFiles, Listing, images_under, subfolders
+from cassle.data.image_files import FilesSettings, ImageFiles
+from cassle.data.listing import Listing, images_under, subfolders
 from cassle.errors import DataError
 
 TEST_FOLDERS = ("val", "test")
@@ -33,7 +34,9 @@ class FolderSettings(FilesSettings):
     split_seed: int = Field(0, description="seed of that split, apart from the seeds of runs")
     image_size: int = Field(224, gt=0, description="side in pixels that images are used at")
     mean: tuple[float, float, float] = Field(IMAGENET_USUAL[0], description="mean of each channel, of pixels in 0-1")
-    std: tuple[float, float, float] = Field(IMAGENET_USUAL[1], description="standard deviation of each channel")
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
+        IMAGENET_USUAL[1], description="standard deviation of each channel"
+    )
 
 
 @data_sets.register("folder")
@@ -51,7 +54,7 @@ class Folder(ImageFiles):
         self.mean, self.std = self.settings.mean, self.settings.std
 
     def list_files(self, folder: Path) -> Listing:
-        """Return the files of ``train`` and ``val`` or ``test``; without these, a seeded share of each class is test."""
+        """Return the files of ``train`` and ``val`` or ``test``; else a seeded share of each class is test."""
         halves = self._halves(folder)
         places = {name: self._places(folder / name) for name in halves}
         tops = list(halves)
@@ -76,13 +79,11 @@ class Folder(ImageFiles):
         if not (folder / "train").is_dir() or not (there or wanted):
             return {"": "both"}
         if wanted is None and len(there) == 2:
-            raise DataError(
-                f"{folder} has val and test; say which one to test on: data: {{folder: {{test_folder: val}}}}"
-            )
+            raise DataError(f"{folder} has val and test; say which to test on: data: {{folder: {{test_folder: val}}}}")
         return {"train": "train", wanted or there[0]: "test"}
 
     def _places(self, top: Path) -> list[tuple[str, str]]:
-        """Return (domain, class) of every class folder in the order of its name; the domain is '' where there is none."""
+        """Return (domain, class) of every class folder, sorted; the domain is '' where there is none."""
         if self.settings.layout == "classes":
             return [("", name) for name in subfolders(top, "the classes")]
         domains = subfolders(top, "the domains")

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from cassle.data.base import data_sets
 from cassle.data.facts import IMAGENET_ORIGINAL, IMAGENET_USUAL, PAPER_ORDER_100, Statistics
-from cassle.data.image_files import FilesSettings, ImageFiles, Listing, images_under, subfolders
+from cassle.data.image_files import FilesSettings, ImageFiles
+from cassle.data.listing import Listing, images_under, subfolders
 from cassle.errors import DataError, SettingsError
 
 HALVES = {"train": "train", "test": "val"}
