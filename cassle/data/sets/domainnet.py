@@ -71,9 +71,7 @@ class DomainNet(ImageFiles):
                         )
                     listing.half(which).add([path], label, number)
         if len(names) < CLASSES:
-            raise DataError(
-                f"the lists in {folder} name {len(names)} of {CLASSES} classes; get the complete lists again"
-            )
+            raise DataError(f"the lists in {folder} name {len(names)} of {CLASSES} classes; get them again, complete")
         listing.classes = tuple(names[label] for label in range(CLASSES))
         return listing
 
@@ -93,8 +91,6 @@ def read_list(file: Path) -> list[tuple[str, int]]:
         if not line.strip():
             continue
         if not path or not label.isdecimal() or int(label) >= CLASSES:
-            raise DataError(
-                f"{file}, line {number}: '{line}' is not 'relative/path label' with a label below {CLASSES}"
-            )
+            raise DataError(f"{file}, line {number}: '{line}' should be 'relative/path label', labels below {CLASSES}")
         rows.append((path, int(label)))
     return rows

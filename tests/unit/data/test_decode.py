@@ -135,7 +135,7 @@ def test_an_image_too_large_to_be_one_is_refused(tmp_path, monkeypatch):
 
 
 def test_names_of_any_bytes_are_read_and_can_be_printed(tmp_path):
-    for name in ("größe – 猫.png", "caf\udce9.png"):
+    for name in ("größe 猫.png", "caf\udce9.png"):
         path = write(tmp_path / name)
         assert decode(path).shape == (3, 4, 5)
         shown(path).encode()

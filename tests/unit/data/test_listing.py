@@ -20,7 +20,9 @@ def listed(top, folder):
 def test_files_come_in_the_order_of_torchvisions_image_folder(tmp_path):
     for name in ("b/2.png", "b/10.JPEG", "b/a/z.png", "b/B.png", "a/x.webp", "c/b/1.png", "c/a/2.png"):
         write(tmp_path / name)
-    found = [path for folder in subfolders(tmp_path, "the classes") for path in images_under(tmp_path, folder, Counter())]
+    found = [
+        path for folder in subfolders(tmp_path, "the classes") for path in images_under(tmp_path, folder, Counter())
+    ]
     assert found == [os.path.relpath(path, tmp_path) for path, _ in ImageFolder(tmp_path).samples]
 
 

@@ -20,10 +20,14 @@ INDEX = Index("birds", ("wren", "tit\udce9"), ("real", "sketch"), TRAIN, TEST, "
 def test_counts_are_given_by_domain_and_by_class():
     lines = describe_index(INDEX).splitlines()
     assert lines[0] == "# birds"
-    assert lines[2] == (
-        "2 classes, 4 training and 2 test images, all 5x4 pixels; fingerprint `0000000000000000`."
-    )
-    for line in ("* a note", "| real | 3 | 0 |", "| sketch | 1 | 2 |", "| 0 | wren | 2 | 2 |", "| 1 | tit\\xe9 | 2 | 0 |"):
+    assert lines[2] == ("2 classes, 4 training and 2 test images, all 5x4 pixels; fingerprint `0000000000000000`.")
+    for line in (
+        "* a note",
+        "| real | 3 | 0 |",
+        "| sketch | 1 | 2 |",
+        "| 0 | wren | 2 | 2 |",
+        "| 1 | tit\\xe9 | 2 | 0 |",
+    ):
         assert line in lines
     assert "of several sizes" in describe_index(replace(INDEX, size=None))
 
