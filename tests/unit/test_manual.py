@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cassle.data.base import data_sets
 from cassle.data.view_settings import ViewSettings
 from cassle.distillations.base import distillations
 from cassle.evaluation.base import probes
@@ -19,7 +20,7 @@ from cassle.training.optim_settings import AdamWSettings, LARSSettings, SGDSetti
 from cassle.training.schedules import CosineSettings, WarmupCosineSettings
 
 MANUAL = (Path(__file__).parents[2] / "config" / "README.md").read_text()
-REGISTRIES = (objectives, strategies, distillations, backbones, probes)
+REGISTRIES = (objectives, strategies, distillations, backbones, probes, data_sets)
 OPTIMISERS = [AdamWSettings, LARSSettings, SGDSettings]
 GROUPS = [Study, Execution, WandbSettings, Recipe, ViewSettings, CosineSettings, WarmupCosineSettings, *OPTIMISERS]
 
