@@ -97,7 +97,7 @@ def pretty(label: str) -> str:
     """Return the printed name of a label, its variant kept: ``simclr~epochs=2`` becomes ``SimCLR (epochs=2)``."""
     name, _, variant = label.partition("~")
     parts = "+".join(NAMES.get(part, part) for part in name.split("+"))
-    return f"{parts} ({variant.replace("~", ", ")})" if variant else parts
+    return f"{parts} ({variant.replace('~', ', ')})" if variant else parts
 
 
 def panels(cells: list[Cell]) -> dict[tuple[str, str], list[Cell]]:
