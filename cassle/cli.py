@@ -222,13 +222,15 @@ def schema(args: argparse.Namespace) -> None:
 
 
 def _site(args: argparse.Namespace) -> Site:
-    """Return where this job runs, with its plugins loaded."""
+    """Return where this job runs, with its plugins loaded and its data sets declared."""
+    from cassle.data.base import declare
     from cassle.options import parse
     from cassle.registry import load_plugins
     from cassle.settings import Site
 
     site = parse(Site, json.loads(args.site), "--site")
     load_plugins(site.plugins)
+    declare(site.data)
     return site
 
 

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cassle.data.base import data_sets
+from cassle.data.base import data_sets, declare
 from cassle.data.streams import Stream
 from cassle.errors import SettingsError, unknown
 from cassle.evaluation.base import probes as probe_registry
@@ -123,6 +123,7 @@ class Plan:
 def resolve(study: Study) -> Plan:
     """Return the plan of a study; raises `SettingsError` for anything impossible in it."""
     load_plugins(study.plugins)
+    declare(study.data)
     _check_names(study)
     plan = Plan(study)
     given = _given(study)
@@ -329,8 +330,9 @@ def _recipe(objective: str, data_set: str, folders: tuple[Path, ...]) -> Recipe:
     for file in (folder / f"{objective}.yaml" for folder in folders):
         if file.is_file():
             entries = read_yaml(file)
-            if data_set in entries:
-                return parse(Recipe, entries[data_set], f"{file}, {data_set}")
+            for name in (data_set, data_sets.get(data_set).kind):
+                if name in entries:
+                    return parse(Recipe, entries[name], f"{file}, {name}")
             others.append(f"{file} (it has: {', '.join(sorted(entries))})")
     if others:
         raise SettingsError(f"no recipe of {objective} for data set '{data_set}'; add one to {' or '.join(others)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -17,7 +19,7 @@ from cassle.data.index import (
     read_index,
     write_index,
 )
-from cassle.errors import DataError
+from cassle.errors import DataError, SettingsError
 from cassle.options import Options, parse
 from cassle.registry import Registry
 
@@ -36,6 +38,7 @@ __all__ = [
     "Which",
     "content_fingerprint",
     "data_sets",
+    "declare",
     "read_arrays",
     "read_index",
     "write_index",
@@ -92,6 +95,8 @@ class DataSet:
 
     Settings: ClassVar[type[Options]] = Options
     name: ClassVar[str]
+    kind: ClassVar[str | None] = None
+    """The data set that this one is under another name, see `declare`; recipes of that one suit it too."""
     image_size: int
     num_classes: int | None = None
     domains: tuple[str, ...] = ()
@@ -109,7 +114,8 @@ class DataSet:
     """Settings that determine how images are used, and leave the index as it is."""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings: Any = parse(self.Settings, settings, f"data set {self.name}")
+        own = {key: value for key, value in settings.items() if key != "kind"}
+        self.settings: Any = parse(self.Settings, own, f"data set {self.name}")
 
     def determining(self) -> dict[str, Any]:
         """Return the settings that determine results, as JSON; places are none of them."""
@@ -150,3 +156,23 @@ class DataSet:
 
 data_sets: Registry[type[DataSet]] = Registry("data set", "cassle.data.sets")
 """Data set name -> class."""
+
+
+def declare(data: Mapping[str, Mapping[str, Any]]) -> None:
+    """Register the data sets that settings declare by their ``kind``: ``{birds: {kind: folder}}``.
+
+    So several folders of images have names of their own. Raises `SettingsError` for a name that is taken or that no
+    stream could be called by.
+    """
+    for name, settings in data.items():
+        if "kind" not in settings:
+            continue
+        kind = data_sets.get(str(settings["kind"]))
+        if not re.fullmatch(r"[a-z0-9_]+", name):
+            raise SettingsError(f"data set '{name}': a name has small letters, digits and _, and nothing else")
+        if name in data_sets.names() and data_sets.get(name).kind is None:
+            raise SettingsError(
+                f"data set '{name}' is one of its own, so it cannot be a {kind.name}; take another name"
+            )
+        facts = {"name": name, "kind": kind.name, "default_folder": name, "__module__": kind.__module__}
+        data_sets.register(name)(type(kind.__name__, (kind,), facts))
