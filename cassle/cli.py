@@ -37,24 +37,31 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Check a data set once and write its index."""
+    """Check a data set once, write its index, and what was found as prepare.md beside it."""
     from cassle.data.base import data_sets, write_index
+    from cassle.data.report import describe_index
+    from cassle.files import write_text
 
     site = _site(args)
-    write_index(args.out, data_sets.get(args.data_set)(**site.data.get(args.data_set, {})).index(site.root))
+    settings = {**site.data.get(args.data_set, {}), **json.loads(args.settings)}
+    index = data_sets.get(args.data_set)(**settings).index(site.root, args.cores or available_cores())
+    write_text(Path(args.out).with_name("prepare.md"), describe_index(index))
+    write_index(args.out, index)
+    print(index.notes)
 
 
 def split(args: argparse.Namespace) -> None:
     """Split a data set into the tasks of a stream, and describe them in a table beside the split."""
     from cassle.data.base import read_index
-    from cassle.data.streams import Stream, describe, write_split
+    from cassle.data.streams import Stream, check_tasks, describe, write_split
     from cassle.data.streams import split as split_stream
     from cassle.files import write_text
     from cassle.options import parse
 
-    _site(args)
-    stream = parse(Stream, json.loads(args.spec), "--spec") if args.spec else Stream.parse(args.stream)
+    site = _site(args)
+    stream = parse(Stream, json.loads(args.spec), "--spec") if args.spec else Stream.parse(args.stream, site.data)
     made = split_stream(stream, read_index(args.index))
+    check_tasks(made)
     write_text(Path(args.out).with_suffix(".md"), describe(made))
     write_split(args.out, made)
 
@@ -99,7 +106,7 @@ def probe(args: argparse.Namespace) -> None:
         request = ProbeRequest(
             spec=spec,
             site=site,
-            index=Path(args.index or index_file(stream.data_set)),
+            index=Path(args.index or index_file(stream.index)),
             split=Path(args.split or split_file(stream.name)),
             out=Path(args.out),
             checkpoint=Path(args.checkpoint) if args.checkpoint else None,
@@ -215,13 +222,15 @@ def schema(args: argparse.Namespace) -> None:
 
 
 def _site(args: argparse.Namespace) -> Site:
-    """Return where this job runs, with its plugins loaded."""
+    """Return where this job runs, with its plugins loaded and its data sets declared."""
+    from cassle.data.base import declare
     from cassle.options import parse
     from cassle.registry import load_plugins
     from cassle.settings import Site
 
     site = parse(Site, json.loads(args.site), "--site")
     load_plugins(site.plugins)
+    declare(site.data)
     return site
 
 
@@ -229,6 +238,7 @@ def _fill_in(args: argparse.Namespace) -> None:
     """Take from the one training job that words name what the command line did not give."""
     import yaml
 
+    from cassle.data.streams import Stream
     from cassle.paths import index_file, split_file
     from cassle.runs import resolve
     from cassle.settings import read_study
@@ -245,7 +255,7 @@ def _fill_in(args: argparse.Namespace) -> None:
     args.site = json.dumps({**study.site().model_dump(mode="json"), **json.loads(args.site)})
     args.spec = args.spec or job.key
     args.folder = args.folder or job.folder
-    args.index = args.index or index_file(job.spec["stream"]["data_set"])
+    args.index = args.index or index_file(Stream(**job.spec["stream"]).index)
     args.split = args.split or split_file(job.folder.split("/")[1])
     args.given = args.given or job.given or ""
     args.previous = args.previous or (f"{job.parent}/checkpoint.pt" if job.parent else None)
@@ -260,8 +270,15 @@ def _probe_words(args: argparse.Namespace) -> dict[str, Any]:
     if not args.checkpoint:
         raise SettingsError("give --checkpoint FILE, or --spec for the random network")
     spec = load_checkpoint(args.checkpoint).meta["spec"]
-    stream = Stream.parse(args.stream) if args.stream else Stream(**spec["stream"])
+    trained = Stream(**spec["stream"])
+    known = {**_site(args).data, trained.data_set: trained.data}
+    stream = Stream.parse(args.stream, known) if args.stream else trained
     return probe_spec([probe_part(name) for name in args.probes.split(",")], stream, spec["seed"])
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _show_only(devices: list[str], wanted: int) -> None:
@@ -286,7 +303,7 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--site", default="{}", help="JSON: execution, data_root, data, plugins")
         return verb
 
-    add(prepare, site=True, data_set=True, out=True)
+    add(prepare, "settings", "cores", site=True, data_set=True, out=True)
     add(split, "spec", "stream", site=True, index=True, out=True)
     verb = add(train, "spec", "index", "split", "previous", "given", "folder", "gpus", "attempt", site=True)
     verb.add_argument(
@@ -324,6 +341,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "attempt": {"type": int, "default": 1, "help": "which attempt of the workflow at this job this is"},
     "cells": {"help": "JSON of the streams, objectives, strategies, ... a table shows"},
     "checkpoint": {"help": "a checkpoint.pt"},
+    "cores": {"type": int, "default": 0, "help": "processes that read images; by default all cores there are"},
     "data_set": {"help": "name of the data set"},
     "folder": {"help": "where checkpoint.pt, train.json and metrics.jsonl go"},
     "given": {"default": "", "help": "a first task's checkpoint to take over as it is, instead of training"},
@@ -337,6 +355,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas"},
     "results": {"default": "results", "help": "folder of results"},
     "runs": {"help": "runs.csv"},
+    "settings": {"default": "{}", "help": "JSON of the data set's settings, over those of --site"},
     "spec": {"help": "JSON of all settings that determine the result"},
     "split": {"help": "the stream's split.npz"},
     "stream": {"help": "a stream, such as digits-domain6"},

@@ -8,9 +8,9 @@ ONLINE = "online"
 """The probe that is trained along with the network, and read from its checkpoint."""
 
 
-def index_file(data_set: str) -> str:
-    """Return the path of a data set's index."""
-    return f"results/data/{data_set}/index.npz"
+def index_file(label: str) -> str:
+    """Return the path of a data set's index; ``label``: `Stream.index`."""
+    return f"results/data/{label}/index.npz"
 
 
 def split_file(stream: str) -> str:

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cassle.data.base import data_sets
+from cassle.data.base import data_sets, declare
 from cassle.data.streams import Stream
 from cassle.errors import SettingsError, unknown
 from cassle.evaluation.base import probes as probe_registry
@@ -123,12 +123,13 @@ class Plan:
 def resolve(study: Study) -> Plan:
     """Return the plan of a study; raises `SettingsError` for anything impossible in it."""
     load_plugins(study.plugins)
+    declare(study.data)
     _check_names(study)
     plan = Plan(study)
     given = _given(study)
     probes = [probe_part(choice) for choice in study.probes]
     labels: dict[str, dict[str, None]] = {"streams": {}, "backbones": {}, "objectives": {}, "strategies": {}}
-    for stream in (_stream(choice) for choice in study.streams):
+    for stream in (_stream(choice, study.data) for choice in study.streams):
         labels["streams"][stream.name] = None
         chosen = study.backbones or [data_sets.get(stream.data_set).default_backbone]
         for backbone in (_backbone(choice) for choice in chosen):
@@ -210,7 +211,7 @@ class _Chain:
 
     def add_offline(self) -> None:
         """Add the one-task stream of all data, evaluated on the tasks of this chain's stream."""
-        joint = Stream.parse(f"{self.stream.data_set}-all")
+        joint = Stream.parse(f"{self.stream.data_set}-all", {self.stream.data_set: self.stream.data})
         job = self._job(joint, None, 0, None)
         self.plan.add_train(job)
         self.plan.add_probe(_probe(self.probes, self.stream, job.folder, self.seed))
@@ -306,9 +307,11 @@ def label_of(name: str, changes: Mapping[str, Any]) -> str:
     return f"{name}~{text if short else fingerprint(dict(changes))[:10]}"
 
 
-def _stream(choice: Choice) -> Stream:
+def _stream(choice: Choice, data: Mapping[str, Mapping[str, Any]]) -> Stream:
     name, options = _named(choice)
-    stream = Stream.parse(name, **options)
+    if "data" in options:
+        raise SettingsError(f"stream {name}: settings of a data set stand in the study, as data: {{name: {{...}}}}")
+    stream = Stream.parse(name, data, **options)
     if stream.scenario == "all":
         raise SettingsError(
             f"{name} has one task, so no strategy can act: give the stream to evaluate on, and offline: true to train "
@@ -328,8 +331,9 @@ def _recipe(objective: str, data_set: str, folders: tuple[Path, ...]) -> Recipe:
     for file in (folder / f"{objective}.yaml" for folder in folders):
         if file.is_file():
             entries = read_yaml(file)
-            if data_set in entries:
-                return parse(Recipe, entries[data_set], f"{file}, {data_set}")
+            for name in (data_set, data_sets.get(data_set).kind):
+                if name in entries:
+                    return parse(Recipe, entries[name], f"{file}, {name}")
             others.append(f"{file} (it has: {', '.join(sorted(entries))})")
     if others:
         raise SettingsError(f"no recipe of {objective} for data set '{data_set}'; add one to {' or '.join(others)}")

@@ -15,7 +15,7 @@ from cassle.data.view_settings import ViewSettings
 from cassle.errors import SettingsError
 from cassle.options import Options, parse
 from cassle.tracking.wandb import WandbSettings
-from cassle.training.optim import OptimizerSettings
+from cassle.training.optim_settings import OptimizerSettings
 from cassle.training.schedules import ScheduleSettings
 
 Choice = str | dict[str, Any]

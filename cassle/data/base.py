@@ -2,59 +2,50 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from pydantic import Field
 
-from cassle.errors import DataError
-from cassle.files import write_with
+from cassle.data.index import (
+    Index,
+    IntArray,
+    Part,
+    Which,
+    content_fingerprint,
+    read_arrays,
+    read_index,
+    write_index,
+)
+from cassle.errors import DataError, SettingsError
 from cassle.options import Options, parse
 from cassle.registry import Registry
 
-Which = Literal["train", "test"]
-IntArray = NDArray[np.int64]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
+__all__ = [
+    "DataSet",
+    "Images",
+    "InMemory",
+    "Index",
+    "IntArray",
+    "Part",
+    "Rooted",
+    "Which",
+    "content_fingerprint",
+    "data_sets",
+    "declare",
+    "read_arrays",
+    "read_index",
+    "write_index",
+]
 
-@dataclass(frozen=True)
-class Part:
-    """One half of a data set: ``labels`` and ``domains`` (N,) int64, and either pixels or paths.
-
-    ``pixels`` (N, 3, H, W) uint8 where the index itself holds the images; ``paths`` relative to the data set's folder
-    where files do.
-    """
-
-    labels: IntArray
-    domains: IntArray
-    pixels: NDArray[np.uint8] | None = None
-    paths: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Index:
-    """Everything that `prepare` found out about a data set; no absolute path, no time, no host."""
-
-    data_set: str
-    classes: tuple[str, ...]
-    domains: tuple[str, ...]
-    train: Part
-    test: Part
-    fingerprint: str
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.classes)
-
-    def part(self, which: Which) -> Part:
-        """Return the training or the test half."""
-        return self.train if which == "train" else self.test
+RESIDENT_BYTES = 2 * 2**30
+"""Decoded images of a data set that are still kept in memory as a whole; the same on every machine."""
 
 
 class Images(Protocol):
@@ -88,31 +79,75 @@ class InMemory:
         return InMemory(self.images.to(device), self.labels.to(device), self.domains.to(device))
 
 
+class Rooted(Options):
+    """Settings of a data set that lies in files of the user's."""
+
+    root: str | None = Field(None, description="folder of this data set: absolute, or counted from data_root")
+
+
 class DataSet:
-    """Facts of a data set as class attributes; `index` looks at the files once, `load` gives the images.
+    """Facts of a data set as attributes; `index` looks at the files once, `load` gives the images.
 
     ``image_size`` is the side views are made for; ``num_classes`` and ``domains`` are known beforehand or None and
     empty; ``mean`` and ``std`` are per channel, of pixels in 0-1; ``gpus`` is what one training wants by default.
+    Facts of the class hold without settings; those of an object follow its settings.
     """
 
     Settings: ClassVar[type[Options]] = Options
     name: ClassVar[str]
-    image_size: ClassVar[int]
-    num_classes: ClassVar[int | None] = None
-    domains: ClassVar[tuple[str, ...]] = ()
+    kind: ClassVar[str | None] = None
+    """The data set that this one is under another name, see `declare`; recipes of that one suit it too."""
+    image_size: int
+    num_classes: int | None = None
+    domains: tuple[str, ...] = ()
     class_order: ClassVar[tuple[int, ...] | None] = None
     """Order in which the paper's class-incremental streams take the classes; None: as they are numbered."""
-    mean: ClassVar[tuple[float, float, float]]
-    std: ClassVar[tuple[float, float, float]]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
     gpus: ClassVar[int] = 1
     default_backbone: ClassVar[str] = "resnet18"
+    default_folder: ClassVar[str] = "."
+    """Where the files lie below data_root if no ``root`` is set."""
+    places: ClassVar[frozenset[str]] = frozenset({"root", "download"})
+    """Settings that say where files are, and determine no result."""
+    view_keys: ClassVar[frozenset[str]] = frozenset({"image_size", "statistics", "mean", "std"})
+    """Settings that determine how images are used, and leave the index as it is."""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings: Any = parse(self.Settings, settings, f"data set {self.name}")
+        own = {key: value for key, value in settings.items() if key != "kind"}
+        self.settings: Any = parse(self.Settings, own, f"data set {self.name}")
 
-    def index(self, root: Path | None) -> Index:
-        """Return the index; `DataError` for whatever is missing or broken under ``root``."""
+    def determining(self) -> dict[str, Any]:
+        """Return the settings that determine results, as JSON; places are none of them."""
+        values: dict[str, Any] = self.settings.model_dump(mode="json")
+        return {key: value for key, value in values.items() if key not in self.places}
+
+    def folder(self, root: Path | None) -> Path:
+        """Return the folder that paths of the index count from; `DataError` if it is unknown or not there."""
+        own = getattr(self.settings, "root", None)
+        if root is None and (own is None or not Path(own).is_absolute()):
+            raise DataError(
+                f"where is {self.name}? Give the folder that holds it as data_root in the settings or DATA_DIR in the "
+                f"environment, or its own: data: {{{self.name}: {{root: /path}}}}"
+            )
+        place = (root or Path()) / (self.default_folder if own is None else own)
+        if not place.is_dir():
+            raise DataError(
+                f"data set {self.name}: there is no folder {place}; put the files there, or say where they are with "
+                f"data_root, DATA_DIR or data: {{{self.name}: {{root: /path}}}}"
+            )
+        return place
+
+    def index(self, root: Path | None, cores: int = 1) -> Index:
+        """Return the index, made with ``cores`` processes; `DataError` for whatever is missing or broken."""
         raise NotImplementedError
+
+    def resident(self, index: Index) -> bool:
+        """Return whether `load` may be asked for the images: one size, and small enough to be kept in memory."""
+        if index.size is None:
+            return False
+        height, width = index.size
+        return 3 * height * width * (len(index.train.labels) + len(index.test.labels)) <= RESIDENT_BYTES
 
     def load(self, index: Index, root: Path | None, which: Which) -> InMemory:
         """Return the images of one half, in the index's order."""
@@ -123,68 +158,21 @@ data_sets: Registry[type[DataSet]] = Registry("data set", "cassle.data.sets")
 """Data set name -> class."""
 
 
-def content_fingerprint(*parts: Part) -> str:
-    """Return 16 digits that name labels, domains, pixels and paths."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.labels.tobytes() + part.domains.tobytes() + "\n".join(part.paths).encode())
-        digest.update(b"" if part.pixels is None else part.pixels.tobytes())
-    return digest.hexdigest()[:16]
+def declare(data: Mapping[str, Mapping[str, Any]]) -> None:
+    """Register the data sets that settings declare by their ``kind``: ``{birds: {kind: folder}}``.
 
-
-def write_index(path: str | Path, index: Index) -> None:
-    """Write an index, completely or not at all."""
-    facts = {
-        "data_set": index.data_set,
-        "classes": index.classes,
-        "domains": index.domains,
-        "fingerprint": index.fingerprint,
-        "train_paths": index.train.paths,
-        "test_paths": index.test.paths,
-    }
-    arrays: dict[str, Any] = {"facts": np.array(json.dumps(facts))}
-    for which in ("train", "test"):
-        part = index.part(which)  # type: ignore[arg-type]
-        arrays |= {f"{which}_labels": part.labels, f"{which}_domains": part.domains}
-        if part.pixels is not None:
-            arrays[f"{which}_pixels"] = part.pixels
-
-    def write(file: IO[bytes]) -> None:
-        np.savez_compressed(file, **arrays)
-
-    write_with(path, write)
-
-
-def read_arrays(path: str | Path, what: str, rule: str) -> dict[str, Any]:
-    """Read the arrays of an .npz file; `DataError` saying what it should have been and which rule makes it anew."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except FileNotFoundError as error:
-        raise DataError(f"there is no {what} {path}; make it with `cassle {rule}`") from error
-    except Exception as error:  # a damaged archive can raise almost anything
-        raise DataError(
-            f"cannot read {what} {path}: {error}; delete it and make it anew with `cassle {rule}`"
-        ) from error
-
-
-def read_index(path: str | Path) -> Index:
-    """Read an index; `DataError` if it is missing, damaged or of another kind."""
-    arrays = read_arrays(path, "index", "prepare")
-    try:
-        facts = json.loads(str(arrays["facts"]))
-        train, test = (
-            Part(
-                arrays[f"{which}_labels"],
-                arrays[f"{which}_domains"],
-                arrays.get(f"{which}_pixels"),
-                tuple(facts[f"{which}_paths"]),
+    So several folders of images have names of their own. Raises `SettingsError` for a name that is taken or that no
+    stream could be called by.
+    """
+    for name, settings in data.items():
+        if "kind" not in settings:
+            continue
+        kind = data_sets.get(str(settings["kind"]))
+        if not re.fullmatch(r"[a-z0-9_]+", name):
+            raise SettingsError(f"data set '{name}': a name has small letters, digits and _, and nothing else")
+        if name in data_sets.names() and data_sets.get(name).kind is None:
+            raise SettingsError(
+                f"data set '{name}' is one of its own, so it cannot be a {kind.name}; take another name"
             )
-            for which in ("train", "test")
-        )
-        classes, domains = tuple(facts["classes"]), tuple(facts["domains"])
-        return Index(facts["data_set"], classes, domains, train, test, facts["fingerprint"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path} is not an index of a data set ({error}); delete it and run `cassle prepare`"
-        ) from error
+        facts = {"name": name, "kind": kind.name, "default_folder": name, "__module__": kind.__module__}
+        data_sets.register(name)(type(kind.__name__, (kind,), facts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -13,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cassle.data.base import Index, IntArray, data_sets, read_arrays
+from cassle.data.base import DataSet, Index, IntArray, data_sets, read_arrays
 from cassle.errors import DataError, SettingsError, nearest
 from cassle.files import canonical_json, fingerprint, write_with
-from cassle.options import Options, parse
+from cassle.options import Options, differences, parse
 
 Scenario = Literal["class", "data", "domain", "all"]
 SCENARIOS = ("class", "data", "domain", "all")
@@ -34,32 +35,57 @@ class Stream(Options):
         "paper", description="order of classes: the paper's, a seed of its own, or a list of class numbers"
     )
     domain_order: Literal["paper"] | list[str] = Field("paper", description="domains in the order of their tasks")
+    data: dict[str, Any] = Field(
+        default_factory=dict, description="settings of the data set in which results differ; none of them is a place"
+    )
 
     @property
     def name(self) -> str:
         """The folder name, such as ``cifar100-class5`` or ``cifar100-class5~class_order=7``."""
         base = f"{self.data_set}-all" if self.scenario == "all" else f"{self.data_set}-{self.scenario}{self.tasks}"
-        changes = {key: getattr(self, key) for key in ("class_order", "domain_order") if getattr(self, key) != "paper"}
-        if not changes:
-            return base
-        text = "~".join(f"{key}={canonical_json(value)}" for key, value in changes.items())
-        simple = re.fullmatch(r"[A-Za-z0-9_=~]{1,40}", text)
-        return f"{base}~{text if simple else fingerprint(changes)[:10]}"
+        orders = {key: getattr(self, key) for key in ("class_order", "domain_order") if getattr(self, key) != "paper"}
+        return _labelled(base, orders | self._unusual(self.data))
+
+    @property
+    def index_data(self) -> dict[str, Any]:
+        """The settings of the data set that determine its index, not only how its images are used."""
+        unused = data_sets.get(self.data_set).view_keys
+        return {key: value for key, value in self.data.items() if key not in unused}
+
+    @property
+    def index(self) -> str:
+        """The folder name of the data set's index."""
+        return _labelled(self.data_set, self._unusual(self.index_data))
+
+    def _unusual(self, data: dict[str, Any]) -> dict[str, Any]:
+        usual = data_sets.get(self.data_set)().determining()
+        return differences({key: usual.get(key) for key in data}, data)
+
+    def open(self, places: Mapping[str, Mapping[str, Any]]) -> DataSet:
+        """Return the data set with the stream's settings; ``places``: settings per data set of where this runs."""
+        return data_sets.get(self.data_set)(**{**places.get(self.data_set, {}), **self.data})
 
     @classmethod
-    def parse(cls, text: str, **options: Any) -> Stream:
-        """Return the stream called e.g. ``digits-domain5``, ``digits-domain`` (all domains) or ``digits-all``."""
+    def parse(cls, text: str, data: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> Stream:
+        """Return the stream called e.g. ``digits-domain5``, ``digits-domain`` (all domains) or ``digits-all``.
+
+        ``data`` holds settings per data set; those that determine results become the stream's.
+        """
         match = re.fullmatch(r"([a-z0-9_]+)-([a-z]+)(\d*)", text)
         if match is None:
             raise SettingsError(
                 f"'{text}' is not a stream: write data set, scenario and tasks, such as cifar100-class5"
             )
         name, scenario, number = match.groups()
-        data_set = data_sets.get(name)
+        kind = data_sets.get(name)
         if scenario not in SCENARIOS:
             raise SettingsError(f"stream {text}: there is no scenario '{scenario}': {nearest(scenario, SCENARIOS)}")
+        data_set = kind(**(data or {}).get(name, {}))
         tasks = int(number) if number else {"all": 1, "domain": len(data_set.domains)}.get(scenario, 0)
-        stream = parse(cls, {"data_set": name, "scenario": scenario, "tasks": tasks, **options}, f"stream {text}")
+        if not tasks and not number:
+            raise SettingsError(f"stream {text}: write the number of tasks behind it, such as {text}5")
+        cut = {"data_set": name, "scenario": scenario, "tasks": tasks, "data": data_set.determining()}
+        stream = parse(cls, {**cut, **options}, f"stream {text}")
         stream.check(data_set.num_classes, data_set.domains)
         return stream
 
@@ -75,15 +101,23 @@ class Stream(Options):
             raise SettingsError(f"{self.data_set}-all has one task, not {self.tasks}")
         if self.scenario == "class" and num_classes is not None and self.tasks > num_classes:
             raise SettingsError(f"{self.name}: {self.data_set} has only {num_classes} classes")
-        if self.scenario == "domain" and domains:
-            if self.tasks > len(domains):
-                raise SettingsError(f"{self.name}: {self.data_set} has {len(domains)} domains: {', '.join(domains)}")
-            if self.domain_order != "paper":
-                for domain in self.domain_order:
-                    if domain not in domains:
-                        raise SettingsError(f"{self.data_set} has no domain '{domain}': {nearest(domain, domains)}")
-                if not len(set(self.domain_order)) == len(self.domain_order) == self.tasks:
-                    raise SettingsError(f"{self.name}: domain_order must name {self.tasks} different domains")
+        if self.scenario == "domain" and domains and self.tasks > len(domains):
+            raise SettingsError(f"{self.name}: {self.data_set} has {len(domains)} domains: {', '.join(domains)}")
+        if self.domain_order != "paper":
+            for domain in self.domain_order:
+                if domains and domain not in domains:
+                    raise SettingsError(f"{self.data_set} has no domain '{domain}': {nearest(domain, domains)}")
+            if not len(set(self.domain_order)) == len(self.domain_order) == self.tasks:
+                raise SettingsError(f"{self.name}: domain_order must name {self.tasks} different domains")
+
+
+def _labelled(base: str, changes: dict[str, Any]) -> str:
+    """Return a folder name with the settings that differ (a hash where they are long or have other signs)."""
+    if not changes:
+        return base
+    text = "~".join(f"{key}={canonical_json(value).strip(chr(34))}" for key, value in changes.items())
+    simple = re.fullmatch(r"[A-Za-z0-9_=~.]{1,40}", text)
+    return f"{base}~{text if simple else fingerprint(changes)[:10]}"
 
 
 @dataclass(frozen=True)
@@ -162,6 +196,18 @@ def _lookup(values: IntArray, groups: list[list[int]], count: int) -> NDArray[np
     for number, group in enumerate(groups):
         table[group] = number
     return table[values]
+
+
+def check_tasks(made: Split) -> None:
+    """Raise `DataError` if a task has nothing to train on or to be evaluated on."""
+    for half, tasks in (("training", made.train_task), ("test", made.test_task)):
+        empty = set(range(len(made.names))) - set(np.unique(tasks).tolist())
+        if empty:
+            task = min(empty)
+            raise DataError(
+                f"{made.stream}: task {task} ({made.names[task]}) has no {half} images; make fewer tasks, take another "
+                "order, or add images to the data set and run `cassle prepare` again"
+            )
 
 
 def describe(made: Split) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cassle.data.base import data_sets, read_index
+from cassle.data.base import read_index
 from cassle.data.streams import Stream, read_split
 from cassle.data.views import clean_view
 from cassle.evaluation.base import accuracy_by_task, probes
@@ -50,7 +50,7 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
     began = time.monotonic()
     torch.set_num_threads(request.site.execution.threads)
     stream = Stream(**request.spec["stream"])
-    data_set = data_sets.get(stream.data_set)(**request.site.data.get(stream.data_set, {}))
+    data_set = stream.open(request.site.data)
     index, split = read_index(request.index), read_split(request.split)
     device = resolve_device(request.site.execution.device)
     backbone, classifier, trained = _network(request, data_set.image_size, index.num_classes)

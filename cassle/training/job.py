@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cassle.data.base import DataSet, InMemory, data_sets, read_index
+from cassle.data.base import DataSet, InMemory, read_index
 from cassle.data.loader import TaskLoader
 from cassle.data.streams import Split, Stream, read_split
 from cassle.data.views import Views
@@ -94,7 +94,7 @@ def assemble(request: TrainRequest) -> Task:
     """Read a job's files and build what they describe, on the device it runs on."""
     spec, site = request.spec, request.site
     stream = Stream(**spec["stream"])
-    data_set = data_sets.get(stream.data_set)(**site.data.get(stream.data_set, {}))
+    data_set = stream.open(site.data)
     index, split = read_index(request.index), read_split(request.split)
     model = build_model(spec, data_set.image_size, index.num_classes)
     strategy = build_strategy(spec, model)

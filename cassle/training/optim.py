@@ -1,16 +1,15 @@
-"""Optimisers: LARS, the settings of each optimiser, and how groups of parameters become one optimiser."""
+"""Optimisers: LARS, and how groups of parameters become one optimiser."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from cassle.objectives.base import Group
-from cassle.options import Options
+from cassle.training.optim_settings import AdamWSettings, LARSSettings, SGDSettings
 
 Overrides = Mapping[str, Mapping[str, float]]
 """Group name -> ``lr`` (taken as it is) and ``weight_decay`` in place of the run's."""
@@ -94,42 +93,6 @@ def scaled_gradients(weights: list[Tensor], grads: list[Tensor], group: Mapping[
     torch._foreach_add_(decayed, grads)
     torch._foreach_mul_(decayed, list(ratio.unbind()))
     return list(decayed)
-
-
-class _Settings(Options):
-    lr: float = Field(gt=0, description="learning rate of a batch of `lr_per` images")
-    lr_per: int | None = Field(
-        256, gt=0, description="lr is scaled linearly from so many images to the run's batch; null: taken as it is"
-    )
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to gradients (adamw: decoupled from them)")
-
-
-class SGDSettings(_Settings):
-    """Plain SGD with momentum; every parameter is decayed, biases and norms included."""
-
-    name: Literal["sgd"] = Field("sgd", description="optimiser")
-    momentum: float = Field(0.9, ge=0, lt=1, description="weight of the running sum of gradients")
-
-
-class LARSSettings(_Settings):
-    """SGD with momentum and layer-wise adaptive steps."""
-
-    name: Literal["lars"] = Field("lars", description="optimiser")
-    momentum: float = Field(0.9, ge=0, lt=1, description="weight of the running sum of gradients")
-    eta: float = Field(0.02, gt=0, description="trust coefficient: step per weight norm")
-    clip: bool = Field(True, description="never step further than SGD would (LARC)")
-    exclude_1d: bool = Field(True, description="neither scale nor decay tensors of one dimension (biases, norms)")
-
-
-class AdamWSettings(_Settings):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
-
-    name: Literal["adamw"] = Field("adamw", description="optimiser")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the running mean and square of gradients")
-
-
-OptimizerSettings = Annotated[SGDSettings | LARSSettings | AdamWSettings, Field(discriminator="name")]
-"""The settings of one optimiser; a setting that the named one does not have is refused."""
 
 
 def build_optimizer(

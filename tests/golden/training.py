@@ -12,7 +12,8 @@ from cassle.objectives.base import Group, Moment
 from cassle.strategies.base import Strategy
 from cassle.strategies.finetune import Finetune
 from cassle.training.model import Model, Teacher
-from cassle.training.optim import LARSSettings, SGDSettings, build_optimizer
+from cassle.training.optim import build_optimizer
+from cassle.training.optim_settings import LARSSettings, SGDSettings
 from cassle.training.step import Batch, training_step
 
 from .files import Case, Row, as_dtype

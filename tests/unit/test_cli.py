@@ -1,6 +1,8 @@
 """Every step by hand: the verbs, in the order in which the workflow calls them, and what they say when they cannot."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 import torchvision
 
 from cassle.cli import main
+from cassle.data.base import read_index
 from cassle.data.streams import Stream
 from cassle.files import load_tensors
 from cassle.nets.base import backbones
@@ -16,6 +19,7 @@ from cassle.runs import resolve
 from cassle.settings import read_study
 from cassle.training.checkpoints import Checkpoint, save_checkpoint
 from cassle.training.model import Model
+from tests.unit.data.images import write_classes
 
 WORDS = {"stream": "digits-domain2", "backbone": "conv3-narrow", "objective": "simclr", "strategy": "cassle"}
 TRAINING = {"epochs": 1, "batch_size": 512}
@@ -69,6 +73,36 @@ def test_a_run_typed_by_hand_ends_in_a_table(here, capsys):
 
 def test_a_split_is_described_in_a_table(here):
     assert "| 0 | edges | 1438 | 359 |" in Path(SPLIT).with_suffix(".md").read_text()
+
+
+def test_a_data_set_is_prepared_with_the_settings_given_and_described(tmp_path, capsys):
+    for name in ("cat", "dog"):
+        write_classes(tmp_path / "data/art", [name], 4)
+    site = json.dumps({"data_root": str(tmp_path), "data": {"folder": {"root": "data", "test_share": 0.5}}})
+    words = ["prepare", "--data_set", "folder", "--site", site, "--out", str(tmp_path / "out/index.npz")]
+    assert main([*words, "--settings", '{"layout": "domains"}', "--cores", "1"]) == 0
+    index = read_index(tmp_path / "out/index.npz")
+    assert (index.classes, index.domains, len(index.test.labels)) == (("cat", "dog"), ("art",), 4)
+    assert "2 classes, 4 training and 4 test images" in (tmp_path / "out/prepare.md").read_text()
+
+
+def test_a_data_set_that_cannot_be_used_leaves_no_index(tmp_path, capsys):
+    write_classes(tmp_path, ["cat"], 4)
+    (tmp_path / "cat/bad.png").touch()
+    words = ["--site", json.dumps({"data_root": str(tmp_path)}), "--out", str(tmp_path / "out/index.npz")]
+    assert main(["prepare", "--data_set", "folder", *words]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("cassle prepare: folder has 1 images that cannot be used:")
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_are_prepared_without_torch(tmp_path):
+    write_classes(tmp_path, ["cat"], 4)
+    site = json.dumps({"data_root": str(tmp_path)})
+    words = ["prepare", "--data_set", "folder", "--site", site, "--out", str(tmp_path / "out/index.npz")]
+    code = f"import sys; from cassle.cli import main; sys.exit(main({words!r}) or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_any_checkpoint_is_probed_on_any_stream_by_its_name_alone(here, capsys):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cassle.data.base import data_sets
 from cassle.data.view_settings import ViewSettings
 from cassle.distillations.base import distillations
 from cassle.evaluation.base import probes
@@ -15,11 +16,11 @@ from cassle.runs import figure_names, resolve
 from cassle.settings import Execution, Recipe, Study, read_study
 from cassle.strategies.base import strategies
 from cassle.tracking.wandb import WandbSettings
-from cassle.training.optim import AdamWSettings, LARSSettings, SGDSettings
+from cassle.training.optim_settings import AdamWSettings, LARSSettings, SGDSettings
 from cassle.training.schedules import CosineSettings, WarmupCosineSettings
 
 MANUAL = (Path(__file__).parents[2] / "config" / "README.md").read_text()
-REGISTRIES = (objectives, strategies, distillations, backbones, probes)
+REGISTRIES = (objectives, strategies, distillations, backbones, probes, data_sets)
 OPTIMISERS = [AdamWSettings, LARSSettings, SGDSettings]
 GROUPS = [Study, Execution, WandbSettings, Recipe, ViewSettings, CosineSettings, WarmupCosineSettings, *OPTIMISERS]
 

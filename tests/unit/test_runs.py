@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from cassle.data.base import data_sets
 from cassle.errors import SettingsError
 from cassle.runs import RECIPES, label_of, resolve
 from cassle.settings import read_study
@@ -69,6 +70,34 @@ def test_what_only_executes_stays_out_of_paths_and_identities():
     assert {folder: job.key for folder, job in made.train.items()} == {f: j.key for f, j in other.train.items()}
 
 
+def cifar(tmp_path, **settings):
+    """The plan of a study on CIFAR-10 with a recipe of its own."""
+    usual = yaml.safe_load((RECIPES / "simclr.yaml").read_text())["digits"]
+    (tmp_path / "simclr.yaml").write_text(yaml.safe_dump({"cifar10": usual}))
+    return plan(streams=["cifar10-class5"], recipes=str(tmp_path), offline=True, data={"cifar10": settings})
+
+
+def test_settings_of_a_data_set_that_determine_results_reach_every_job_and_places_none(tmp_path):
+    usual, moved = cifar(tmp_path), cifar(tmp_path, root="/elsewhere", download=False)
+    assert {folder: job.key for folder, job in usual.train.items()} == {f: j.key for f, j in moved.train.items()}
+    other = cifar(tmp_path, statistics="original")
+    assert not folders(usual) & folders(other)
+    assert not set(usual.probe) & set(other.probe)
+    assert all(job.spec["stream"]["data"] == {"statistics": "original"} for job in other.train.values())
+    assert "results/cifar10-all~statistics=original/resnet18/simclr/first/seed0/task0" in folders(other)
+
+
+def test_two_folders_of_images_are_two_data_sets_with_the_recipe_of_a_folder(tmp_path, monkeypatch):
+    data_sets.names()
+    monkeypatch.setattr(data_sets, "_entries", dict(data_sets._entries))
+    usual = yaml.safe_load((RECIPES / "simclr.yaml").read_text())["digits"]
+    (tmp_path / "simclr.yaml").write_text(yaml.safe_dump({"folder": usual}))
+    data = {"finches": {"kind": "folder", "root": "/a"}, "ducks": {"kind": "folder", "root": "/b"}}
+    made = plan(streams=["finches-class2", "ducks-domain3"], recipes=str(tmp_path), data=data)
+    assert {folder.split("/")[1] for folder in folders(made)} == {"finches-class2", "ducks-domain3"}
+    assert {stream.index for stream in made.streams.values()} == {"finches", "ducks"}
+
+
 def test_the_scenario_changes_by_one_word():
     for stream in ("digits-class5", "digits-data5", "digits-domain5"):
         assert all(folder.startswith(f"results/{stream}/") for folder in folders(plan(streams=[stream])))
@@ -105,6 +134,9 @@ def test_two_runs_of_one_path_and_other_settings_are_refused(tmp_path):
         ({"figures": ["bar"]}, "there is no figure 'bar': did you mean 'bars'"),
         ({"data": {"digitz": {}}}, "there is no data set 'digitz'"),
         ({"data": {"digits": {"root": "x"}}}, "data set digits: unknown key 'root'"),
+        ({"data": {"cifar100": {"statistics": "mine"}}}, "data set cifar100: 'statistics' = 'mine'"),
+        ({"data": {"imagenet100": {"wnids": "no.txt"}}}, "imagenet100: cannot read the list of wnids no.txt"),
+        ({"streams": [{"name": "digits-class5", "data": {}}]}, "settings of a data set stand in the study"),
         ({"objectives": [{"temperature": 0.1}]}, "needs a 'name'"),
         ({"objectives": [{"name": "simclr", "temprature": 0.1}]}, "unknown key 'temprature': did you mean 'temp"),
         ({"training": {"epoch": 3}}, "unknown key 'epoch': did you mean 'epochs'"),

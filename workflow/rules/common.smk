@@ -66,7 +66,22 @@ def get_train_job(wildcards):
 
 def get_index(wildcards):
     """The index of a stream's data set."""
-    return index_file(wildcards.stream.split("-")[0])
+    return index_file(PLAN.streams[wildcards.stream].index)
+
+
+def get_indexed_stream(wildcards):
+    """A stream of the study that an index is made for."""
+    return next(s for s in PLAN.streams.values() if s.index == wildcards.data_set)
+
+
+def get_data_set(wildcards):
+    """The name of the data set of an index."""
+    return get_indexed_stream(wildcards).data_set
+
+
+def get_data_settings(wildcards):
+    """The settings of a data set that determine its index, as one text."""
+    return canonical_json(get_indexed_stream(wildcards).index_data)
 
 
 def get_split(wildcards):

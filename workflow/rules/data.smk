@@ -1,16 +1,21 @@
 rule prepare_data:
     output:
         index="results/data/{data_set}/index.npz",
+        report="results/data/{data_set}/prepare.md",
     log:
         "results/data/{data_set}/prepare.log",
     conda:
         "../../environment.yml"
+    threads: 8
     params:
+        data_set=get_data_set,
+        settings=get_data_settings,
         site=get_site,
     message:
         "Checking {wildcards.data_set} and writing its index"
     shell:
-        "cassle prepare --data_set {wildcards.data_set:q} --out {output.index:q} --site {params.site:q} > {log:q} 2>&1"
+        "cassle prepare --data_set {params.data_set:q} --settings {params.settings:q} --cores {threads}"
+        " --out {output.index:q} --site {params.site:q} > {log:q} 2>&1"
 
 
 rule split_stream:

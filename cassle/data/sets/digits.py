@@ -7,14 +7,15 @@ half in all domains alike, so that no test image is ever trained on in another g
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from cassle.data.base import DataSet, Index, InMemory, Part, Which, content_fingerprint, data_sets
 from cassle.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SEED = 20220
 """Private seed of the split and of the textures; no run's seed changes the data."""
@@ -38,6 +39,9 @@ def rotated(images: Tensor) -> Tensor:
 
 def textured(images: Tensor) -> Tensor:
     """In front of a smooth random texture, another one for each image."""
+    import torch
+    import torch.nn.functional as F
+
     noise = torch.rand(len(images), 1, 6, 6, generator=torch.Generator().manual_seed(SEED))
     texture = F.interpolate(noise, size=images.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 1)
     return torch.maximum(images, 0.8 * texture)
@@ -45,6 +49,8 @@ def textured(images: Tensor) -> Tensor:
 
 def edges(images: Tensor) -> Tensor:
     """Outlines only: the length of the image's gradient."""
+    import torch.nn.functional as F
+
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     dx = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
     dy = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
@@ -53,6 +59,8 @@ def edges(images: Tensor) -> Tensor:
 
 def striped(images: Tensor) -> Tensor:
     """Signs flipped in every other pair of columns."""
+    import torch
+
     stripes = (torch.arange(images.shape[-1]) // 2 % 2).bool()
     return torch.where(stripes, 1 - images, images)
 
@@ -80,8 +88,10 @@ class Digits(DataSet):
     std = (0.35, 0.35, 0.35)
     default_backbone = "conv3"
 
-    def index(self, root: Path | None) -> Index:
+    def index(self, root: Path | None, cores: int = 1) -> Index:
         """Render every domain once; ``root`` is not needed."""
+        import torch
+        import torch.nn.functional as F
         from sklearn.datasets import load_digits
 
         digits = load_digits()
@@ -95,12 +105,14 @@ class Digits(DataSet):
             for keep in (~test, test)
         )
         classes = tuple(str(digit) for digit in range(10))
-        return Index(
-            self.name, classes, self.domains, train_half, test_half, content_fingerprint(train_half, test_half)
-        )
+        made = content_fingerprint(train_half, test_half)
+        size = (self.image_size, self.image_size)
+        return Index(self.name, classes, self.domains, train_half, test_half, made, size)
 
     def load(self, index: Index, root: Path | None, which: Which) -> InMemory:
         """Return the images of one half; they lie in the index."""
+        import torch
+
         part = index.part(which)
         if part.pixels is None:
             raise DataError("the index of digits holds no images; delete it and run `cassle prepare` again")
@@ -118,6 +130,8 @@ def _test_half(labels: np.ndarray) -> np.ndarray:
 
 
 def _part(domains: dict[str, Tensor], labels: np.ndarray) -> Part:
+    import torch
+
     pixels = torch.cat([(255 * images).round().to(torch.uint8).expand(-1, 3, -1, -1) for images in domains.values()])
     numbers = np.repeat(np.arange(len(domains)), len(labels))
     return Part(np.tile(labels, len(domains)), numbers.astype(np.int64), pixels.contiguous().numpy())

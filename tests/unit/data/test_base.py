@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from cassle.data.base import DataSet, Index, InMemory, Part, content_fingerprint, read_index, write_index
+from cassle.data.base import (
+    DataSet,
+    Index,
+    InMemory,
+    Part,
+    content_fingerprint,
+    data_sets,
+    declare,
+    read_index,
+    write_index,
+)
+from cassle.data.streams import Stream
 from cassle.errors import DataError, SettingsError
 from cassle.options import Options
+from tests.unit.data.images import write_classes
 
 untimed = settings(deadline=None)
 
@@ -66,7 +79,7 @@ def test_an_index_holds_no_path_of_the_machine_it_was_made_on(tmp_path):
     write_index(tmp_path / "index.npz", made_index(pixels=False))
     with np.load(tmp_path / "index.npz") as file:
         facts = json.loads(str(file["facts"]))
-    assert set(facts) == {"data_set", "classes", "domains", "fingerprint", "train_paths", "test_paths"}
+    assert set(facts) == {"data_set", "classes", "domains", "fingerprint", "size", "train_paths", "test_paths"}
     assert not any(Path(path).is_absolute() for path in facts["train_paths"] + facts["test_paths"])
 
 
@@ -210,6 +223,39 @@ def test_images_keep_labels_and_domains_on_another_device():
     moved = images.to("meta")
     assert {moved.images.device.type, moved.labels.device.type, moved.domains.device.type} == {"meta"}
     assert images.images.device.type == "cpu"
+
+
+@pytest.fixture
+def forgotten(monkeypatch):
+    """Data sets declared in a test are forgotten after it."""
+    data_sets.names()
+    monkeypatch.setattr(data_sets, "_entries", dict(data_sets._entries))
+
+
+def test_a_folder_of_ones_own_is_a_data_set_with_a_name_of_its_own(tmp_path, forgotten):
+    write_classes(tmp_path / "finches", ["a", "b"], 5)
+    own = {"finches": {"kind": "folder", "image_size": 48}}
+    declare(own)
+    declare(own)
+    stream = Stream.parse("finches-class2", own)
+    data_set = stream.open(own)
+    assert (data_set.name, data_set.image_size, stream.index) == ("finches", 48, "finches")
+    assert stream.name == "finches-class2~image_size=48"
+    index = data_set.index(tmp_path)
+    assert (index.data_set, index.num_classes) == ("finches", 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"finches": {"kind": "foldre"}}, "there is no data set 'foldre': did you mean 'folder'?"),
+        ({"digits": {"kind": "folder"}}, "data set 'digits' is one of its own, so it cannot be a folder"),
+        ({"my-birds": {"kind": "folder"}}, "data set 'my-birds': a name has small letters, digits and _"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(data, message):
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        declare(data)
 
 
 class Birds(DataSet):

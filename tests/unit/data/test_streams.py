@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cassle.data.base import Index, Part, data_sets, write_index
-from cassle.data.streams import Split, Stream, class_order, describe, read_split, split, write_split
+from cassle.data.streams import Split, Stream, check_tasks, class_order, describe, read_split, split, write_split
 from cassle.errors import DataError, SettingsError
 
 untimed = settings(deadline=None)
@@ -217,7 +217,7 @@ def test_orders_of_ones_own_are_told_apart_by_name():
         ("digits-class11", {}, "digits-class11: digits has only 10 classes"),
         ("digits-domain7", {}, f"digits-domain7: digits has 6 domains: {', '.join(DOMAINS)}"),
         ("digits-all2", {}, "digits-all has one task, not 2"),
-        ("digits-class", {}, "stream digits-class: 'tasks' = 0"),
+        ("digits-class", {}, "stream digits-class: write the number of tasks behind it, such as digits-class5"),
         ("digits-data0", {}, "stream digits-data0: 'tasks' = 0"),
         ("digits-class5", {"clas_order": 1}, "unknown key 'clas_order': did you mean 'class_order'?"),
         ("digits-class5", {"class_order": "alphabet"}, "stream digits-class5: 'class_order"),
@@ -337,3 +337,45 @@ def test_a_split_is_described_as_a_table_of_its_tasks():
         "| 0 | classes 1 | 2 | 0 | 0, 1 |",
         "| 1 | classes 2 | 1 | 2 | 30 classes |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "half"), [([0, 0, 2], [0, 1, 2], "training"), ([0, 1, 2], [2, -1, 0], "test")]
+)
+def test_a_task_without_images_is_refused_by_name(train, test, half):
+    tasks = [np.array(values, dtype=np.int16) for values in (train, test)]
+    made = Split("digits-class3", ["classes 1", "classes 2", "classes 3"], [[0], [1], [2]], *tasks)
+    with pytest.raises(DataError, match=re.escape(f"digits-class3: task 1 (classes 2) has no {half} images; make")):
+        check_tasks(made)
+
+
+def test_tasks_with_images_pass():
+    check_tasks(split(Stream.parse("digits-class5"), made_index(train=500, test=500)))
+
+
+def test_settings_of_the_data_set_that_determine_results_show_in_the_name_and_places_do_not():
+    def stream(**settings):
+        return Stream.parse("folder-class2", {"folder": settings, "digits": {}})
+
+    assert stream(root="/a") == stream(root="/b") == stream()
+    assert stream(image_size=96).name == "folder-class2~image_size=96"
+    assert stream(image_size=224).name == "folder-class2"
+    assert stream(test_share=0.5, split_seed=3).name == "folder-class2~split_seed=3~test_share=0.5"
+    assert re.fullmatch(r"folder-class2~[0-9a-f]{10}", stream(mean=[0.4511, 0.4552, 0.4153]).name)
+
+
+def test_what_leaves_the_index_as_it_is_does_not_show_in_its_name():
+    used = Stream.parse("folder-class2", {"folder": {"image_size": 96, "mean": [0.1, 0.1, 0.1], "split_seed": 3}})
+    assert used.index == "folder~split_seed=3"
+    assert {"layout", "split_seed", "test_share", "test_folder", "on_bad_image"} == set(used.index_data)
+
+
+def test_a_stream_opens_its_data_set_with_its_own_settings_at_the_place_it_is_told():
+    stream = Stream.parse("folder-class2", {"folder": {"image_size": 96, "root": "/a"}})
+    opened = stream.open({"folder": {"root": "/b", "image_size": 32}})
+    assert (opened.image_size, opened.settings.root) == (96, "/b")
+
+
+def test_an_order_of_domains_may_come_before_the_domains_are_known():
+    stream = Stream.parse("folder-domain2", domain_order=["art", "real"])
+    assert stream.tasks == 2

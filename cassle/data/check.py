@@ -1,0 +1,118 @@
+"""Looks at many image files, each once, in parallel and with bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cassle.data.decode import decode_bytes, read_bytes, shown
+from cassle.data.index import Part
+from cassle.errors import DataError
+
+CHUNK = 256
+"""Files that a process looks at before it reports."""
+TOLD_EVERY = 30.0
+"""Seconds between two lines about how far the check is."""
+VERIFIED = 32
+"""Files that are compared with the index before they are read for training."""
+
+
+@dataclass
+class Look:
+    """What was found in N files.
+
+    ``digests`` (N,) uint64 name their content; ``sizes`` (N, 2) int32 height and width, 0 where ``problems``, by
+    position, says why the file cannot be used; ``kinds`` counts what was converted.
+    """
+
+    digests: NDArray[np.uint64]
+    sizes: NDArray[np.int32]
+    problems: dict[int, str] = field(default_factory=dict)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+
+def digest_of(content: bytes | memoryview) -> int:
+    """Return 64 bits that name a content."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def look_at(folder: Path, paths: Sequence[str], cores: int) -> Look:
+    """Read and decode every file once, with ``cores`` processes where there are enough files for that."""
+    look = Look(np.zeros(len(paths), dtype=np.uint64), np.zeros((len(paths), 2), dtype=np.int32))
+    work = partial(_look_at_chunk, str(folder))
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    if cores == 1 or len(chunks) < 3:
+        _gather(look, map(work, chunks))
+        return look
+    try:
+        with ProcessPoolExecutor(min(cores, len(chunks)), get_context("forkserver")) as pool:
+            _gather(look, pool.map(work, chunks))
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that checked images was killed, perhaps for want of memory; run it again with fewer cores"
+        ) from error
+    return look
+
+
+Found = tuple[int, tuple[int, int], str, str]
+"""Digest, (height, width), kind and problem of a file."""
+
+
+def _look_at_chunk(folder: str, paths: Sequence[str]) -> list[Found]:
+    found: list[Found] = []
+    for path in paths:
+        try:
+            content = read_bytes(f"{folder}/{path}")
+            image, kind = decode_bytes(content, f"{folder}/{path}")
+            found.append((digest_of(content), (image.shape[0], image.shape[1]), kind, ""))
+        except DataError as error:
+            found.append((0, (0, 0), "", str(error)))
+    return found
+
+
+def _gather(look: Look, chunks: Iterable[list[Found]]) -> None:
+    place, started = 0, time.monotonic()
+    told = started
+    for found in chunks:
+        for digest, size, kind, problem in found:
+            look.digests[place], look.sizes[place] = digest, size
+            if problem:
+                look.problems[place] = problem
+            elif kind:
+                look.kinds[kind] += 1
+            place += 1
+        if time.monotonic() - told > TOLD_EVERY:
+            told = time.monotonic()
+            print(f"checked {place} of {len(look.digests)} images in {told - started:.0f} s", flush=True)
+
+
+def verify(folder: Path, part: Part, what: str) -> None:
+    """Raise `DataError` unless some of a half's files, evenly spread, are still those of the index.
+
+    Called before files are read for training: it notices a wrong folder and replaced files at next to no cost.
+    """
+    if part.digests is None:
+        return
+    for place in np.unique(np.linspace(0, len(part.paths) - 1, VERIFIED, dtype=int)) if part.paths else ():
+        path = folder / part.paths[place]
+        if digest_of(read_bytes(path)) != part.digests[place]:
+            raise DataError(changed(what, shown(path)))
+
+
+def changed(what: str, path: str) -> str:
+    """Return what to say of a file whose content is not the one that was prepared."""
+    return (
+        f"{path} is not what it was when {what} was prepared; give the folder that was prepared, or delete the index "
+        "in results/data and run the same command again"
+    )

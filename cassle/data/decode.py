@@ -1,0 +1,89 @@
+"""One image file to red, green and blue, whatever it holds; what cannot be read is said plainly."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cassle.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RGB = NDArray[np.uint8]
+ORIENTATION = 0x0112
+"""EXIF tag: how the camera was held."""
+KINDS = {"L": "grey", "1": "grey", "P": "palette", "PA": "palette, alpha", "CMYK": "CMYK", "YCCK": "CMYK", "YCbCr": ""}
+KINDS |= {"LA": "grey, alpha", "RGBA": "alpha", "RGBa": "alpha", "RGB": "", "RGBX": "", "LAB": "LAB", "HSV": "HSV"}
+"""Pillow's mode -> how a file differs from plain colour."""
+
+
+def shown(path: str | Path) -> str:
+    """Return a path for messages; bytes that are no UTF-8 as escapes.
+
+    >>> shown("caf\\udce9.jpg")
+    'caf\\\\xe9.jpg'
+    """
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def decode(path: str | Path) -> Tensor:
+    """Return the image (3, H, W) uint8; `DataError` naming file and reason if it cannot be read.
+
+    The EXIF orientation is honoured. Grey, palette, 16-bit and CMYK images are converted; an alpha channel is dropped,
+    as Pillow's and torchvision's conversions do, so transparent pixels have the colour stored beneath.
+    """
+    import torch
+
+    return torch.from_numpy(read_rgb(path)).permute(2, 0, 1).contiguous()
+
+
+def read_rgb(path: str | Path) -> RGB:
+    """Return the image (H, W, 3) uint8, as `decode` does, without importing torch."""
+    return decode_bytes(read_bytes(path), path)[0]
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Return a file's content; `DataError` if it is not there, unreadable or empty."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError as error:
+        link = "is a link to nowhere" if os.path.islink(path) else "does not exist"
+        raise DataError(f"{shown(path)} {link}") from error
+    except OSError as error:
+        raise DataError(f"{shown(path)} cannot be read: {error.strerror}") from error
+    if not content:
+        raise DataError(f"{shown(path)} is empty (0 bytes)")
+    return content
+
+
+def decode_bytes(content: bytes, path: str | Path) -> tuple[RGB, str]:
+    """Return the image (H, W, 3) uint8 of a file's content, and how it differs from plain colour; ``path`` names it."""
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as image:
+            warnings.simplefilter("ignore")
+            image.load()
+            kind = "16 bit" if image.mode.startswith("I;16") else KINDS[image.mode]
+            if image.getexif().get(ORIENTATION, 1) != 1:
+                kind = f"{kind}, turned".removeprefix(", ")
+            return _as_rgb(ImageOps.exif_transpose(image)), kind
+    except UnidentifiedImageError as error:
+        raise DataError(f"{shown(path)} is no image that Pillow knows") from error
+    except KeyError as error:
+        raise DataError(f"{shown(path)} has pixels of a kind that is not supported: {error.args[0]}") from error
+    except Exception as error:  # a damaged file can raise almost anything
+        raise DataError(f"{shown(path)} is damaged: {error}") from error
+
+
+def _as_rgb(image: Image.Image) -> RGB:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.array(image.convert("RGB"))

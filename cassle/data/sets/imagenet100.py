@@ -1,0 +1,90 @@
+"""ImageNet100: 100 classes of ImageNet (Tian et al. 2020, CMC), as class folders or picked from a full ImageNet."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from cassle.data.base import data_sets
+from cassle.data.facts import IMAGENET_ORIGINAL, IMAGENET_USUAL, PAPER_ORDER_100, Statistics
+from cassle.data.image_files import FilesSettings, ImageFiles
+from cassle.data.listing import Listing, images_under, subfolders
+from cassle.errors import DataError, SettingsError
+
+HALVES = {"train": "train", "test": "val"}
+
+
+class ImageNet100Settings(FilesSettings):
+    """Settings of ImageNet100."""
+
+    statistics: Statistics = Field(
+        "usual", description="mean and std that images are normalised with; original: red std 0.228 for 0.229"
+    )
+    wnids: str | list[str] | None = Field(
+        None, description="file that lists the 100 wnids to pick from a full ImageNet; none: all class folders"
+    )
+
+
+@data_sets.register("imagenet100")
+class ImageNet100(ImageFiles):
+    """A hundred classes in ``train/<wnid>`` and ``val/<wnid>``; the label is the wnid's place in sorted order."""
+
+    Settings = ImageNet100Settings
+    name = "imagenet100"
+    image_size = 224
+    num_classes = 100
+    domains = ("photo",)
+    class_order = PAPER_ORDER_100
+    mean, std = IMAGENET_USUAL
+    gpus = 2
+    default_folder = "imagenet100"
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        if self.settings.statistics == "original":
+            self.mean, self.std = IMAGENET_ORIGINAL
+        self.wnids = self._read_wnids()
+
+    def determining(self) -> dict[str, Any]:
+        """Return the settings that determine results: the wnids themselves, not where their list lies."""
+        return {**super().determining(), "wnids": self.wnids}
+
+    def _read_wnids(self) -> list[str] | None:
+        given = self.settings.wnids
+        if given is None:
+            return None
+        if isinstance(given, str):
+            try:
+                given = [line.split()[0] for line in Path(given).read_text().splitlines() if line.strip()]
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"data set imagenet100: cannot read the list of wnids {given}: {error}") from error
+        wrong = [word for word in given if not re.fullmatch(r"n\d{8}", word)]
+        if wrong or len(set(given)) != 100:
+            found = f"'{wrong[0]}'" if wrong else f"{len(set(given))} different ones"
+            raise SettingsError(f"data set imagenet100: wnids must list 100 wnids such as n02869837, not {found}")
+        return sorted(given)
+
+    def list_files(self, folder: Path) -> Listing:
+        """Return the files of ``train`` and ``val``, each class a folder of both."""
+        there = {which: subfolders(folder / name, "the classes") for which, name in HALVES.items()}
+        classes = self.wnids or there["train"]
+        if len(classes) != 100:
+            raise DataError(
+                f"{folder / 'train'} holds {len(classes)} class folders, not 100; if it is a full ImageNet, give the "
+                "list of the 100 wnids: data: {imagenet100: {wnids: /path/to/imagenet100.txt}}"
+            )
+        listing = Listing(tuple(classes), self.domains)
+        for which, name in HALVES.items():
+            if lacking := sorted(set(classes) - set(there[which])):
+                raise DataError(
+                    f"{len(lacking)} of the 100 classes have no folder in {folder / name}: {', '.join(lacking[:10])}"
+                )
+            if self.wnids is None and (more := sorted(set(there[which]) - set(classes))):
+                raise DataError(f"{folder / name} has classes that training has not: {', '.join(more[:10])}")
+            for label, wnid in enumerate(classes):
+                files = listing.train if which == "train" else listing.test
+                files.add(images_under(folder, f"{name}/{wnid}", listing.ignored), label)
+        return listing
