@@ -70,9 +70,13 @@ def resolve_strategy(name: str, given: dict[str, Any], objective: type[Objective
         if not isinstance(value, Mapping):
             raise SettingsError(f"strategy {name}: '{key}' = {value!r} must be a mapping of that part's settings")
     settings = {part: kind.resolve(dict(given.get(part, {})), objective) for part, kind in kinds.items()}
-    for key in ("teacher_batchnorm", "teacher"):
-        if len({part[key] for part in settings.values() if key in part}) > 1:
-            raise SettingsError(f"strategy {name} has one teacher: give its parts the same {key}")
+    taught = [part for part in settings.values() if "teacher_batchnorm" in part]
+    if len({part["teacher_batchnorm"] for part in taught}) > 1:
+        raise SettingsError(f"strategy {name} has one teacher: give its parts the same teacher_batchnorm")
+    if len({part.get("teacher", "online") for part in taught}) > 1:
+        raise SettingsError(
+            f"strategy {name} has one teacher, and not every part learns from a momentum network"
+        )
     return settings
 
 

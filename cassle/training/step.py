@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from cassle.random import generator as generator_of
+
 if TYPE_CHECKING:
     from cassle.strategies.base import Strategy
     from cassle.training.model import Model, Teacher
@@ -52,17 +54,19 @@ class Batch:
     """Rows that took part in the step without the objective seeing them."""
 
     def parts(self) -> tuple[Batch, Batch]:
-        """Return the task's own rows and the replayed ones; both draw from the same generator."""
-        own = len(self.index) - self.replayed
-        return self._rows(slice(0, own), 0), self._rows(slice(own, None), self.replayed)
+        """Return own and replayed rows; these have another generator, so that they never change what own rows draw."""
+        own, device = len(self.index) - self.replayed, self.generator.device
+        other = generator_of(self.generator.initial_seed(), "replayed", device=device)
+        return self._rows(slice(0, own), 0, self.generator), self._rows(slice(own, None), self.replayed, other)
 
-    def _rows(self, rows: slice, replayed: int) -> Batch:
+    def _rows(self, rows: slice, replayed: int, generator: torch.Generator) -> Batch:
         return replace(
             self,
             index=self.index[rows],
             images=self.images[rows],
             labels=self.labels[rows],
             is_replay=self.is_replay[rows],
+            generator=generator,
             replayed=replayed,
         )
 

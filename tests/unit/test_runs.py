@@ -84,7 +84,7 @@ def test_long_variants_are_hashed_and_short_ones_read_aloud():
 def test_two_runs_of_one_path_and_other_settings_are_refused(tmp_path):
     job = next(iter(plan().train.values()))
     made = plan()
-    changed = type(job)(job.folder, {**job.spec, "seed": 7}, job.parent, job.memory, job.remembers, job.gpus)
+    changed = type(job)(job.folder, {**job.spec, "seed": 7}, job.parent, job.gpus)
     with pytest.raises(SettingsError, match=f"two runs would share {job.folder} but differ in seed"):
         made.add_train(changed)
 

@@ -103,6 +103,9 @@ def test_the_objectives_own_form_its_settings_and_the_papers_weight_are_filled_i
         "weight": form.default_weight,
         "distillation": {"name": kind.distillation, **form.Settings().model_dump(mode="json")},
         "teacher_batchnorm": "frozen",
+        "space": "projections",
+        "predictor": "carried",
+        "teacher": "online",
     }
 
 
