@@ -74,9 +74,7 @@ def resolve_strategy(name: str, given: dict[str, Any], objective: type[Objective
     if len({part["teacher_batchnorm"] for part in taught}) > 1:
         raise SettingsError(f"strategy {name} has one teacher: give its parts the same teacher_batchnorm")
     if len({part.get("teacher", "online") for part in taught}) > 1:
-        raise SettingsError(
-            f"strategy {name} has one teacher, and not every part learns from a momentum network"
-        )
+        raise SettingsError(f"strategy {name} has one teacher, and not every part learns from a momentum network")
     return settings
 
 
