@@ -216,6 +216,21 @@ def show(args: argparse.Namespace) -> None:
         print(time_spent(Path(args.folder).parents[1], args.since, args.cores))
 
 
+def bench(args: argparse.Namespace) -> None:
+    """Measure a part on this machine: strategies, a step of each against fine-tuning."""
+    import yaml
+
+    from cassle.bench.strategies import BenchSettings, as_text, measure
+    from cassle.files import write_json
+    from cassle.options import parse
+
+    words = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in _checked(args.words))}
+    result = measure(parse(BenchSettings, words, "bench strategies"), _site(args))
+    print(as_text(result))
+    if args.out:
+        write_json(args.out, result)
+
+
 def export(args: argparse.Namespace) -> None:
     """Write the backbone of a checkpoint as a plain state dict that torchvision loads."""
     from cassle.files import save_tensors
@@ -248,6 +263,13 @@ def _site(args: argparse.Namespace) -> Site:
     return site
 
 
+def _checked(words: list[str]) -> list[str]:
+    """Return words of the form key=value; `SettingsError` for the first that is not."""
+    if bad := [word for word in words if "=" not in word]:
+        raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as objective=simclr")
+    return words
+
+
 def _planned(args: argparse.Namespace) -> tuple[Plan, int]:
     """Return the plan of the study that words describe, and the task they name; take over where its jobs run."""
     import yaml
@@ -255,9 +277,7 @@ def _planned(args: argparse.Namespace) -> tuple[Plan, int]:
     from cassle.runs import resolve
     from cassle.settings import read_study
 
-    if bad := [word for word in args.words if "=" not in word]:
-        raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as objective=simclr")
-    words = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in args.words)}
+    words = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in _checked(args.words))}
     task = words.pop("task", 0)
     plan = resolve(read_study(words))
     args.site = json.dumps({**plan.study.site().model_dump(mode="json"), **json.loads(args.site)})
@@ -367,6 +387,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
     verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")
     verb.add_argument("--cores", type=int, default=os.cpu_count(), help="cores the workflow could use since then")
+    verb = add(bench, "out", site=True)
+    verb.add_argument("what", choices=["strategies"], help="what is measured")
+    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as objective=byol backbone=resnet18")
     add(export, checkpoint=True, out=True)
     add(schema, out=True)
     return parser
