@@ -67,8 +67,9 @@ def flat(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def protected(model: Model) -> list[Tensor]:
-    """Return the parameters of backbone and projector."""
-    return [*model.backbone.parameters(), *model.objective.projector.parameters()]
+    """Return the trained parameters of backbone and projector."""
+    parameters = [*model.backbone.parameters(), *model.objective.projector.parameters()]
+    return [parameter for parameter in parameters if parameter.requires_grad]
 
 
 class EWCSettings(Options):
@@ -88,7 +89,7 @@ class EWCSettings(Options):
 
 @strategies.register("ewc")
 class EWC(Strategy):
-    """Memory: ``fisher`` and ``centre`` (P,), over the parameters of backbone and projector in their order."""
+    """Memory: ``fisher`` and ``centre`` (P,), over the trained parameters of backbone and projector in their order."""
 
     Settings = EWCSettings
     keeps_memory = True

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cassle.errors import CheckpointError
+from cassle.objectives.simsiam import SimSiam, SimSiamSettings
 from cassle.strategies.base import TaskEnd
 from cassle.strategies.ewc import EWC, EWCSettings, ewc_penalty, flat, joined, protected, squared_gradients
 from cassle.training.step import Batch
@@ -157,6 +158,16 @@ def test_the_step_adds_the_springs_energy(model, step_of, end_of):
     expected = 1.5 * (memory["fisher"] * (flat(protected(model)) - memory["centre"]).square()).sum()
     torch.testing.assert_close(strategy.penalty(step_of(model)), expected)
     assert strategy.state_dict() == {}
+
+
+def test_weights_that_are_not_trained_have_no_spring(model_of):
+    model = model_of(SimSiam, SimSiamSettings(hidden_dim=8, output_dim=4))
+    frozen = [p for p in model.objective.projector.parameters() if not p.requires_grad]
+    assert frozen
+    trained = [p for part in (model.backbone, model.objective.projector) for p in part.parameters() if p.requires_grad]
+    assert ewc(model).size == sum(p.numel() for p in trained)
+    loss = squared_gradients(lambda batch: flat(protected(model)).sum(), [rows([1.0])], protected(model))
+    assert torch.equal(loss, torch.ones(ewc(model).size))
 
 
 def test_a_memory_of_another_network_is_refused(model):
