@@ -132,7 +132,7 @@ def test_settings_go_to_parts_and_mark_the_folder():
     study = {"streams": ["digits-domain2"], "objectives": ["simclr"]}
     choice = {"name": "cassle+er", "er": {"buffer_size": 200}, "cassle": {"weight": 2}}
     plan = resolve(read_study({**study, "strategies": ["cassle+er", choice]}))
-    assert plan.cells["strategies"] == ["cassle+er", "cassle+er~cassle.weight=2.0,er.buffer_size=200"]
+    assert plan.cells["strategies"] == ["cassle+er", "cassle+er~cassle.weight=2.0~er.buffer_size=200"]
     spec = next(job.spec for folder, job in plan.train.items() if "buffer_size=200" in folder)["strategy"]
     assert spec["settings"]["er"]["buffer_size"] == 200
     assert spec["settings"]["cassle"]["distillation"]["hidden_dim"] == 128  # as the recipe has it for cassle alone
