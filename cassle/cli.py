@@ -17,6 +17,7 @@ from cassle import __version__
 from cassle.errors import CassleError, SettingsError
 
 if TYPE_CHECKING:
+    from cassle.runs import MemoryJob, Plan, TrainJob
     from cassle.settings import Site
 
 
@@ -85,9 +86,31 @@ def train(args: argparse.Namespace) -> None:
 
         previous = Path(args.previous) if args.previous else None
         given = Path(args.given) if args.given else None
+        memory = Path(args.memory) if args.memory else None
         spec, folder = json.loads(args.spec), Path(args.folder)
         with remembered(folder, spec, args.attempt):
-            train_task(TrainRequest(spec, site, Path(args.index), Path(args.split), folder, previous, given))
+            train_task(TrainRequest(spec, site, Path(args.index), Path(args.split), folder, previous, given, memory))
+
+
+def remember(args: argparse.Namespace) -> None:
+    """Write what a strategy keeps after a task: by --spec and files, or by words such as strategy=er task=0."""
+    from cassle.devices import lease
+
+    if args.words:
+        _fill_in_memory(args)
+    site = _site(args)
+    if not (args.spec and args.index and args.split and args.checkpoint and args.out):
+        raise SettingsError(
+            "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --checkpoint, --out"
+        )
+    wanted = 0 if site.execution.device == "cpu" else args.gpus
+    with lease(wanted, site.execution.jobs_per_gpu) as devices:
+        _show_only(devices, wanted)
+        from cassle.training.remember import RememberRequest, remember_task
+
+        files = (Path(args.index), Path(args.split), Path(args.checkpoint), Path(args.out))
+        memory = Path(args.memory) if args.memory else None
+        remember_task(RememberRequest(json.loads(args.spec), site, *files, memory))
 
 
 def probe(args: argparse.Namespace) -> None:
@@ -200,6 +223,21 @@ def show(args: argparse.Namespace) -> None:
         print(time_spent(Path(args.folder).parents[1], args.since, args.cores))
 
 
+def bench(args: argparse.Namespace) -> None:
+    """Measure a part on this machine: strategies, a step of each against fine-tuning."""
+    import yaml
+
+    from cassle.bench.strategies import BenchSettings, as_text, measure
+    from cassle.files import write_json
+    from cassle.options import parse
+
+    words = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in _checked(args.words))}
+    result = measure(parse(BenchSettings, words, "bench strategies"), _site(args))
+    print(as_text(result))
+    if args.out:
+        write_json(args.out, result)
+
+
 def export(args: argparse.Namespace) -> None:
     """Write the backbone of a checkpoint as a plain state dict that torchvision loads."""
     from cassle.files import save_tensors
@@ -234,31 +272,65 @@ def _site(args: argparse.Namespace) -> Site:
     return site
 
 
-def _fill_in(args: argparse.Namespace) -> None:
-    """Take from the one training job that words name what the command line did not give."""
+def _checked(words: list[str]) -> list[str]:
+    """Return words of the form key=value; `SettingsError` for the first that is not."""
+    if bad := [word for word in words if "=" not in word]:
+        raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as objective=simclr")
+    return words
+
+
+def _planned(args: argparse.Namespace) -> tuple[Plan, int]:
+    """Return the plan of the study that words describe, and the task they name; take over where its jobs run."""
     import yaml
 
-    from cassle.data.streams import Stream
-    from cassle.paths import index_file, split_file
     from cassle.runs import resolve
     from cassle.settings import read_study
 
-    if bad := [word for word in args.words if "=" not in word]:
-        raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as objective=simclr")
-    words = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in args.words)}
+    words = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in _checked(args.words))}
     task = words.pop("task", 0)
-    study = read_study(words)
-    jobs = [job for job in resolve(study).train.values() if job.spec["task"] == task]
+    plan = resolve(read_study(words))
+    args.site = json.dumps({**plan.study.site().model_dump(mode="json"), **json.loads(args.site)})
+    return plan, task
+
+
+def _take(args: argparse.Namespace, job: TrainJob | MemoryJob) -> None:
+    """Take settings, index and split of a job where the command line did not give them."""
+    from cassle.data.streams import Stream
+    from cassle.paths import index_file, split_file
+
+    args.spec = args.spec or job.key
+    args.index = args.index or index_file(Stream(**job.spec["stream"]).index)
+    args.split = args.split or split_file(job.folder.split("/")[1])
+
+
+def _fill_in(args: argparse.Namespace) -> None:
+    """Take from the one training job that words name what the command line did not give."""
+    plan, task = _planned(args)
+    jobs = [job for job in plan.train.values() if job.spec["task"] == task]
     if len(jobs) != 1:
         raise SettingsError(f"these words name {len(jobs)} trainings of task {task}; name exactly one")
     job = jobs[0]
-    args.site = json.dumps({**study.site().model_dump(mode="json"), **json.loads(args.site)})
-    args.spec = args.spec or job.key
+    _take(args, job)
     args.folder = args.folder or job.folder
-    args.index = args.index or index_file(Stream(**job.spec["stream"]).index)
-    args.split = args.split or split_file(job.folder.split("/")[1])
+    args.memory = args.memory or job.memory or ""
     args.given = args.given or job.given or ""
     args.previous = args.previous or (f"{job.parent}/checkpoint.pt" if job.parent else None)
+
+
+def _fill_in_memory(args: argparse.Namespace) -> None:
+    """Take from the one memory that words name what the command line did not give."""
+    plan, task = _planned(args)
+    jobs = [job for job in plan.memory.values() if job.spec["task"] == task]
+    if len(jobs) != 1:
+        raise SettingsError(
+            f"these words name {len(jobs)} memories after task {task}; name exactly one strategy that keeps something, "
+            "and not the last task"
+        )
+    job = jobs[0]
+    _take(args, job)
+    args.checkpoint = args.checkpoint or f"{job.checkpoint}/checkpoint.pt"
+    args.memory = args.memory or job.previous or ""
+    args.out = args.out or job.file
 
 
 def _probe_words(args: argparse.Namespace) -> dict[str, Any]:
@@ -305,10 +377,14 @@ def _parser() -> argparse.ArgumentParser:
 
     add(prepare, "settings", "cores", site=True, data_set=True, out=True)
     add(split, "spec", "stream", site=True, index=True, out=True)
-    verb = add(train, "spec", "index", "split", "previous", "given", "folder", "gpus", "attempt", site=True)
-    verb.add_argument(
-        "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
-    )
+    train_flags = ("spec", "index", "split", "previous", "given", "memory", "folder", "gpus", "attempt")
+    for verb in (
+        add(train, *train_flags, site=True),
+        add(remember, "spec", "index", "split", "checkpoint", "memory", "gpus", "out", site=True),
+    ):
+        verb.add_argument(
+            "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
+        )
     add(probe, "spec", "checkpoint", "stream", "probes", "index", "split", "gpus", site=True, out=True)
     add(collect, "results", out=True)
     add(study, cells=True, out=True)
@@ -328,6 +404,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
     verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")
     verb.add_argument("--cores", type=int, default=os.cpu_count(), help="cores the workflow could use since then")
+    verb = add(bench, "out", site=True)
+    verb.add_argument("what", choices=["strategies"], help="what is measured")
+    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as objective=byol backbone=resnet18")
     add(export, checkpoint=True, out=True)
     add(schema, out=True)
     return parser
@@ -347,6 +426,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "given": {"default": "", "help": "a first task's checkpoint to take over as it is, instead of training"},
     "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
     "index": {"help": "the data set's index.npz"},
+    "memory": {"default": "", "help": "what the strategy kept after the task before, if it keeps something"},
     "name": {"help": "name of the figure"},
     "out": {"help": "file or folder to write"},
     "parent": {"type": int, "help": "process to follow: go on until it has ended"},

@@ -27,7 +27,7 @@ from cassle.options import Options, differences, merged, parse
 from cassle.paths import FIRST, ONLINE, RANDOM
 from cassle.registry import load_plugins
 from cassle.settings import Choice, Recipe, Study, Training, read_yaml
-from cassle.strategies.base import strategies as strategy_registry
+from cassle.strategies.compose import keeps_memory, recipe_settings, resolve_strategy, shares_first_task
 
 RECIPES = Path(__file__).parent.parent / "config" / "recipes"
 _SAFE = re.compile(r"[A-Za-z0-9._=+~-]*")
@@ -53,17 +53,36 @@ class TrainJob:
     folder: str
     spec: dict[str, Any]
     parent: str | None
-    memory: bool
-    """Whether the strategy reads a memory written after the previous task."""
-    remembers: bool
-    """Whether the strategy writes a memory after this task."""
     gpus: int
     given: str | None = None
     """The checkpoint this one is taken over from instead of being trained."""
+    memory: str | None = None
+    """The memory that the strategy starts from, made after the previous task."""
 
     @property
     def key(self) -> str:
         """The one text of the settings; a change of it is a change of the result."""
+        return canonical_json(self.spec)
+
+
+@dataclass(frozen=True)
+class MemoryJob:
+    """What a strategy keeps after one task: the folder, the settings, the checkpoint and the memory it is made from."""
+
+    folder: str
+    spec: dict[str, Any]
+    checkpoint: str
+    previous: str | None
+    gpus: int
+
+    @property
+    def file(self) -> str:
+        """The file of what is kept."""
+        return f"{self.folder}/memory.pt"
+
+    @property
+    def key(self) -> str:
+        """The one text of the settings."""
         return canonical_json(self.spec)
 
 
@@ -94,6 +113,7 @@ class Plan:
     study: Study
     streams: dict[str, Stream] = field(default_factory=dict)
     train: dict[str, TrainJob] = field(default_factory=dict)
+    memory: dict[str, MemoryJob] = field(default_factory=dict)
     probe: dict[str, ProbeJob] = field(default_factory=dict)
     cells: dict[str, Any] = field(default_factory=dict)
     """What tables show: names of streams, backbones, objectives and strategies, variants included."""
@@ -169,8 +189,7 @@ class _Chain:
     """Fingerprint of the file that the first task is taken over from."""
 
     def _job(self, stream: Stream, strategy: Part | None, task: int, parent: str | None) -> TrainJob:
-        kind = strategy_registry.get(strategy.name) if strategy else None
-        shared = strategy is None or (task == 0 and kind is not None and kind.shares_first_task)
+        shared = strategy is None or (task == 0 and shares_first_task(strategy.name))
         spec = {
             "stream": stream.model_dump(mode="json"),
             "task": task,
@@ -183,31 +202,34 @@ class _Chain:
         if self.given is not None:
             spec["first_checkpoint"] = self.given
         label = FIRST if shared or strategy is None else strategy.label
-        folder = (
-            f"results/{stream.name}/{self.backbone.label}/{self.objective.label}/{label}/seed{self.seed}/task{task}"
-        )
-        keeps = not shared and kind is not None and kind.keeps_memory
         execution = self.plan.study.execution
         gpus = 0 if execution.device == "cpu" else execution.gpus
         self.plan.streams[stream.name] = stream
         return TrainJob(
-            folder=folder,
+            folder=self._folder(stream, label, task),
             spec=spec,
             parent=parent,
-            memory=keeps and task > 0,
-            remembers=keeps and task < stream.tasks - 1,
             gpus=data_sets.get(stream.data_set).gpus if gpus == "auto" else gpus,
             given=self.plan.study.first_checkpoint if self.given and task == 0 else None,
         )
 
+    def _folder(self, stream: Stream, label: str, task: int) -> str:
+        return f"results/{stream.name}/{self.backbone.label}/{self.objective.label}/{label}/seed{self.seed}/task{task}"
+
     def add(self, strategy: Part) -> None:
-        """Add every task of a strategy, and the evaluation of each checkpoint."""
-        parent = None
+        """Add every task of a strategy, what it keeps after each but the last, and each evaluation."""
+        parent = memory = None
         for task in range(self.stream.tasks):
-            job = self._job(self.stream, strategy, task, parent)
+            job = replace(self._job(self.stream, strategy, task, parent), memory=memory)
             self.plan.add_train(job)
             self.plan.add_probe(_probe(self.probes, self.stream, job.folder, self.seed))
             parent = job.folder
+            if keeps_memory(strategy.name) and task < self.stream.tasks - 1:
+                spec = {**job.spec, "strategy": strategy.spec()}
+                folder = self._folder(self.stream, strategy.label, task)
+                kept = MemoryJob(folder, spec, job.folder, memory, job.gpus)
+                self.plan.memory[folder] = kept
+                memory = kept.file
 
     def add_offline(self) -> None:
         """Add the one-task stream of all data, evaluated on the tasks of this chain's stream."""
@@ -222,7 +244,7 @@ def _given(study: Study) -> str | None:
     if study.first_checkpoint is None:
         return None
     for choice in study.strategies:
-        if not strategy_registry.get(_named(choice)[0]).shares_first_task:
+        if not shares_first_task(_named(choice)[0]):
             raise SettingsError(f"first_checkpoint: strategy {_named(choice)[0]} needs a first task of its own")
     try:
         with open(study.first_checkpoint, "rb") as file:
@@ -365,8 +387,8 @@ def _objective(study: Study, choice: Choice, data_set: str, given: str | None = 
 
 def _strategy(choice: Choice, recipe: Recipe, objective: str) -> Part:
     name, options = _named(choice)
-    kind, objective_kind = strategy_registry.get(name), objective_registry.get(objective)
-    usual = recipe.strategies.get(name, {})
-    base = kind.resolve(usual, objective_kind)
-    settings = kind.resolve(merged(usual, options), objective_kind)
+    kind = objective_registry.get(objective)
+    usual = recipe_settings(name, recipe.strategies)
+    base = resolve_strategy(name, usual, kind)
+    settings = resolve_strategy(name, merged(usual, options), kind)
     return Part(label_of(name, differences(base, settings)), name, settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -12,12 +12,15 @@ from cassle.errors import DataError
 from cassle.random import generator
 from cassle.training.step import Batch
 
+Replay = Callable[[int, torch.Generator], Tensor | None]
+"""From a number of own rows and a generator to the positions (R,) replayed beside them, or None (`Strategy.replay`)."""
+
 
 class TaskLoader:
     """Iterates the training images of one task; the last incomplete batch of an epoch is left out.
 
     ``positions`` (n,) int64 are the task's images within the training half; ``labelled`` (m,) those of all tasks, which
-    the online classifier is trained on.
+    the online classifier is trained on; ``replay`` says which images of earlier tasks join a batch, behind its own.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class TaskLoader:
         seed: int,
         task: int,
         device: torch.device,
+        replay: Replay | None = None,
     ) -> None:
         if len(positions) < batch_size:
             raise DataError(
@@ -37,6 +41,7 @@ class TaskLoader:
             )
         self.images, self.positions, self.labelled = images, positions.to(device), labelled.to(device)
         self.batch_size, self.seed, self.task, self.device = batch_size, seed, task, device
+        self.replay = replay
         self.steps_per_epoch = len(positions) // batch_size
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
@@ -44,15 +49,23 @@ class TaskLoader:
         order = torch.randperm(len(self.positions), generator=generator(self.seed, "order", self.task, epoch))
         order = order.to(self.device)
         for step in range(first_step, self.steps_per_epoch):
-            index = self.positions[order[step * self.batch_size : (step + 1) * self.batch_size]]
+            own = self.positions[order[step * self.batch_size : (step + 1) * self.batch_size]]
+            index = torch.cat([own, *self._replayed(len(own), epoch, step)])
             yield Batch(
                 index=index,
                 images=self.images.read(index),
                 labels=self.images.labels[index],
                 task=self.task,
-                is_replay=torch.zeros(len(index), dtype=torch.bool, device=self.device),
+                is_replay=torch.arange(len(index), device=self.device) >= len(own),
                 generator=generator(self.seed, "views", self.task, epoch, step, device=self.device),
+                replayed=len(index) - len(own),
             )
+
+    def _replayed(self, count: int, epoch: int, step: int) -> list[Tensor]:
+        if self.replay is None:
+            return []
+        rows = self.replay(count, generator(self.seed, "replay", self.task, epoch, step, device=self.device))
+        return [] if rows is None else [rows]
 
     def online_batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, H, W) uint8 and labels (B,) drawn from the training images of all tasks."""

@@ -29,6 +29,8 @@ class Distillation(nn.Module):
     Settings: ClassVar[type[DistillationSettings]] = DistillationSettings
     default_weight: ClassVar[float] = 1.0
     """The paper's lambda for this form."""
+    fits_features: ClassVar[bool] = True
+    """Whether it can compare features of the backbone in the place of projections."""
 
     def __init__(self, settings: Any, dim: int, objective: Objective) -> None:
         """``dim`` is the size of the vectors compared; ``objective`` is the student's, for what must be copied."""

@@ -50,6 +50,7 @@ class Logits(Distillation):
     """
 
     Settings = LogitsSettings
+    fits_features = False
 
     @classmethod
     def misfit(cls, objective: type[Objective]) -> str | None:

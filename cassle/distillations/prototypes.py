@@ -76,6 +76,7 @@ class PrototypeAssignment(Distillation):
     """
 
     Settings = PrototypesSettings
+    fits_features = False
 
     def __init__(self, settings: PrototypesSettings, dim: int, objective: Objective) -> None:
         super().__init__(settings, dim, objective)

@@ -55,6 +55,7 @@ class Relational(Distillation):
     """
 
     Settings = RelationalSettings
+    fits_features = False
 
     @classmethod
     def misfit(cls, objective: type[Objective]) -> str | None:

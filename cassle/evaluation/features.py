@@ -22,6 +22,20 @@ class Readable(Protocol):
         ...
 
 
+class Rows:
+    """Some of the images, readable by their place among them."""
+
+    def __init__(self, images: Readable, positions: Tensor) -> None:
+        self.images, self.positions = images, positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def read(self, index: Tensor) -> Tensor:
+        """Return the images (B, 3, H, W) uint8 at places (B,)."""
+        return self.images.read(self.positions[index.to(self.positions.device)])
+
+
 @torch.no_grad()
 def extract_features(
     backbone: Backbone,

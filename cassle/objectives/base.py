@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from torch import Tensor, nn
 
 from cassle.nets.base import Backbone
+from cassle.nets.momentum import MomentumNetwork
 from cassle.options import Options
 from cassle.registry import Registry
 from cassle.training.step import Batch, Outputs
@@ -91,6 +92,12 @@ class Objective(nn.Module):
     def distilled(self, z: Tensor) -> Tensor:
         """Return what a distillation of this objective receives as the student's z (B, D)."""
         return z
+
+    def take_momentum(self) -> Backbone:
+        """Put the momentum network's heads in the place of the trained ones and return its backbone, for a teacher."""
+        network = cast(MomentumNetwork, self.momentum)
+        self.projector = network.projector
+        return network.backbone
 
     def groups(self) -> list[Group]:
         """Return the trainable parameters as groups with their learning rates."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -107,6 +108,12 @@ class DINO(Objective):
     def head(self) -> nn.Sequential:
         """Return projector and last layer as one module from features to scores."""
         return nn.Sequential(self.projector, UnitRows(), self.prototypes)
+
+    def take_momentum(self) -> Backbone:
+        """Take the momentum network's projector and last layer, which are one module there."""
+        projector, _, prototypes = cast(nn.Sequential, self.momentum.projector)
+        self.projector, self.prototypes = projector, cast(Prototypes, prototypes)
+        return self.momentum.backbone
 
     def prototype_scores(self, z: Tensor) -> Tensor:
         """Return the centred scores (B, K) of projections (B, D)."""

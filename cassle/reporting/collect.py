@@ -62,7 +62,7 @@ def _heirs(first: Path, checkpoint: str) -> Iterator[str]:
     seed = first.parent.name
     for record in sorted(first.parents[2].glob(f"*/{seed}/task1/train.json")):
         strategy = record.parents[2].name
-        if (record.parents[1] / "task0").exists():
+        if (record.parents[1] / "task0" / "train.json").exists():
             continue
         if read_json(record)["parent"] == checkpoint:
             yield strategy

@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from cassle.objectives.base import Group, Objective
 from cassle.options import Options, parse
 from cassle.registry import Registry
+from cassle.training.checkpoints import load_into
 from cassle.training.step import Batch, Step
 
 if TYPE_CHECKING:
     from cassle.training.model import Model
 
+Memory = dict[str, Tensor]
+"""What a strategy keeps from task to task in a file: positions in the training half, outputs, weights; never pixels."""
+
+
+@dataclass(frozen=True)
+class TaskEnd:
+    """What a strategy may use to remember a task that was just trained: its model and its images.
+
+    ``positions`` (n,) int64 are the task's images within the training half, ``batch_size`` is that of its training.
+    ``clean_features(positions)`` returns the features (m, F) of unaugmented images in evaluation mode;
+    ``batches(size)`` yields the full batches of one pass over the task in random order, each with a generator of its
+    own; ``draw_views`` makes the training's views of one.
+    """
+
+    model: Model
+    task: int
+    seed: int
+    batch_size: int
+    positions: Tensor
+    clean_features: Callable[[Tensor], Tensor]
+    batches: Callable[[int], Iterator[Batch]]
+    draw_views: Callable[[Batch], list[Tensor]]
+
 
 class Strategy(nn.Module):
     """Hooks around the training step; the base class is plain fine-tuning.
 
-    What a strategy learns or stores lives in parameters and buffers, which fill the ``strategy`` room of a checkpoint
-    and are loaded strictly by the next task (except from a shared first task, which has none).
+    What a strategy learns lives in parameters and buffers, which fill the ``strategy`` room of a checkpoint and are
+    loaded strictly by the next task (except from a shared first task, which has none). What it keeps of the data is
+    its memory, a file beside the checkpoint, held here in buffers that are not saved.
     """
 
     Settings: ClassVar[type[Options]] = Options
-    shares_first_task: ClassVar[bool] = True
+    recipe: ClassVar[str | None] = None
+    """Another strategy whose entry in a recipe stands for this one's where it has none."""
+    shares_first_task: bool = True
     """False if the strategy acts in task 0 or needs something of it; it then trains a first task of its own."""
-    keeps_memory: ClassVar[bool] = False
-    """Whether `remember` writes a memory file after each task but the last."""
-    uses_maps: ClassVar[bool] = False
+    keeps_memory: bool = False
+    """Whether `remember` writes a memory file after each task but the last, and `recall` reads it."""
+    replays: bool = False
+    """Whether `replay` may add rows to a batch."""
+    uses_maps: bool = False
     """Whether `penalty` reads the stage maps of the outputs."""
 
     def __init__(self, settings: Any, model: Model) -> None:
@@ -44,18 +77,41 @@ class Strategy(nn.Module):
         """Return classes of other files that a run with these settings depends on."""
         return []
 
+    # From task to task
+
     @property
     def teacher_batchnorm(self) -> Literal["frozen", "batch"] | None:
         """BatchNorm mode of the teacher this strategy needs from the second task on; None if it needs none."""
         return None
 
-    def extend(self, batch: Batch) -> Batch:
-        """Return the batch with replayed rows added, before views are drawn."""
-        return batch
+    @property
+    def teacher_network(self) -> Literal["online", "momentum"]:
+        """Which network of the previous task teaches: the one that was trained, or the one that followed it."""
+        return "online"
 
-    def blend(self, views: list[Tensor], batch: Batch) -> list[Tensor]:
-        """Return the views as the network shall see them."""
-        return views
+    def inherit(self, tensors: dict[str, Tensor], what: str) -> None:
+        """Take over the ``strategy`` room of the previous checkpoint, which errors call ``what``."""
+        load_into(self, tensors, what)
+
+    def remember(self, end: TaskEnd, held: Memory) -> Memory:
+        """Return the memory after a task, given the one before it (empty after the first); arrays on the CPU."""
+        return {}
+
+    def recall(self, memory: Memory) -> None:
+        """Take over the memory of the previous task, before this module moves to its device."""
+
+    # Around the step
+
+    def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """Return the positions (R,) int64 that join a batch of ``count`` own rows, or None.
+
+        A function of the memory and the generator alone, which belongs to this step and lives on the memory's device.
+        """
+        return None
+
+    def blend(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
+        """Return the views as the network shall see them, and the batch whose rows they are."""
+        return views, batch
 
     def penalty(self, step: Step) -> Tensor | None:
         """Return the scalar added to the objective's loss, or None."""
@@ -64,6 +120,26 @@ class Strategy(nn.Module):
     def groups(self) -> list[Group]:
         """Return the strategy's trainable parameters as groups with their learning rates."""
         return []
+
+
+class TeacherSettings(Options):
+    """Settings of every strategy that asks the previous model."""
+
+    teacher_batchnorm: Literal["frozen", "batch"] = Field(
+        "frozen",
+        description="statistics the teacher normalises with: its saved ones, or the batch's (original)",
+    )
+
+
+class Taught(Strategy):
+    """A strategy that compares with the frozen model of the previous task; it does nothing in the first."""
+
+    Settings: ClassVar[type[Options]] = TeacherSettings
+
+    @property
+    def teacher_batchnorm(self) -> Literal["frozen", "batch"]:
+        """The teacher's BatchNorm mode."""
+        return self.settings.teacher_batchnorm  # type: ignore[no-any-return]
 
 
 strategies: Registry[type[Strategy]] = Registry("strategy", "cassle.strategies")

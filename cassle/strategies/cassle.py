@@ -1,4 +1,12 @@
-"""CaSSLe: the objective's own loss between current and frozen model as distillation (Fini et al., 2112.04215)."""
+"""CaSSLe: the objective's own loss between current and frozen model as distillation (Fini et al., 2112.04215).
+
+L = L_SSL(z_1, z_2) + lambda * mean over views v of l_D(g(z_v), zbar_v),   Eq. 5 of the paper
+
+z are the projections of the current model, zbar those of the previous model for the same views, g a predictor on the
+current side only. l_D is the objective's own loss as a distillation; each form gives its formula. Defaults: lambda 1,
+and 25 for mean squared error; g = Linear - BatchNorm - ReLU - Linear with 2048 hidden units, carried from task to task,
+as in the authors' release. All other choices are there for ablations.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +18,13 @@ from torch import Tensor
 from cassle.distillations.base import distillations
 from cassle.errors import SettingsError
 from cassle.objectives.base import Group, Objective
-from cassle.options import Options, parse
-from cassle.strategies.base import Strategy, strategies
+from cassle.options import parse
+from cassle.strategies.base import Taught, TeacherSettings, strategies
 from cassle.training.model import Model
-from cassle.training.step import Step
+from cassle.training.step import Outputs, Step
 
 
-class CassleSettings(Options):
+class CassleSettings(TeacherSettings):
     """Settings of CaSSLe."""
 
     weight: float | None = Field(
@@ -28,14 +36,19 @@ class CassleSettings(Options):
         default_factory=dict,
         description="form (`name`, by default the objective's own) and its settings, such as hidden_dim",
     )
-    teacher_batchnorm: Literal["frozen", "batch"] = Field(
-        "frozen",
-        description="statistics the teacher normalises with: its saved ones, or the batch's (original)",
+    space: Literal["projections", "features"] = Field(
+        "projections", description="what is distilled: projections (the paper), or features of the backbone"
+    )
+    predictor: Literal["carried", "renewed"] = Field(
+        "carried", description="the predictor g of a new task: that of the last one, or one with its first weights"
+    )
+    teacher: Literal["online", "momentum"] = Field(
+        "online", description="network of the previous task that teaches: the trained one, or its momentum network"
     )
 
 
 @strategies.register("cassle")
-class Cassle(Strategy):
+class Cassle(Taught):
     """Adds lambda times the distillation loss; knows no objective by name."""
 
     Settings = CassleSettings
@@ -44,21 +57,30 @@ class Cassle(Strategy):
         super().__init__(settings, model)
         form = dict(settings.distillation)
         kind = distillations.get(form.pop("name"))
-        self.distillation = kind(kind.Settings(**form), model.objective.output_dim, model.objective)
+        dim = model.objective.output_dim if settings.space == "projections" else model.backbone.feature_dim
+        self.distillation = kind(kind.Settings(**form), dim, model.objective)
 
     @classmethod
     def resolve(cls, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
-        """Fill in the objective's own form, its settings and its weight; refuse a form that does not fit."""
-        settings = parse(CassleSettings, given, "strategy cassle")
-        form = {"name": objective.distillation, **settings.distillation}
+        """Fill in the objective's own form, its settings and its weight; refuse what does not fit."""
+        what = f"strategy {cls.__name__.lower()}"
+        settings = parse(cls.Settings, given, what)
+        form = {"name": objective.distillation, **settings.distillation}  # type: ignore[attr-defined]
         kind = distillations.get(form["name"])
         if (reason := kind.misfit(objective)) is not None:
             raise SettingsError(f"distillation '{form['name']}' does not fit {objective.__name__}: {reason}")
+        full = settings.model_dump(mode="json")
+        if full["space"] == "features" and not kind.fits_features:
+            raise SettingsError(f"distillation '{form['name']}' needs projections: name another form to use features")
+        if full["teacher"] == "momentum" and not objective.has_momentum:
+            raise SettingsError(f"{what}: {objective.__name__} has no momentum network that could be the teacher")
         options = {key: value for key, value in form.items() if key != "name"}
-        where = f"strategy cassle, distillation {form['name']}"
-        form = {"name": form["name"], **parse(kind.Settings, options, where).model_dump(mode="json")}
-        weight = kind.default_weight if settings.weight is None else settings.weight
-        return {**settings.model_dump(mode="json"), "weight": weight, "distillation": form}
+        form = {
+            "name": form["name"],
+            **parse(kind.Settings, options, f"{what}, distillation {form['name']}").model_dump(mode="json"),
+        }
+        weight = kind.default_weight if full["weight"] is None else full["weight"]
+        return {**full, "weight": weight, "distillation": form}
 
     @classmethod
     def uses(cls, settings: dict[str, Any]) -> list[type]:
@@ -66,18 +88,32 @@ class Cassle(Strategy):
         return [distillations.get(settings["distillation"]["name"])]
 
     @property
-    def teacher_batchnorm(self) -> Literal["frozen", "batch"]:
-        """The teacher's BatchNorm mode."""
-        return self.settings.teacher_batchnorm  # type: ignore[no-any-return]
+    def teacher_network(self) -> Literal["online", "momentum"]:
+        """The network that teaches."""
+        return self.settings.teacher  # type: ignore[no-any-return]
+
+    def inherit(self, tensors: dict[str, Tensor], what: str) -> None:
+        """Take over the predictor, unless a new one is asked for."""
+        if self.settings.predictor == "carried":
+            super().inherit(tensors, what)
 
     def penalty(self, step: Step) -> Tensor | None:
-        """Return lambda times the distillation loss between g(z) and the teacher's projections."""
+        """Return lambda times the distillation loss between g(z) and what the teacher makes of the same views."""
         if step.teacher is None:
             return None
-        objective = step.model.objective
-        z = [objective.distilled(view) for view in step.outputs.z]
-        loss = self.distillation.loss(z, step.teacher_outputs.z, step.teacher.objective)
+        ours = self.student(step)
+        loss = self.distillation.loss(ours, self.frozen(step.teacher_outputs), step.teacher.objective)
         return self.settings.weight * loss  # type: ignore[no-any-return]
+
+    def student(self, step: Step) -> list[Tensor]:
+        """Return what goes into the predictor, one (B, D) tensor per view."""
+        if self.settings.space == "features":
+            return step.outputs.features
+        return [step.model.objective.distilled(view) for view in step.outputs.z]
+
+    def frozen(self, outputs: Outputs) -> list[Tensor]:
+        """Return what the predictions are compared with, one (B, D) tensor per view."""
+        return outputs.features if self.settings.space == "features" else outputs.z
 
     def groups(self) -> list[Group]:
         """Return the predictor's parameters (and the form's own prototypes, if it has them)."""

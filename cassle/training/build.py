@@ -13,7 +13,8 @@ from cassle.objectives.base import objectives
 from cassle.options import parse
 from cassle.provenance import class_file, code_fingerprint
 from cassle.random import seed_of
-from cassle.strategies.base import Strategy, strategies
+from cassle.strategies.base import Strategy
+from cassle.strategies.compose import build_parts, strategy_classes
 from cassle.training.model import Model
 
 
@@ -37,16 +38,22 @@ def build_model(spec: dict[str, Any], image_size: int, num_classes: int) -> Mode
 def build_strategy(spec: dict[str, Any], model: Model) -> Strategy:
     """Return the strategy of a job, with the random weights of (seed, strategy); fine-tuning for a shared task."""
     part = spec["strategy"] or {"name": "finetune", "settings": {}}
-    torch.manual_seed(seed_of(spec["seed"], "strategy", part["name"]))
-    kind = strategies.get(part["name"])
-    return kind(parse(kind.Settings, part["settings"], "strategy"), model)
+    return build_parts(part["name"], part["settings"], model, spec["seed"])
 
 
 def training_code(spec: dict[str, Any]) -> str:
     """Return the fingerprint of the code that a training depends on, its methods and plugins included."""
+    return _code(spec, "job.py")
+
+
+def memory_code(spec: dict[str, Any]) -> str:
+    """Return the fingerprint of the code that a memory depends on."""
+    return _code(spec, "remember.py")
+
+
+def _code(spec: dict[str, Any], root: str) -> str:
     objective = objectives.get(spec["objective"]["name"])
     kinds = [data_sets.get(spec["stream"]["data_set"]), backbones.get(spec["backbone"]["name"]), objective]
     if spec["strategy"] is not None:
-        strategy = strategies.get(spec["strategy"]["name"])
-        kinds += [strategy, *strategy.uses(spec["strategy"]["settings"])]
-    return code_fingerprint([Path(__file__).parent / "job.py", *map(class_file, kinds)])
+        kinds += strategy_classes(spec["strategy"]["name"], spec["strategy"]["settings"])
+    return code_fingerprint([Path(__file__).parent / root, *map(class_file, kinds)])

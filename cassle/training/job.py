@@ -16,8 +16,8 @@ from cassle.data.base import DataSet, InMemory, read_index
 from cassle.data.loader import TaskLoader
 from cassle.data.streams import Split, Stream, read_split
 from cassle.data.views import Views
-from cassle.errors import CheckpointError
-from cassle.evaluation.features import extract_features
+from cassle.errors import CheckpointError, SettingsError
+from cassle.evaluation.features import Rows, extract_features
 from cassle.files import fingerprint, link, read_json, write_json
 from cassle.objectives.base import TaskStart
 from cassle.options import differences, parse
@@ -28,6 +28,7 @@ from cassle.training.build import build_model, build_strategy, training_code
 from cassle.training.checkpoints import Checkpoint, load_checkpoint, load_into, save_checkpoint
 from cassle.training.learner import Learner
 from cassle.training.lightning import pl
+from cassle.training.memories import check_memory, load_memory
 from cassle.training.model import Model, Teacher
 from cassle.training.precision import resolve_device, resolve_precision
 from cassle.training.records import Heartbeat, Metrics
@@ -39,7 +40,8 @@ class TrainRequest:
     """What a training job is given: its settings, where it runs, and its files.
 
     ``spec`` is a `TrainJob.spec`; ``folder`` receives checkpoint.pt, train.json and metrics.jsonl; ``previous`` is the
-    checkpoint of task t-1, absent for a first task; ``given`` a first task's checkpoint that is taken over as it is.
+    checkpoint of task t-1, absent for a first task; ``given`` a first task's checkpoint that is taken over as it is;
+    ``memory`` what the strategy kept after task t-1, for strategies that keep something.
     """
 
     spec: dict[str, Any]
@@ -49,6 +51,7 @@ class TrainRequest:
     folder: Path
     previous: Path | None = None
     given: Path | None = None
+    memory: Path | None = None
 
 
 OUTPUTS = ("checkpoint.pt", "train.json")
@@ -99,6 +102,7 @@ def assemble(request: TrainRequest) -> Task:
     model = build_model(spec, data_set.image_size, index.num_classes)
     strategy = build_strategy(spec, model)
     parent = load_parent(request.previous or request.given, spec, model, strategy)
+    memory = recall(request, strategy, parent, index.fingerprint)
     teacher = build_teacher(request, strategy, data_set.image_size, index.num_classes)
     device = resolve_device(site.execution.device)
     images = data_set.load(index, site.root, "train").to(device)
@@ -108,6 +112,7 @@ def assemble(request: TrainRequest) -> Task:
         "versions": versions(),
         "data": index.fingerprint,
         "parent": parent,
+        "memory": memory,
     }
     model.to(device), strategy.to(device)
     return Task(model, strategy, teacher, data_set, images, split, device, meta, fingerprint(meta))
@@ -119,7 +124,9 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
     training = parse(Training, spec["training"], "training")
     tasks = torch.as_tensor(task.split.train_task)
     own, labelled = (tasks == spec["task"]).nonzero().flatten(), (tasks >= 0).nonzero().flatten()
-    loader = TaskLoader(task.images, own, labelled, training.batch_size, spec["seed"], spec["task"], task.device)
+    replay = task.strategy.replay if task.strategy.replays else None
+    of_task = (spec["seed"], spec["task"])
+    loader = TaskLoader(task.images, own, labelled, training.batch_size, *of_task, task.device, replay)
     views = Views(training.views, task.data_set.mean, task.data_set.std)
     state = StateFile(folder, task.key, request.site.execution.state_minutes)
     saved = state.load()
@@ -218,8 +225,24 @@ def load_parent(path: Path | None, spec: dict[str, Any], model: Model, strategy:
         raise CheckpointError(f"{path} belongs to a run whose strategy differs in {other}")
     load_into(model, parent.model, str(path))
     if made["strategy"] is not None:
-        load_into(strategy, parent.strategy, f"the strategy of {path}")
+        strategy.inherit(parent.strategy, f"the strategy of {path}")
     return parent.fingerprint
+
+
+def recall(request: TrainRequest, strategy: Strategy, parent: str | None, data: str) -> str | None:
+    """Hand the strategy what it kept after the task before; return the fingerprint of that memory."""
+    spec = request.spec
+    if not strategy.keeps_memory or spec["task"] == 0:
+        return None
+    if request.memory is None:
+        raise SettingsError(
+            f"strategy {spec['strategy']['name']} starts task {spec['task']} from the memory of the task before; make "
+            "it with `cassle remember` and give it with --memory"
+        )
+    memory = load_memory(request.memory)
+    check_memory(request.memory, memory, spec, parent, data)
+    strategy.recall(memory.tensors)
+    return memory.fingerprint
 
 
 def build_teacher(request: TrainRequest, strategy: Strategy, image_size: int, num_classes: int) -> Teacher | None:
@@ -228,7 +251,7 @@ def build_teacher(request: TrainRequest, strategy: Strategy, image_size: int, nu
         return None
     frozen = build_model(request.spec, image_size, num_classes)
     load_into(frozen, load_checkpoint(request.previous).model, str(request.previous))
-    return Teacher(frozen, strategy.teacher_batchnorm)
+    return Teacher(frozen, strategy.teacher_batchnorm, strategy.teacher_network)
 
 
 def finished(folder: Path, key: str) -> bool:
@@ -251,17 +274,3 @@ def device_name(device: torch.device) -> str:
 
 def _cpu(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {key: value.detach().cpu() for key, value in module.state_dict().items()}
-
-
-class Rows:
-    """A part of a split, readable by position within it."""
-
-    def __init__(self, images: Any, positions: torch.Tensor) -> None:
-        self.images, self.positions = images, positions
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-    def read(self, index: torch.Tensor) -> torch.Tensor:
-        """Return the images (B, 3, H, W) uint8 at positions of the part."""
-        return self.images.read(self.positions[index.to(self.positions.device)])  # type: ignore[no-any-return]

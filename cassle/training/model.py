@@ -12,6 +12,7 @@ from cassle.objectives.base import Objective
 from cassle.training.step import Outputs
 
 TeacherBatchNorm = Literal["frozen", "batch"]
+TeacherNetwork = Literal["online", "momentum"]
 
 
 class Model(nn.Module):
@@ -35,12 +36,15 @@ class Teacher(nn.Module):
     """The model of the previous task, frozen for the whole task at hand.
 
     ``batchnorm`` ``frozen`` normalises with the statistics the model was saved with; ``batch`` normalises with those
-    of the batch and lets the running ones drift, as the original release does.
+    of the batch and lets the running ones drift, as the original release does. ``network`` ``momentum`` takes the
+    objective's momentum network in the place of the trained one. ``model`` is taken over.
     """
 
-    def __init__(self, model: Model, batchnorm: TeacherBatchNorm = "frozen") -> None:
+    def __init__(
+        self, model: Model, batchnorm: TeacherBatchNorm = "frozen", network: TeacherNetwork = "online"
+    ) -> None:
         super().__init__()
-        self.backbone = model.backbone
+        self.backbone = model.objective.take_momentum() if network == "momentum" else model.backbone
         self.objective = model.objective
         self.batchnorm = batchnorm
         self.requires_grad_(False)

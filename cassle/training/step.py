@@ -15,12 +15,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from cassle.random import generator as generator_of
+
 if TYPE_CHECKING:
     from cassle.strategies.base import Strategy
     from cassle.training.model import Model, Teacher
 
 
 HALF = (torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Replayed rows that a strategy keeps from the objective: ``index`` (R,) and their views, (R, 3, S, S) each."""
+
+    index: Tensor
+    views: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,16 +48,26 @@ class Batch:
     task: int
     is_replay: Tensor
     generator: torch.Generator
+    replayed: int = 0
+    """How many rows, the last ones, a strategy added."""
+    aside: Aside | None = None
+    """Rows that took part in the step without the objective seeing them."""
 
-    def with_rows(self, index: Tensor, images: Tensor, labels: Tensor) -> Batch:
-        """Return this batch with replayed rows behind its own."""
-        replayed = torch.ones(len(index), dtype=torch.bool, device=self.is_replay.device)
+    def parts(self) -> tuple[Batch, Batch]:
+        """Return own and replayed rows; these have another generator, so that they never change what own rows draw."""
+        own, device = len(self.index) - self.replayed, self.generator.device
+        other = generator_of(self.generator.initial_seed(), "replayed", device=device)
+        return self._rows(slice(0, own), 0, self.generator), self._rows(slice(own, None), self.replayed, other)
+
+    def _rows(self, rows: slice, replayed: int, generator: torch.Generator) -> Batch:
         return replace(
             self,
-            index=torch.cat([self.index, index]),
-            images=torch.cat([self.images, images]),
-            labels=torch.cat([self.labels, labels]),
-            is_replay=torch.cat([self.is_replay, replayed]),
+            index=self.index[rows],
+            images=self.images[rows],
+            labels=self.labels[rows],
+            is_replay=self.is_replay[rows],
+            generator=generator,
+            replayed=replayed,
         )
 
 
@@ -111,6 +131,14 @@ class Losses:
     penalty: Tensor | None
 
 
+def drawn(batch: Batch, draw_views: Callable[[Batch], list[Tensor]]) -> list[Tensor]:
+    """Return the views of a batch; those of own rows do not depend on what is replayed beside them."""
+    if not batch.replayed:
+        return draw_views(batch)
+    own, replayed = batch.parts()
+    return [torch.cat(pair) for pair in zip(draw_views(own), draw_views(replayed), strict=True)]
+
+
 def training_step(
     batch: Batch,
     draw_views: Callable[[Batch], list[Tensor]],
@@ -125,8 +153,7 @@ def training_step(
     kind = batch.images.device.type
     mixed = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
     with torch.autocast(kind, enabled=False):
-        batch = strategy.extend(batch)
-        views = strategy.blend(draw_views(batch), batch)
+        views, batch = strategy.blend(drawn(batch, draw_views), batch)
     outputs = model(views, maps=strategy.uses_maps).in_full()
     step = Step(batch, views, model, outputs, teacher, mixed)
     with torch.autocast(kind, enabled=False):

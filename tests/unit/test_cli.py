@@ -129,6 +129,16 @@ def test_a_given_first_checkpoint_is_taken_over_and_marks_the_runs(here):
     assert Path(second, "checkpoint.pt").is_file()
 
 
+def test_what_a_strategy_keeps_is_made_by_hand_and_handed_on(here, capsys):
+    words = [*(word for word in TYPED if "strategy" not in word), "strategy=er"]
+    assert main(["train", *words, "task=1"]) == 1
+    assert "there is no checkpoint" in capsys.readouterr().err
+    assert main(["remember", *words, "task=0"]) == 0
+    memory = next(here.glob("results/digits-domain2/*/simclr*/er/seed0/task0/memory.pt"))
+    assert main(["train", *words, "task=1"]) == 0
+    assert json.loads((memory.parents[1] / "task1/train.json").read_text())["memory"] is not None
+
+
 def test_the_exported_backbone_loads_into_torchvision(tmp_path):
     torch.manual_seed(0)
     kind = backbones.get("resnet18")
@@ -152,6 +162,8 @@ def test_the_exported_backbone_loads_into_torchvision(tmp_path):
         (["train", "objective"], "'objective' is not of the form key=value"),
         (["train"], "give words"),
         (["train", *TYPED, "task=7"], "these words name 0 trainings of task 7"),
+        (["remember", *TYPED, "task=0"], "these words name 0 memories after task 0"),
+        (["remember"], "give words"),
         (["train", *TYPED[:-2], "strategy=cassel"], "there is no strategy 'cassel': did you mean 'cassle'"),
         (["train", "--site", '{"execution": {"device": "cpx"}}', *TYPED], "'execution.device' = 'cpx'"),
         (["probe", "--out", "x.json"], "give --checkpoint FILE"),

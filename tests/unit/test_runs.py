@@ -6,8 +6,10 @@ import yaml
 from cassle.data.base import data_sets
 from cassle.errors import SettingsError
 from cassle.runs import RECIPES, label_of, resolve
-from cassle.settings import read_study
+from cassle.settings import read_study, read_yaml
+from cassle.strategies.base import strategies
 
+CONFIG = RECIPES.parent
 GRID = {"streams": ["digits-domain3"], "objectives": ["simclr"], "strategies": ["finetune", "cassle"]}
 
 
@@ -113,7 +115,7 @@ def test_long_variants_are_hashed_and_short_ones_read_aloud():
 def test_two_runs_of_one_path_and_other_settings_are_refused(tmp_path):
     job = next(iter(plan().train.values()))
     made = plan()
-    changed = type(job)(job.folder, {**job.spec, "seed": 7}, job.parent, job.memory, job.remembers, job.gpus)
+    changed = type(job)(job.folder, {**job.spec, "seed": 7}, job.parent, job.gpus)
     with pytest.raises(SettingsError, match=f"two runs would share {job.folder} but differ in seed"):
         made.add_train(changed)
 
@@ -172,3 +174,55 @@ def test_variants_of_probes_and_streams_have_names_of_their_own():
 def test_trainings_on_the_cpu_ask_for_no_gpu():
     made = plan(execution={"device": "cpu", "gpus": 2})
     assert {job.gpus for job in made.train.values()} == {0}
+
+
+def test_a_strategy_that_keeps_something_remembers_after_each_task_but_the_last():
+    made = plan(strategies=["finetune", "er"])
+    base = "results/digits-domain3/conv3/simclr"
+    files = [f"{base}/er/seed0/task{task}/memory.pt" for task in (0, 1)]
+    assert [job.file for job in made.memory.values()] == files
+    assert [job.checkpoint for job in made.memory.values()] == [f"{base}/first/seed0/task0", f"{base}/er/seed0/task1"]
+    assert [job.previous for job in made.memory.values()] == [None, files[0]]
+    assert [made.train[f"{base}/er/seed0/task{task}"].memory for task in (1, 2)] == files
+    assert all(job.memory is None for folder, job in made.train.items() if "/er/" not in folder)
+
+
+def test_strategies_that_keep_nothing_plan_no_memory():
+    kept_nothing = ["finetune", "cassle", "less_forget", "pod", "feature_distillation", "pfr", "pnr", "cassle+pod"]
+    assert plan(strategies=kept_nothing, offline=True).memory == {}
+
+
+def test_a_memory_is_determined_by_its_strategy_even_where_the_first_task_is_shared():
+    made = plan(strategies=["er", {"name": "er", "buffer_size": 9}, "cassle+er"])
+    assert len(made.memory) == 6
+    assert len({job.key for job in made.memory.values()}) == 6
+    firsts = [job for job in made.memory.values() if job.spec["task"] == 0]
+    assert {job.checkpoint for job in firsts} == {"results/digits-domain3/conv3/simclr/first/seed0/task0"}
+    assert [job.spec["strategy"]["name"] for job in firsts] == ["er", "er", "cassle+er"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ("cassle+", "there is no strategy ''"),
+        ("er+der", "er and der both replay"),
+        ({"name": "cassle", "teacher": "momentum"}, "SimCLR has no momentum network"),
+        ({"name": "pnr", "distillation": {"name": "whitened"}}, "no pseudo-negatives for distillation 'whitened'"),
+    ],
+)
+def test_a_dry_run_refuses_strategies_that_cannot_work(strategy, message):
+    with pytest.raises(SettingsError, match=message):
+        plan(strategies=[strategy])
+
+
+def test_the_ablations_share_every_job_of_the_default_study():
+    default, ablations = (resolve(read_study(read_yaml(CONFIG / name))) for name in ("config.yaml", "ablations.yaml"))
+    assert default.train.items() <= ablations.train.items()
+    assert default.probe.items() <= ablations.probe.items()
+
+
+def test_the_study_of_all_strategies_has_each_of_them():
+    study = read_study(read_yaml(CONFIG / "strategies.yaml"))
+    names = [choice if isinstance(choice, str) else choice["name"] for choice in study.strategies]
+    assert {part for name in names for part in name.split("+")} == set(strategies.names())
+    assert resolve(study).memory

@@ -110,6 +110,48 @@ def get_given_words(wildcards, input):
     return f"--given {shlex.quote(str(input.given))}" if input.given else ""
 
 
+def get_memory(wildcards):
+    """What the strategy kept after task t-1, if it keeps something."""
+    memory = get_train_job(wildcards).memory
+    return [] if memory is None else memory
+
+
+def get_memory_words(wildcards, input):
+    """The words that hand a memory to the job."""
+    return f"--memory {shlex.quote(str(input.memory))}" if input.memory else ""
+
+
+def get_memory_job(wildcards):
+    """The planned memory of a folder."""
+    folder = RUN_FOLDER.format(**wildcards)
+    if folder not in PLAN.memory:
+        raise WorkflowError(
+            f"nothing is kept in {folder} by the study '{SETTINGS.name}'"
+        )
+    return PLAN.memory[folder]
+
+
+def get_remembered(wildcards):
+    """The checkpoint of task t, which its memory is made from."""
+    return f"{get_memory_job(wildcards).checkpoint}/checkpoint.pt"
+
+
+def get_previous_memory(wildcards):
+    """The memory after task t-1, which that after task t goes on from."""
+    previous = get_memory_job(wildcards).previous
+    return [] if previous is None else previous
+
+
+def get_memory_spec(wildcards):
+    """Everything that determines a memory, as one text."""
+    return get_memory_job(wildcards).key
+
+
+def get_memory_gpus(wildcards):
+    """How many GPUs the making of a memory asks for."""
+    return min(1, get_memory_job(wildcards).gpus)
+
+
 def get_train_spec(wildcards):
     """Everything that determines a checkpoint, as one text."""
     return get_train_job(wildcards).key
@@ -164,12 +206,13 @@ def get_records(wildcards=None):
 
 
 def get_results(wildcards=None):
-    """Every checkpoint, record and evaluation of the study.
+    """Every checkpoint, memory, record and evaluation of the study.
 
     They are targets beside what is made of them, as Snakemake does not miss an intermediate file by itself.
     """
     checkpoints = [f"{folder}/checkpoint.pt" for folder in PLAN.train]
-    return checkpoints + get_records() + get_probes()
+    memories = [job.file for job in PLAN.memory.values()]
+    return checkpoints + memories + get_records() + get_probes()
 
 
 def get_tables(wildcards=None):

@@ -32,9 +32,41 @@ rule train_first_task:
         " --folder {params.folder:q} {params.given} --gpus {resources.gpu} --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"
 
 
+rule remember_task:
+    input:
+        checkpoint=get_remembered,
+        memory=get_previous_memory,
+        index=get_index,
+        split=get_split,
+    output:
+        memory="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/memory.pt",
+    log:
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/remember.log",
+    benchmark:
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/remember.benchmark.tsv"
+    priority: 100
+    conda:
+        "../../environment.yml"
+    threads: SETTINGS.execution.threads
+    resources:
+        gpu=get_memory_gpus,
+    params:
+        spec=get_memory_spec,
+        site=get_site,
+        memory=get_memory_words,
+    message:
+        "Keeping what {wildcards.strategy} needs of task {wildcards.task} of {wildcards.stream}:"
+        " {wildcards.objective}, seed {wildcards.seed}"
+    shell:
+        "cassle remember --spec {params.spec:q} --checkpoint {input.checkpoint:q} {params.memory}"
+        " --index {input.index:q} --split {input.split:q} --out {output.memory:q} --gpus {resources.gpu}"
+        " --site {params.site:q} > {log:q} 2>&1"
+
+
 rule train_next_task:
     input:
         previous=get_previous,
+        memory=get_memory,
         index=get_index,
         split=get_split,
     output:
@@ -58,10 +90,11 @@ rule train_next_task:
         spec=get_train_spec,
         site=get_site,
         folder=subpath(output.checkpoint, parent=True),
+        memory=get_memory_words,
     message:
         "Training task {wildcards.task} of {wildcards.stream}: {wildcards.objective}, {wildcards.strategy},"
         " seed {wildcards.seed}"
     shell:
         "cassle train --spec {params.spec:q} --index {input.index:q} --split {input.split:q}"
-        " --previous {input.previous:q} --folder {params.folder:q} --gpus {resources.gpu}"
+        " --previous {input.previous:q} {params.memory} --folder {params.folder:q} --gpus {resources.gpu}"
         " --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"

@@ -14,12 +14,12 @@ CPU = torch.device("cpu")
 TOTAL = 60
 
 
-def made_loader(count=23, batch_size=5, seed=0, task=1):
+def made_loader(count=23, batch_size=5, seed=0, task=1, replay=None):
     """A task of the last ``count`` of 60 images whose pixels, like their labels, tell their position."""
     number = torch.arange(TOTAL)
     pixels = number.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2).contiguous()
     images = InMemory(pixels, 100 + number, number % 2)
-    return TaskLoader(images, number[TOTAL - count :], number, batch_size, seed, task, CPU)
+    return TaskLoader(images, number[TOTAL - count :], number, batch_size, seed, task, CPU, replay)
 
 
 def indices(loader, epoch):
@@ -54,6 +54,43 @@ def test_a_batch_holds_the_images_and_labels_of_its_positions():
         assert torch.equal(batch.labels, 100 + batch.index)
         assert batch.task == 1
         assert batch.is_replay.tolist() == [False] * 5
+        assert batch.replayed == 0
+
+
+def past(count, generator):
+    """Three of the images before the task's, drawn at random."""
+    return torch.randperm(37, generator=generator)[:3]
+
+
+def test_replayed_images_join_a_batch_behind_its_own():
+    alone = list(made_loader().epoch(0))
+    for batch, own in zip(made_loader(replay=past).epoch(0), alone, strict=True):
+        assert torch.equal(batch.index[:5], own.index)
+        assert bool((batch.index[5:] < 37).all())
+        assert torch.equal(batch.images[:, 0, 0, 0].long(), batch.index)
+        assert torch.equal(batch.labels, 100 + batch.index)
+        assert batch.is_replay.tolist() == [False] * 5 + [True] * 3
+        assert batch.replayed == 3
+        assert torch.equal(batch.generator.get_state(), own.generator.get_state())
+
+
+def test_replayed_images_are_a_function_of_seed_task_epoch_and_step():
+    whole = indices(made_loader(replay=past), 2)
+    assert [batch.index.tolist() for batch in made_loader(replay=past).epoch(2, 1)] == whole[1:]
+    rows = {tuple(batch[5:]) for epoch in (0, 1, 2) for batch in indices(made_loader(replay=past), epoch)}
+    assert len(rows) == 12
+
+
+def test_nothing_to_replay_leaves_batches_as_they_are():
+    with_none = made_loader(replay=lambda count, generator: None).epoch(1)
+    assert all(equal(one, other) for one, other in zip(with_none, made_loader().epoch(1), strict=True))
+
+
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_a_replay_is_asked_with_the_number_of_own_rows(batch_size):
+    asked = []
+    list(made_loader(batch_size=batch_size, replay=lambda count, generator: asked.append(count)).epoch(0))
+    assert set(asked) == {batch_size}
 
 
 def test_images_left_out_of_an_epoch_have_their_turn_in_another():

@@ -140,6 +140,15 @@ def test_a_strategy_with_a_first_task_of_its_own_takes_none_of_the_shared_one(re
     assert capsys.readouterr().out == ""
 
 
+def test_a_memory_of_the_first_task_is_no_first_task_of_its_own(results):
+    results.add(f"{SIMCLR}/first/seed0/task0", "aaaa", knn=(0.9, 0.1))
+    results.add(f"{SIMCLR}/er/seed0/task1", "cccc", parent="aaaa", knn=(0.7, 0.7))
+    kept = results.folder / SIMCLR / "er/seed0/task0/memory.pt"
+    kept.parent.mkdir()
+    kept.write_bytes(b"")
+    assert results.cells() == {("er", 0, 0): [0.9, 0.1], ("er", 0, 1): [0.7, 0.7]}
+
+
 def test_a_strategy_that_went_on_from_another_first_task_is_left_without_one_and_named(results, capsys):
     results.add(f"{SIMCLR}/first/seed0/task0", "new", knn=(0.9, 0.1))
     results.add(f"{SIMCLR}/finetune/seed0/task1", "bbbb", parent="old")

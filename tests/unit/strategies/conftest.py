@@ -12,6 +12,12 @@ from cassle.training.model import Model, Teacher
 from cassle.training.step import Batch, Step
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Networks this small are slower on several threads."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def model_of():
     """Function from an objective and its settings to a model on a narrow network."""

@@ -18,16 +18,19 @@ class Weighted(Strategy):
 def test_the_base_does_nothing_to_batch_views_and_loss(model, batch, step_of):
     strategy = Strategy(Options(), model)
     step = step_of(model)
-    assert strategy.extend(batch) is batch
-    assert strategy.blend(step.views, batch) is step.views
+    assert strategy.replay(6, torch.Generator()) is None
+    views, same = strategy.blend(step.views, batch)
+    assert views is step.views
+    assert same is batch
     assert strategy.penalty(step) is None
 
 
 def test_the_base_asks_for_nothing(model):
     strategy = Strategy(Options(), model)
     assert strategy.groups() == []
-    assert strategy.teacher_batchnorm is None
-    assert (strategy.shares_first_task, strategy.keeps_memory, strategy.uses_maps) == (True, False, False)
+    assert (strategy.teacher_batchnorm, strategy.teacher_network) == (None, "online")
+    assert strategy.shares_first_task
+    assert [strategy.keeps_memory, strategy.replays, strategy.uses_maps] == [False] * 3
     assert strategy.state_dict() == {}
     assert Strategy.uses({}) == []
 

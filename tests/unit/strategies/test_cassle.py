@@ -103,6 +103,9 @@ def test_the_objectives_own_form_its_settings_and_the_papers_weight_are_filled_i
         "weight": form.default_weight,
         "distillation": {"name": kind.distillation, **form.Settings().model_dump(mode="json")},
         "teacher_batchnorm": "frozen",
+        "space": "projections",
+        "predictor": "carried",
+        "teacher": "online",
     }
 
 
@@ -155,3 +158,47 @@ def test_a_form_that_does_not_fit_is_refused_with_its_reason(monkeypatch):
 def test_a_run_depends_on_the_file_of_its_form():
     assert Cassle.uses(Cassle.resolve({}, SimCLR)) == [Contrastive]
     assert Cassle.uses(Cassle.resolve({"distillation": {"name": "predictive"}}, SimCLR)) == [Predictive]
+
+
+def test_features_can_be_distilled_instead_of_projections(model, step_of, teacher_of):
+    strategy = built(model, space="features", distillation={"name": "predictive"})
+    step = step_of(model, teacher_of(model))
+    expected = strategy.distillation.loss(step.outputs.features, step.teacher_outputs.features, step.teacher.objective)
+    torch.testing.assert_close(strategy.penalty(step), expected)
+    predictor = built(model, space="features", distillation={"depth": 2, "hidden_dim": 5}).distillation.predictor
+    assert (predictor[0].in_features, predictor[-1].out_features) == (32, 32)
+
+
+@pytest.mark.parametrize(("depth", "maps"), [(0, 0), (1, 1), (2, 2), (4, 4)])
+def test_the_predictor_is_as_deep_and_as_wide_as_asked_for(model, depth, maps):
+    predictor = built(model, distillation={"depth": depth, "hidden_dim": 5}).distillation.predictor
+    layers = [module for module in predictor.modules() if isinstance(module, torch.nn.Linear)]
+    assert [layer.out_features for layer in layers] == [5] * (maps - 1) + [4] * (maps > 0)
+
+
+@pytest.mark.parametrize("form", ["prototypes", "logits", "relational"])
+def test_forms_that_live_among_projections_cannot_take_features(form):
+    kind = next(k for name in objectives.names() if (k := objectives.get(name)).distillation == form)
+    with pytest.raises(SettingsError, match=f"'{form}' needs projections: name another form"):
+        Cassle.resolve({"space": "features"}, kind)
+    Cassle.resolve({"space": "features", "distillation": {"name": "predictive"}}, kind)
+
+
+def test_a_momentum_network_teaches_where_there_is_one():
+    assert Cassle.resolve({"teacher": "momentum"}, BYOL)["teacher"] == "momentum"
+    with pytest.raises(SettingsError, match="SimCLR has no momentum network that could be the teacher"):
+        Cassle.resolve({"teacher": "momentum"}, SimCLR)
+
+
+@pytest.mark.parametrize(("predictor", "carried"), [("carried", True), ("renewed", False)])
+def test_the_predictor_of_a_new_task_is_the_last_one_or_a_new_one(model, predictor, carried):
+    strategies = [
+        built(model, predictor=predictor, distillation={"depth": 2, "hidden_dim": 8, "name": "contrastive"})
+        for _ in range(2)
+    ]
+    last, new = strategies
+    before = {key: value.clone() for key, value in new.state_dict().items()}
+    new.inherit(last.state_dict(), "the strategy of x")
+    expected = last.state_dict() if carried else before
+    assert all(torch.equal(value, expected[key]) for key, value in new.state_dict().items())
+    assert not torch.equal(before["distillation.predictor.0.weight"], last.distillation.predictor[0].weight)

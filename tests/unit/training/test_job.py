@@ -53,7 +53,7 @@ def test_a_task_leaves_checkpoint_record_and_metrics_and_no_state(request_for, f
 
 
 def test_a_checkpoint_says_what_made_it_but_not_when_or_where(request_for, first_task):
-    assert set(load_checkpoint(first_task).meta) == {"spec", "code", "versions", "data", "parent"}
+    assert set(load_checkpoint(first_task).meta) == {"spec", "code", "versions", "data", "parent", "memory"}
 
 
 def test_the_same_job_gives_the_same_bits(request_for):

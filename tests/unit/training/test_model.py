@@ -160,3 +160,34 @@ def test_a_training_step_moves_only_statistics_of_a_teacher_in_batch_mode(model)
     _, teacher, saved = after_a_training_step(model, "batch")
     moved = {key.split(".")[-1] for key in changed(teacher, saved)}
     assert moved == {"running_mean", "running_var", "num_batches_tracked"}
+
+
+MOMENTUM = [name for name in objectives.names() if objectives.get(name).has_momentum]
+
+
+@pytest.mark.parametrize("name", MOMENTUM)
+def test_a_momentum_network_can_be_the_teacher(name):
+    torch.manual_seed(0)
+    backbone, kind = Conv3Narrow(SIZE, Options()), objectives.get(name)
+    made = Model(backbone, kind(kind.Settings(), backbone, CLASSES), CLASSES).eval()
+    with torch.no_grad():
+        for parameter in made.objective.momentum.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    network = made.objective.momentum
+    features = network.backbone(images(4))
+    projector = network.projector[0] if name == "dino" else network.projector
+    teacher = Teacher(copy.deepcopy(made), "frozen", "momentum")
+    outputs = teacher([images(4)])
+    assert torch.equal(outputs.features[0], features)
+    assert torch.equal(outputs.z[0], projector(features))
+    assert not torch.equal(outputs.z[0], Teacher(copy.deepcopy(made))([images(4)]).z[0])
+    if name == "dino":
+        scores = teacher.objective.prototype_scores(outputs.z[0]) + teacher.objective.centre
+        torch.testing.assert_close(scores, network.projector(features))
+
+
+def test_every_objective_says_rightly_whether_it_has_a_momentum_network():
+    backbone = Conv3Narrow(SIZE, Options())
+    for name in objectives.names():
+        kind = objectives.get(name)
+        assert hasattr(kind(kind.Settings(), backbone, CLASSES), "momentum") == kind.has_momentum

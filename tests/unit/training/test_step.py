@@ -1,5 +1,6 @@
 """The step: which hook sees what, in which order, and what comes out."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from cassle.options import Options
 from cassle.strategies.base import Strategy
-from cassle.training.step import Batch, Outputs, Step, training_step
+from cassle.training.step import Batch, Outputs, Step, drawn, training_step
 
 
 def batch(count=3, task=1):
@@ -23,13 +24,9 @@ class Recorder(Strategy):
         super().__init__(Options(), None)
         self.said, self.weight, self.uses_maps, self.asks = said, penalty, uses_maps, asks
 
-    def extend(self, batch):
-        self.said.append(("extend", len(batch.index)))
-        return batch.with_rows(torch.tensor([70]), batch.images[:1], batch.labels[:1])
-
     def blend(self, views, batch):
         self.said.append(("blend", [view.item() for view in views], batch.index.tolist()))
-        return [view * 10 for view in views]
+        return [view * 10 for view in views], replace(batch, index=batch.index + 70)
 
     def penalty(self, step):
         self.said.append(("penalty", step.batch.index.tolist()))
@@ -90,13 +87,12 @@ def run(said):
     return step
 
 
-def test_rows_are_added_before_views_are_drawn_and_views_blended_after(run, said):
+def test_views_are_drawn_then_blended_and_all_else_sees_what_became_of_them(run, said):
     run(penalty=1.0)
-    rows = [0, 1, 2, 70]
+    rows = [70, 71, 72]
     assert said == [
-        ("extend", 3),
-        ("draw", rows),
-        ("blend", [1.0, 2.0], rows),
+        ("draw", [0, 1, 2]),
+        ("blend", [1.0, 2.0], [0, 1, 2]),
         ("model", [10.0, 20.0], False),
         ("loss", True, rows),
         ("penalty", rows),
@@ -174,29 +170,40 @@ def test_each_step_asks_its_own_teacher():
     assert teacher.calls == [[1.0], [2.0]]
 
 
-def test_replayed_rows_lie_behind_the_own_ones_and_are_marked():
-    given = batch(2)
-    images = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
-    longer = given.with_rows(torch.tensor([9]), images, torch.tensor([4]))
-    assert longer.index.tolist() == [0, 1, 9]
-    assert longer.labels.tolist() == [0, 1, 4]
-    assert longer.is_replay.tolist() == [False, False, True]
-    assert torch.equal(longer.images, torch.cat([given.images, images]))
-    assert longer.images.dtype == torch.uint8
-    assert (longer.task, longer.generator) == (given.task, given.generator)
+def joined(own=2, replayed=3):
+    """A batch of own rows 0, 1, ... and replayed rows behind them."""
+    whole = batch(own + replayed)
+    return replace(whole, is_replay=torch.arange(own + replayed) >= own, replayed=replayed)
 
 
-def test_replaying_twice_keeps_earlier_marks_and_the_batch_that_was_given():
-    given = batch(2)
-    once = given.with_rows(given.index[:1], given.images[:1], given.labels[:1])
-    twice = once.with_rows(given.index, given.images, given.labels)
-    assert twice.is_replay.tolist() == [False, False, True, True, True]
-    assert once.is_replay.tolist() == [False, False, True]
-    assert given.is_replay.tolist() == [False, False]
+def test_a_batch_falls_into_own_and_replayed_rows():
+    own, replayed = joined(2, 3).parts()
+    assert own.index.tolist() == own.labels.tolist() == [0, 1]
+    assert replayed.index.tolist() == [2, 3, 4]
+    assert (own.is_replay.tolist(), replayed.is_replay.tolist()) == ([False] * 2, [True] * 3)
+    assert (own.replayed, replayed.replayed) == (0, 3)
+    assert torch.equal(torch.cat([own.images, replayed.images]), joined(2, 3).images)
 
 
-def test_no_rows_to_replay_leave_the_batch_as_it_is():
-    given = batch(2)
-    same = given.with_rows(given.index[:0], given.images[:0], given.labels[:0])
-    for name in ("index", "images", "labels", "is_replay"):
-        assert torch.equal(getattr(same, name), getattr(given, name))
+def draws(rows):
+    """Two views that are random numbers, one per row."""
+    return [torch.rand(len(rows.index), generator=rows.generator) for _ in range(2)]
+
+
+def test_own_views_do_not_depend_on_what_is_replayed():
+    alone, beside = drawn(batch(4), draws), drawn(joined(4, 3), draws)
+    assert all(torch.equal(view[:4], own) for own, view in zip(alone, beside, strict=True))
+    assert all(len(view) == 7 for view in beside)
+
+
+def test_replaying_leaves_the_generator_where_it_would_be_without():
+    alone, beside = batch(4), joined(4, 3)
+    drawn(alone, draws), drawn(beside, draws)
+    assert torch.equal(alone.generator.get_state(), beside.generator.get_state())
+
+
+def test_views_of_replayed_rows_are_drawn_anew_for_every_batch():
+    seeds = [torch.Generator().manual_seed(seed) for seed in (1, 2, 2)]
+    one, two, same = (drawn(replace(joined(), generator=seed), draws)[0][2:] for seed in seeds)
+    assert not torch.equal(one, two)
+    assert torch.equal(two, same)

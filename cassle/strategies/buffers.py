@@ -1,0 +1,85 @@
+"""The buffer that replaying strategies share: which images of past tasks are kept, and which join a batch."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cassle.options import Options
+from cassle.random import generator as generator_of
+from cassle.strategies.base import Memory, Strategy, TaskEnd
+from cassle.training.model import Model
+
+Selection = Literal["reservoir", "uniform"]
+
+
+def kept_rows(keys: Tensor, tasks: Tensor, size: int, selection: Selection) -> Tensor:
+    """Return the rows, ascending, that a buffer of ``size`` images keeps.
+
+    ``keys`` (n,) are independent uniform draws, one per image for good, ``tasks`` (n,) int64 the task of each.
+    ``reservoir`` keeps the smallest keys: every image seen so far with the same chance, whatever its task, as reservoir
+    sampling does (Vitter 1985); images once dropped are not needed for it. ``uniform`` gives every task the same share,
+    the first ones one more where it does not divide, and keeps the smallest keys of each.
+    """
+    order = keys.argsort()
+    if selection == "reservoir":
+        return order[:size].sort().values
+    share, rest = divmod(size, int(tasks.max()) + 1) if len(tasks) else (0, 0)
+    ranked = [order[tasks[order] == task][: share + (task < rest)] for task in sorted(set(tasks.tolist()))]
+    return torch.cat([order[:0], *ranked]).sort().values
+
+
+class KeptSettings(Options):
+    """Settings of what a buffer keeps."""
+
+    buffer_size: int = Field(500, ge=0, description="images kept of all past tasks together")
+    selection: Selection = Field(
+        "reservoir", description="which stay: a random sample of all so far, or an equal share per task (uniform)"
+    )
+
+
+class BufferSettings(KeptSettings):
+    """Settings of a buffer, and of how much of it joins a batch."""
+
+    replay_size: int | None = Field(None, ge=2, description="replayed images of a step; null: as many as its own")
+
+
+class Buffered(Strategy):
+    """Keeps the positions of past images and replays them; what becomes of them is a subclass's affair.
+
+    Memory: ``positions``, ``tasks`` (m,) int64 and ``keys`` (m,) float64, one row per kept image.
+    """
+
+    Settings: ClassVar[type[Options]] = BufferSettings
+    keeps_memory = True
+    replays = True
+
+    positions: Tensor
+
+    def __init__(self, settings: Any, model: Model) -> None:
+        super().__init__(settings, model)
+        self.register_buffer("positions", torch.empty(0, dtype=torch.long), persistent=False)
+
+    def remember(self, end: TaskEnd, held: Memory) -> Memory:
+        """Return the buffer after a task: the images kept so far and those of the task, cut to the buffer's size."""
+        own = end.positions.cpu()
+        drawn = torch.rand(len(own), dtype=torch.float64, generator=generator_of(end.seed, "buffer", end.task))
+        joined = {"positions": own, "tasks": torch.full_like(own, end.task), "keys": drawn}
+        if held:
+            joined = {key: torch.cat([held[key], value]) for key, value in joined.items()}
+        rows = kept_rows(joined["keys"], joined["tasks"], self.settings.buffer_size, self.settings.selection)
+        return {key: value[rows] for key, value in joined.items()}
+
+    def recall(self, memory: Memory) -> None:
+        """Take over the positions."""
+        self.positions = memory["positions"]
+
+    def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """Return positions drawn without repetition; all of them if the buffer holds fewer than are wanted."""
+        if len(self.positions) == 0:
+            return None
+        order = torch.randperm(len(self.positions), generator=generator, device=generator.device)
+        return self.positions[order[: self.settings.replay_size or count]]

@@ -1,0 +1,171 @@
+"""Strategies joined by a plus sign, such as ``cassle+er``: hooks run in the order of the names, the teacher once.
+
+A name without a plus is its own single part, so that the rest of the software need not tell the two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from cassle.errors import SettingsError, nearest
+from cassle.objectives.base import Group, Objective
+from cassle.options import Options, merged, parse
+from cassle.random import seed_of
+from cassle.strategies.base import Memory, Strategy, TaskEnd, strategies
+from cassle.training.checkpoints import load_into
+from cassle.training.model import Model
+from cassle.training.step import Batch, Step
+
+
+def parts_of(name: str) -> dict[str, type[Strategy]]:
+    """Return part -> class of a strategy's name; `SettingsError` for parts that do not exist or stand there twice."""
+    names = name.split("+")
+    kinds = {part: strategies.get(part) for part in names}
+    if len(kinds) < len(names):
+        raise SettingsError(f"strategy {name} names a part twice")
+    if len(replaying := [part for part, kind in kinds.items() if kind.replays]) > 1:
+        raise SettingsError(f"strategy {name}: {' and '.join(replaying)} both replay; join at most one of them")
+    return kinds
+
+
+def shares_first_task(name: str) -> bool:
+    """Return whether a strategy does nothing in task 0."""
+    return all(kind.shares_first_task for kind in parts_of(name).values())
+
+
+def keeps_memory(name: str) -> bool:
+    """Return whether a strategy keeps something from task to task in a file."""
+    return any(kind.keeps_memory for kind in parts_of(name).values())
+
+
+def own_settings(name: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return part -> settings of a strategy's complete settings."""
+    return settings if "+" in name else {name: settings}
+
+
+def recipe_settings(name: str, recipe: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what a recipe's ``strategies`` say of a strategy: of each part, and of the whole."""
+    parts = {
+        part: recipe.get(part, recipe.get(kind.recipe, {}) if kind.recipe else {})
+        for part, kind in parts_of(name).items()
+    }
+    return merged(parts, recipe.get(name, {})) if "+" in name else parts[name]
+
+
+def resolve_strategy(name: str, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
+    """Return the complete settings of a strategy for use with an objective.
+
+    Those of joined strategies are a mapping per part. Raises `SettingsError` for what is unknown or cannot be joined.
+    """
+    kinds = parts_of(name)
+    if "+" not in name:
+        return kinds[name].resolve(given, objective)
+    for key, value in given.items():
+        if key not in kinds:
+            raise SettingsError(f"strategy {name}: unknown key '{key}': {nearest(key, kinds)}; settings go to a part")
+        if not isinstance(value, Mapping):
+            raise SettingsError(f"strategy {name}: '{key}' = {value!r} must be a mapping of that part's settings")
+    settings = {part: kind.resolve(dict(given.get(part, {})), objective) for part, kind in kinds.items()}
+    taught = [part for part in settings.values() if "teacher_batchnorm" in part]
+    if len({part["teacher_batchnorm"] for part in taught}) > 1:
+        raise SettingsError(f"strategy {name} has one teacher: give its parts the same teacher_batchnorm")
+    if len({part.get("teacher", "online") for part in taught}) > 1:
+        raise SettingsError(f"strategy {name} has one teacher, and not every part learns from a momentum network")
+    return settings
+
+
+def strategy_classes(name: str, settings: dict[str, Any]) -> list[type]:
+    """Return the classes that a run of a strategy depends on."""
+    own = own_settings(name, settings)
+    return [used for part, kind in parts_of(name).items() for used in (kind, *kind.uses(own[part]))]
+
+
+def build_parts(name: str, settings: dict[str, Any], model: Model, seed: int) -> Strategy:
+    """Return a strategy, each part with the random weights of (seed, strategy) that it has when it is alone."""
+    own = own_settings(name, settings)
+    built = {}
+    for part, kind in parts_of(name).items():
+        torch.manual_seed(seed_of(seed, "strategy", part))
+        built[part] = kind(parse(kind.Settings, own[part], f"strategy {part}"), model)
+    return Composite(built, model) if "+" in name else built[name]
+
+
+class Composite(Strategy):
+    """Several strategies as one; tensors and memory of a part carry its name as a prefix."""
+
+    def __init__(self, parts: dict[str, Strategy], model: Model) -> None:
+        super().__init__(Options(), model)
+        self.parts = nn.ModuleDict(parts)
+        self.shares_first_task = all(part.shares_first_task for part in parts.values())
+        for fact in ("keeps_memory", "replays", "uses_maps"):
+            setattr(self, fact, any(getattr(part, fact) for part in parts.values()))
+
+    def _named(self) -> list[tuple[str, Strategy]]:
+        return [(name, cast(Strategy, part)) for name, part in self.parts.items()]
+
+    def _taught(self) -> list[Strategy]:
+        return [part for _, part in self._named() if part.teacher_batchnorm is not None]
+
+    @property
+    def teacher_batchnorm(self) -> Literal["frozen", "batch"] | None:
+        """The one mode that all parts with a teacher ask for."""
+        modes = {part.teacher_batchnorm for part in self._taught()}
+        if len(modes) > 1:
+            raise SettingsError(f"{' + '.join(self.parts)} share one teacher, but ask for different BatchNorm modes")
+        return modes.pop() if modes else None
+
+    @property
+    def teacher_network(self) -> Literal["online", "momentum"]:
+        """The one network that all parts with a teacher ask for."""
+        networks = {part.teacher_network for part in self._taught()}
+        if len(networks) > 1:
+            raise SettingsError(f"{' + '.join(self.parts)} share one teacher, but ask for different networks")
+        return networks.pop() if networks else "online"
+
+    def inherit(self, tensors: dict[str, Tensor], what: str) -> None:
+        """Hand each part its own room."""
+        if any(not key.startswith(tuple(f"parts.{name}." for name in self.parts)) for key in tensors):
+            load_into(self, tensors, what)  # says what does not fit
+        for name, part in self._named():
+            part.inherit(_below(f"parts.{name}.", tensors), what)
+
+    def remember(self, end: TaskEnd, held: Memory) -> Memory:
+        """Return the memories of all parts."""
+        made: Memory = {}
+        for name, part in self._named():
+            made |= {f"{name}.{key}": value for key, value in part.remember(end, _below(f"{name}.", held)).items()}
+        return made
+
+    def recall(self, memory: Memory) -> None:
+        """Hand each part its own memory."""
+        for name, part in self._named():
+            if part.keeps_memory:
+                part.recall(_below(f"{name}.", memory))
+
+    def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """Return the rows of the one part that replays."""
+        chosen = [part for _, part in self._named() if part.replays]
+        return chosen[0].replay(count, generator) if chosen else None
+
+    def blend(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
+        """Let each part change the views, in order."""
+        for _, part in self._named():
+            views, batch = part.blend(views, batch)
+        return views, batch
+
+    def penalty(self, step: Step) -> Tensor | None:
+        """Return the sum of the parts' penalties."""
+        penalties = [penalty for _, part in self._named() if (penalty := part.penalty(step)) is not None]
+        return torch.stack(penalties).sum() if penalties else None
+
+    def groups(self) -> list[Group]:
+        """Return the groups of all parts."""
+        return [group for _, part in self._named() for group in part.groups()]
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

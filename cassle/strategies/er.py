@@ -1,0 +1,18 @@
+"""Experience replay: images of past tasks join the batch (Chaudhry et al. 2019, 1902.10486).
+
+L = L_SSL(batch of task t, joined by as many images drawn from the buffer)
+
+Images are drawn for every step and augmented anew; the objective treats them as any other row. Defaults: reservoir
+sampling and a replayed batch as large as the own one, as in the paper; a buffer of 500 images, one of the three sizes
+(200, 500, 5120) at which the release of Buzzega et al. (2004.07211) compares replay on Split CIFAR-10.
+"""
+
+from __future__ import annotations
+
+from cassle.strategies.base import strategies
+from cassle.strategies.buffers import Buffered
+
+
+@strategies.register("er")
+class ExperienceReplay(Buffered):
+    """The objective on own and replayed rows together; nothing is added to its loss."""

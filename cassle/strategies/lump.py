@@ -1,0 +1,71 @@
+"""LUMP: views of the task are mixed with views of replayed images (Madaan et al. 2022, 2110.06976).
+
+x~_v = l * x_v + (1 - l) * y_v,   L = L_SSL(x~_1, x~_2)
+
+x_v is view v of an own image, y_v that of an image from the buffer, l ~ Beta(alpha, alpha), one draw per step.
+Defaults: alpha 0.4 and a buffer of 256 images are those of the authors' release for CIFAR-10, CIFAR-100 and
+Tiny-ImageNet; the buffer is filled by reservoir sampling, as there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cassle.errors import SettingsError
+from cassle.objectives.base import Objective
+from cassle.random import seed_of
+from cassle.strategies.base import strategies
+from cassle.strategies.buffers import Buffered, KeptSettings
+from cassle.training.step import Batch
+
+
+class LUMPSettings(KeptSettings):
+    """Settings of LUMP."""
+
+    buffer_size: int = Field(256, ge=0, description="images kept of all past tasks together")
+    alpha: float = Field(0.4, gt=0, description="both parameters of the Beta distribution that mixing weights are of")
+    mixing: float | None = Field(
+        None, ge=0, le=1, description="a fixed weight of the own view; null: drawn at every step"
+    )
+
+
+@strategies.register("lump")
+class LUMP(Buffered):
+    """Every own row gets a partner; partners repeat if the buffer holds fewer images than the batch."""
+
+    Settings = LUMPSettings
+
+    @classmethod
+    def resolve(cls, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
+        """Refuse objectives with labels: a mixed image has none."""
+        if objective.supervised:
+            raise SettingsError(f"strategy lump mixes images, and {objective.__name__} has no label for a mixed one")
+        return super().resolve(given, objective)
+
+    def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """Return ``count`` positions, each as often as any other but for one."""
+        held = len(self.positions)
+        if held == 0:
+            return None
+        order = torch.randperm(held, generator=generator, device=generator.device)
+        return self.positions[order.repeat(-(-count // held))[:count]]
+
+    def blend(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
+        """Return mixed views of the own rows."""
+        if not batch.replayed:
+            return views, batch
+        own, _ = batch.parts()
+        count, weight = len(own.index), self.mixing_weight(batch)
+        return [weight * view[:count] + (1 - weight) * view[count:] for view in views], own
+
+    def mixing_weight(self, batch: Batch) -> float:
+        """Return l of this step; drawn on the host, from a seed that the step's generator began with."""
+        if self.settings.mixing is not None:
+            return self.settings.mixing  # type: ignore[no-any-return]
+        draws = np.random.default_rng(seed_of(batch.generator.initial_seed(), "mixing"))
+        return float(draws.beta(self.settings.alpha, self.settings.alpha))

@@ -1,0 +1,201 @@
+"""Memories: made from the right files, handed to the right task, the same after any interruption."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cassle.data.base import read_index
+from cassle.data.streams import read_split
+from cassle.errors import CheckpointError, DataError, SettingsError
+from cassle.files import save_tensors
+from cassle.runs import resolve
+from cassle.settings import Execution, Site, read_study
+from cassle.training.checkpoints import load_checkpoint
+from cassle.training.job import TrainRequest, train_task
+from cassle.training.learner import Learner
+from cassle.training.memories import MemoryFile, check_memory, load_memory
+from cassle.training.remember import RememberRequest, remember_task
+from cassle.training.state import Interrupted
+from tests.unit.training.conftest import STREAM
+
+STRATEGY = {"name": "ewc+er", "er": {"buffer_size": 40}}
+
+
+@pytest.fixture(scope="module")
+def world(prepared, tmp_path_factory):
+    """A run of EWC with replay up to the memory of its first task: folder, plan, and requests for what follows."""
+    return World(prepared, tmp_path_factory.mktemp("run"), STRATEGY)
+
+
+class World:
+    def __init__(self, prepared, folder, strategy):
+        words = {"stream": STREAM, "backbone": "conv3-narrow", "objective": "simclr", "strategy": strategy}
+        self.plan = resolve(read_study({**words, "training": {"epochs": 1, "batch_size": 256}}))
+        self.prepared, self.folder = prepared, folder
+        self.first, self.second = self.plan.train.values()
+        self.site = Site(execution=Execution(device="cpu"))
+        train_task(self.training(self.first, "first"))
+        (self.job,) = self.plan.memory.values()
+        remember_task(self.remembering())
+
+    def training(self, job, name, **changes):
+        previous = self.folder / "first" / "checkpoint.pt" if job is self.second else None
+        memory = self.folder / "memory.pt" if job is self.second else None
+        files = (self.prepared / "index.npz", self.prepared / "split.npz", self.folder / name)
+        request = TrainRequest(json.loads(job.key), self.site, *files, previous, None, memory)
+        return replace(request, **changes)
+
+    def remembering(self, **changes):
+        files = (self.prepared / "index.npz", self.prepared / "split.npz", self.folder / "first" / "checkpoint.pt")
+        return replace(
+            RememberRequest(json.loads(self.job.key), self.site, *files, self.folder / "memory.pt"), **changes
+        )
+
+
+@pytest.fixture
+def memory(world):
+    return load_memory(world.folder / "memory.pt")
+
+
+def test_a_memory_says_what_made_it_but_not_when_or_where(world, memory):
+    assert set(memory.meta) == {"spec", "code", "versions", "data", "parent", "memory"}
+    assert memory.meta["parent"] == load_checkpoint(world.folder / "first" / "checkpoint.pt").fingerprint
+    assert memory.meta["memory"] is None
+    assert memory.meta["spec"]["strategy"] == world.second.spec["strategy"]
+
+
+def test_it_holds_positions_of_the_task_and_no_pixels(world, memory):
+    tasks = torch.as_tensor(read_split(world.prepared / "split.npz").train_task)
+    positions = memory.tensors["er.positions"]
+    assert (tasks[positions] == 0).all()
+    assert len(positions) == 40
+    assert set(memory.tensors) == {"er.positions", "er.tasks", "er.keys", "ewc.fisher", "ewc.centre"}
+    assert all(value.ndim == 1 for value in memory.tensors.values())
+
+
+def test_the_same_files_give_the_same_memory(world, memory, tmp_path):
+    remember_task(world.remembering(out=tmp_path / "again.pt"))
+    assert load_memory(tmp_path / "again.pt").fingerprint == memory.fingerprint
+
+
+def test_the_memory_is_a_parent_of_the_next_task(world, memory):
+    request = world.training(world.second, "second")
+    train_task(request)
+    made = load_checkpoint(request.folder / "checkpoint.pt")
+    assert made.meta["memory"] == memory.fingerprint
+    assert json.loads((request.folder / "train.json").read_text())["memory"] == memory.fingerprint
+    assert made.strategy == {}
+
+
+def stop_after(steps, monkeypatch):
+    """Send SIGTERM to this process after so many steps of training."""
+    ended, done = Learner.on_train_batch_end, []
+
+    def counting(self, *args):
+        done.append(1)
+        if len(done) == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+        ended(self, *args)
+
+    monkeypatch.setattr(Learner, "on_train_batch_end", counting)
+
+
+def test_an_interrupted_task_with_a_memory_ends_in_the_same_bits(world, monkeypatch):
+    whole, broken = (world.training(world.second, name) for name in ("whole", "broken"))
+    train_task(whole)
+    with monkeypatch.context() as patch:
+        stop_after(3, patch)
+        with pytest.raises(Interrupted):
+            train_task(broken)
+    assert not (broken.folder / "checkpoint.pt").exists()
+    train_task(broken)
+    one, other = (load_checkpoint(request.folder / "checkpoint.pt") for request in (whole, broken))
+    assert all(torch.equal(other.model[key], value) for key, value in one.model.items())
+    assert one.meta == other.meta
+    lines = [(request.folder / "metrics.jsonl").read_text() for request in (whole, broken)]
+    assert lines[0] == lines[1]
+
+
+def test_a_state_made_with_another_memory_is_thrown_away(world, memory, monkeypatch, capsys, tmp_path):
+    request = world.training(world.second, "other")
+    with monkeypatch.context() as patch:
+        stop_after(1, patch)
+        with pytest.raises(Interrupted):
+            train_task(request)
+    tensors = {**memory.tensors, "er.positions": memory.tensors["er.positions"][:30]}
+    save_tensors(tmp_path / "memory.pt", {"format": 1, "memory": tensors, "meta": memory.meta})
+    train_task(replace(request, memory=tmp_path / "memory.pt"))
+    assert "made with other settings, parents or code and is deleted" in capsys.readouterr().out
+
+
+def test_a_task_without_the_memory_it_needs_is_refused(world):
+    with pytest.raises(SettingsError, match=r"ewc\+er starts task 1 from the memory of the task before.*--memory"):
+        train_task(world.training(world.second, "x", memory=None))
+
+
+def test_a_strategy_that_keeps_nothing_writes_no_memory(world):
+    spec = {**world.job.spec, "strategy": {"name": "finetune", "settings": {}}}
+    with pytest.raises(SettingsError, match="strategy finetune keeps no memory"):
+        remember_task(world.remembering(spec=spec))
+
+
+def test_nothing_is_remembered_after_the_last_task(world):
+    with pytest.raises(SettingsError, match="task 1 is the last one"):
+        remember_task(world.remembering(spec={**world.job.spec, "task": 1}))
+
+
+def test_a_later_memory_needs_the_one_before_it(world, tmp_path):
+    spec = {**world.job.spec, "task": 1, "stream": {**world.job.spec["stream"], "tasks": 3}}
+    with pytest.raises(SettingsError, match="the memory after task 1 needs the one before it: give --memory"):
+        remember_task(world.remembering(spec=spec))
+    out = tmp_path / "memory.pt"
+    remember_task(world.remembering(spec=spec, previous=world.folder / "memory.pt", out=out))
+    later = load_memory(out)
+    assert later.meta["memory"] == load_memory(world.folder / "memory.pt").fingerprint
+    assert set(later.tensors["er.tasks"].tolist()) == {0, 1}
+    tasks = torch.as_tensor(read_split(world.prepared / "split.npz").train_task)
+    assert torch.equal(tasks[later.tensors["er.positions"]], later.tensors["er.tasks"].to(tasks.dtype))
+
+
+def test_information_needs_a_full_batch(world):
+    spec = json.loads(world.job.key)
+    spec["strategy"]["settings"]["ewc"]["fisher_batch_size"] = 5000
+    with pytest.raises(DataError, match="task 0 has 1438 images, fewer than one batch of 5000"):
+        remember_task(world.remembering(spec=spec))
+
+
+@pytest.mark.parametrize(
+    ("changes", "parent", "data", "message"),
+    [
+        ({"task": 3}, None, None, "is the memory after task 0; task 3 needs that after 2"),
+        ({"strategy": {"name": "er", "settings": {}}}, None, None, "belongs to a run whose strategy differs in name"),
+        ({}, "0" * 16, None, "was made from another checkpoint"),
+        ({}, None, "0" * 16, "counts images of other data"),
+    ],
+)
+def test_a_memory_of_something_else_is_refused(world, memory, changes, parent, data, message):
+    data = data or read_index(world.prepared / "index.npz").fingerprint
+    with pytest.raises(CheckpointError, match=message):
+        check_memory("memory.pt", memory, {**world.second.spec, **changes}, parent, data)
+
+
+def test_a_file_that_is_no_memory_is_refused(world, tmp_path):
+    with pytest.raises(CheckpointError, match="is not a memory"):
+        load_memory(world.folder / "first" / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint .*nowhere\.pt"):
+        load_memory(tmp_path / "nowhere.pt")
+    save_tensors(tmp_path / "new.pt", {"format": 99, "memory": {}, "meta": {}})
+    with pytest.raises(CheckpointError, match="has memory format 99"):
+        load_memory(tmp_path / "new.pt")
+
+
+def test_equal_memories_have_equal_fingerprints():
+    one, other = torch.arange(3), torch.arange(1, 4)
+    cases = [(one, 1), (one.clone(), 1), (other, 1), (one, 2)]
+    made = [MemoryFile({"positions": tensor}, {"spec": spec}).fingerprint for tensor, spec in cases]
+    assert made[0] == made[1]
+    assert len(set(made)) == 3
