@@ -114,27 +114,24 @@ def remember(args: argparse.Namespace) -> None:
 
 
 def probe(args: argparse.Namespace) -> None:
-    """Evaluate a checkpoint (or, without one, the random network of --spec) on every task of a stream."""
+    """Evaluate a checkpoint, a file of other software, or the random network on every task of a stream."""
     from cassle.devices import lease
 
     site = _site(args)
     with lease(0 if site.execution.device == "cpu" else args.gpus, site.execution.jobs_per_gpu) as devices:
         _show_only(devices, args.gpus)
-        from cassle.data.streams import Stream
+        from cassle.evaluation.base import streams_of
         from cassle.evaluation.job import ProbeRequest, probe_checkpoint
         from cassle.paths import index_file, split_file
 
-        spec = json.loads(args.spec) if args.spec else _probe_words(args)
-        stream = Stream(**spec["stream"])
-        request = ProbeRequest(
-            spec=spec,
-            site=site,
-            index=Path(args.index or index_file(stream.index)),
-            split=Path(args.split or split_file(stream.name)),
-            out=Path(args.out),
-            checkpoint=Path(args.checkpoint) if args.checkpoint else None,
-        )
-        for name, accuracies in probe_checkpoint(request)["accuracies"].items():
+        checkpoint = Path(args.checkpoint) if args.checkpoint else None
+        spec = json.loads(args.spec) if args.spec else _probe_words(args, site, checkpoint)
+        streams = streams_of(spec)
+        index = args.index or [index_file(stream.index) for stream in streams]
+        split = args.split or [split_file(stream.name) for stream in streams]
+        files = [Path(file) for file in index], [Path(file) for file in split]
+        found = probe_checkpoint(ProbeRequest(spec, site, *files, Path(args.out), checkpoint))
+        for name, accuracies in found["accuracies"].items():
             print(name, " ".join(f"{100 * accuracy:.1f}" for accuracy in accuracies))
 
 
@@ -333,19 +330,12 @@ def _fill_in_memory(args: argparse.Namespace) -> None:
     args.out = args.out or job.file
 
 
-def _probe_words(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings of an evaluation that the command line describes: by default on the checkpoint's stream."""
-    from cassle.data.streams import Stream
-    from cassle.runs import probe_part, probe_spec
-    from cassle.training.checkpoints import load_checkpoint
+def _probe_words(args: argparse.Namespace, site: Site, checkpoint: Path | None) -> dict[str, Any]:
+    """Return the settings of an evaluation that the command line describes."""
+    from cassle.evaluation.words import described
 
-    if not args.checkpoint:
-        raise SettingsError("give --checkpoint FILE, or --spec for the random network")
-    spec = load_checkpoint(args.checkpoint).meta["spec"]
-    trained = Stream(**spec["stream"])
-    known = {**_site(args).data, trained.data_set: trained.data}
-    stream = Stream.parse(args.stream, known) if args.stream else trained
-    return probe_spec([probe_part(name) for name in args.probes.split(",")], stream, spec["seed"])
+    what = (args.stream, args.data_set, args.probes, args.backbone, args.stem_padding, args.image_size)
+    return described(site.data, checkpoint, *what)
 
 
 def available_cores() -> int:
@@ -385,7 +375,10 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument(
             "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
         )
-    add(probe, "spec", "checkpoint", "stream", "probes", "index", "split", "gpus", site=True, out=True)
+    foreign = ("data_set", "backbone", "stem_padding", "image_size")
+    verb = add(probe, "spec", "checkpoint", "stream", "probes", "gpus", *foreign, site=True, out=True)
+    verb.add_argument("--index", nargs="+", help="index.npz of each data set that is looked at")
+    verb.add_argument("--split", nargs="+", help="split.npz of each stream that is looked at")
     add(collect, "results", out=True)
     add(study, cells=True, out=True)
     add(table, runs=True, study=True, stream=True, probe=True, out=True)
@@ -418,13 +411,15 @@ WATCH_EVERY = 3.0
 
 _FLAGS: dict[str, dict[str, Any]] = {
     "attempt": {"type": int, "default": 1, "help": "which attempt of the workflow at this job this is"},
+    "backbone": {"help": "network of a file of other software, such as resnet18"},
     "cells": {"help": "JSON of the streams, objectives, strategies, ... a table shows"},
-    "checkpoint": {"help": "a checkpoint.pt"},
+    "checkpoint": {"help": "a checkpoint.pt, or a file of other software (with --backbone)"},
     "cores": {"type": int, "default": 0, "help": "processes that read images; by default all cores there are"},
     "data_set": {"help": "name of the data set"},
     "folder": {"help": "where checkpoint.pt, train.json and metrics.jsonl go"},
     "given": {"default": "", "help": "a first task's checkpoint to take over as it is, instead of training"},
     "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
+    "image_size": {"type": int, "help": "side of the images such a network takes; by default the data set's"},
     "index": {"help": "the data set's index.npz"},
     "memory": {"default": "", "help": "what the strategy kept after the task before, if it keeps something"},
     "name": {"help": "name of the figure"},
@@ -432,12 +427,13 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "parent": {"type": int, "help": "process to follow: go on until it has ended"},
     "previous": {"default": "", "help": "checkpoint of the task before; none for a first task"},
     "probe": {"help": "name of the probe"},
-    "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas"},
+    "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas, or a YAML list"},
     "results": {"default": "results", "help": "folder of results"},
     "runs": {"help": "runs.csv"},
     "settings": {"default": "{}", "help": "JSON of the data set's settings, over those of --site"},
     "spec": {"help": "JSON of all settings that determine the result"},
     "split": {"help": "the stream's split.npz"},
+    "stem_padding": {"type": int, "help": "padding of such a network's 3x3 stem: 1, or 2 as in the original"},
     "stream": {"help": "a stream, such as digits-domain6"},
     "study": {"help": "study.json"},
 }

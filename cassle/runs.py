@@ -19,12 +19,13 @@ from typing import Any
 from cassle.data.base import data_sets, declare
 from cassle.data.streams import Stream
 from cassle.errors import SettingsError, unknown
+from cassle.evaluation.base import Probe, streams_of
 from cassle.evaluation.base import probes as probe_registry
 from cassle.files import canonical_json, fingerprint
 from cassle.nets.base import backbones as backbone_registry
 from cassle.objectives.base import objectives as objective_registry
 from cassle.options import Options, differences, merged, parse
-from cassle.paths import FIRST, ONLINE, RANDOM
+from cassle.paths import FIRST, RANDOM
 from cassle.registry import load_plugins
 from cassle.settings import Choice, Recipe, Study, Training, read_yaml
 from cassle.strategies.compose import keeps_memory, recipe_settings, resolve_strategy, shares_first_task
@@ -95,6 +96,11 @@ class ProbeJob:
     trained: bool
 
     @property
+    def streams(self) -> list[Stream]:
+        """The stream that is evaluated, and others that its probes look at."""
+        return streams_of(self.spec)
+
+    @property
     def file(self) -> str:
         """The file of accuracies."""
         probes = "+".join(probe["label"] for probe in self.spec["probes"])
@@ -136,8 +142,9 @@ class Plan:
             raise SettingsError(f"two runs would share {job.folder} but differ in {keys}; make them two studies")
 
     def add_probe(self, job: ProbeJob) -> None:
-        """Add an evaluation of a checkpoint on a stream."""
+        """Add an evaluation of a checkpoint on a stream, and the streams it looks at."""
         self.probe[job.file] = job
+        self.streams |= {stream.name: stream for stream in job.streams}
 
 
 def resolve(study: Study) -> Plan:
@@ -151,6 +158,7 @@ def resolve(study: Study) -> Plan:
     labels: dict[str, dict[str, None]] = {"streams": {}, "backbones": {}, "objectives": {}, "strategies": {}}
     for stream in (_stream(choice, study.data) for choice in study.streams):
         labels["streams"][stream.name] = None
+        _check_probes(probes, stream)
         chosen = study.backbones or [data_sets.get(stream.data_set).default_backbone]
         for backbone in (_backbone(choice) for choice in chosen):
             labels["backbones"][backbone.label] = None
@@ -222,7 +230,7 @@ class _Chain:
         for task in range(self.stream.tasks):
             job = replace(self._job(self.stream, strategy, task, parent), memory=memory)
             self.plan.add_train(job)
-            self.plan.add_probe(_probe(self.probes, self.stream, job.folder, self.seed))
+            self.plan.add_probe(self.evaluation(job.folder))
             parent = job.folder
             if keeps_memory(strategy.name) and task < self.stream.tasks - 1:
                 spec = {**job.spec, "strategy": strategy.spec()}
@@ -231,12 +239,16 @@ class _Chain:
                 self.plan.memory[folder] = kept
                 memory = kept.file
 
+    def evaluation(self, folder: str) -> ProbeJob:
+        """Return the evaluation of a checkpoint on the chain's stream."""
+        return ProbeJob(folder, probe_spec(self.probes, self.stream, self.seed, self.plan.study.data), trained=True)
+
     def add_offline(self) -> None:
         """Add the one-task stream of all data, evaluated on the tasks of this chain's stream."""
         joint = Stream.parse(f"{self.stream.data_set}-all", {self.stream.data_set: self.stream.data})
         job = self._job(joint, None, 0, None)
         self.plan.add_train(job)
-        self.plan.add_probe(_probe(self.probes, self.stream, job.folder, self.seed))
+        self.plan.add_probe(self.evaluation(job.folder))
 
 
 def _given(study: Study) -> str | None:
@@ -256,18 +268,21 @@ def _given(study: Study) -> str | None:
 def _add_random(plan: Plan, stream: Stream, backbone: Part, seed: int, probes: list[Part]) -> None:
     plan.streams[stream.name] = stream
     folder = f"results/{stream.name}/{backbone.label}/{RANDOM}/seed{seed}"
-    if untrained := [probe for probe in probes if probe.name != ONLINE]:
-        probe = _probe(untrained, stream, folder, seed)
-        plan.add_probe(ProbeJob(folder, {**probe.spec, "backbone": backbone.spec()}, trained=False))
+    if untrained := [probe for probe in probes if not build_probe(probe.spec()).needs_training]:
+        spec = probe_spec(untrained, stream, seed, plan.study.data)
+        plan.add_probe(ProbeJob(folder, {**spec, "backbone": backbone.spec()}, trained=False))
 
 
-def _probe(probes: list[Part], stream: Stream, folder: str, seed: int) -> ProbeJob:
-    return ProbeJob(folder, probe_spec(probes, stream, seed), trained=True)
+def probe_spec(probes: list[Part], stream: Stream, seed: int, data: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return everything that determines an evaluation of a given checkpoint; ``data``: settings per data set.
 
-
-def probe_spec(probes: list[Part], stream: Stream, seed: int) -> dict[str, Any]:
-    """Return everything that determines an evaluation of a given checkpoint."""
-    chosen = [{"label": probe.label, **probe.spec()} for probe in probes]
+    A probe that looks at the images of another stream has it in its part of the settings.
+    """
+    chosen = []
+    for probe in probes:
+        elsewhere = build_probe(probe.spec()).elsewhere
+        other = {"stream": Stream.parse(elsewhere, data).model_dump(mode="json")} if elsewhere else {}
+        chosen.append({"label": probe.label, **probe.spec(), **other})
     return {"stream": stream.model_dump(mode="json"), "seed": seed, "probes": chosen}
 
 
@@ -301,11 +316,21 @@ def figure_names() -> list[str]:
 def probe_part(choice: Choice) -> Part:
     """Return a probe by name and changed settings; `SettingsError` for a name or setting it does not have."""
     name, options = _named(choice)
-    if name == ONLINE:
-        return Part(ONLINE, ONLINE, parse(Options, options, f"probe {ONLINE}").model_dump())
-    if name not in probe_registry.names():
-        raise unknown("probe", name, [*probe_registry.names(), ONLINE])
-    return _part(name, options, probe_registry.get(name).Settings, "probe")
+    kind = probe_registry.get(name)
+    settings = parse(kind.Settings, options, f"probe {name}").model_dump(mode="json")
+    return Part(label_of(name, kind(**settings).changes()), name, settings)
+
+
+def build_probe(spec: Mapping[str, Any]) -> Probe:
+    """Return the probe that a part of a job's settings describes."""
+    return probe_registry.get(spec["name"])(**spec["settings"])
+
+
+def _check_probes(probes: list[Part], stream: Stream) -> None:
+    """Raise `SettingsError` for a probe that makes no sense on a stream."""
+    for probe in probes:
+        if (reason := build_probe(probe.spec()).misfit(stream)) is not None:
+            raise SettingsError(f"probe {probe.label} does not suit {stream.name}: {reason}")
 
 
 def _part(name: str, options: Mapping[str, Any], kind: type[Options], what: str) -> Part:

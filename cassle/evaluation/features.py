@@ -1,8 +1,8 @@
-"""Features of a frozen backbone."""
+"""Features of a frozen backbone, from whatever yields batches of images ready for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
@@ -36,7 +36,6 @@ class Rows:
         return self.images.read(self.positions[index.to(self.positions.device)])
 
 
-@torch.no_grad()
 def extract_features(
     backbone: Backbone,
     images: Readable,
@@ -46,18 +45,27 @@ def extract_features(
 ) -> Tensor:
     """Return the features (N, F) of all images in evaluation mode, on ``device``, where the backbone must be.
 
-    ``clean`` turns uint8 images into what the backbone takes, without augmentation. Every module is left in the mode
-    it was in. Raises `DivergenceError` if a feature is NaN or infinite.
+    ``clean`` turns uint8 images into what the backbone takes, without augmentation. Raises as `features_of`.
+    """
+    parts = torch.split(torch.arange(len(images)), batch_size) if len(images) else ()
+    return features_of(backbone, (clean(images.read(index).to(device)) for index in parts), device)
+
+
+@torch.no_grad()
+def features_of(backbone: Backbone, batches: Iterable[Tensor], device: torch.device | str) -> Tensor:
+    """Return the features (N, F) of batches (B, 3, S, S) in evaluation mode, on ``device``, where the backbone must be.
+
+    Batches may come from any device and are not kept. Every module is left in the mode it was in. Raises
+    `DivergenceError` if a feature is NaN or infinite.
     """
     modes = {module: module.training for module in backbone.modules()}
     backbone.eval()
     try:
-        parts = torch.split(torch.arange(len(images)), batch_size)
-        batches = [backbone(clean(images.read(index).to(device))) for index in parts]
+        parts = [backbone(batch.to(device)) for batch in batches]
     finally:
         for module, mode in modes.items():
             module.training = mode
-    features = torch.cat(batches) if len(images) else torch.empty(0, backbone.feature_dim, device=device)
+    features = torch.cat(parts) if parts else torch.empty(0, backbone.feature_dim, device=device)
     if not bool(torch.isfinite(features).all()):
         raise DivergenceError(
             "the backbone gives features that are NaN or infinite: its training has diverged. Train again with a lower "

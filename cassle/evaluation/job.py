@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cassle.data.base import read_index
-from cassle.data.streams import Stream, read_split
-from cassle.data.views import clean_view
-from cassle.evaluation.base import accuracy_by_task, probes
-from cassle.evaluation.features import extract_features
-from cassle.files import write_json
-from cassle.nets.base import Backbone
-from cassle.paths import ONLINE
-from cassle.provenance import code_of
+from cassle.data.base import Index, Which, read_index
+from cassle.data.streams import Split, Stream, read_split
+from cassle.data.view_settings import ViewSettings
+from cassle.errors import DataError
+from cassle.evaluation.base import (
+    Evaluation,
+    Half,
+    Probe,
+    accuracy_by_task,
+    predict_within_task,
+    probes,
+    streams_of,
+)
+from cassle.evaluation.features import features_of
+from cassle.evaluation.source import Epochs, Source
+from cassle.evaluation.subject import Subject, load_subject
+from cassle.files import fingerprint, write_json
+from cassle.provenance import class_file, code_fingerprint
 from cassle.settings import Site
-from cassle.training.build import build_backbone, build_model
-from cassle.training.checkpoints import load_checkpoint, load_into
-from cassle.training.precision import resolve_device
+from cassle.training.precision import resolve_device, resolve_precision
+from cassle.training.state import StateFile
+from cassle.training.step import full
+
+BATCH = 256
+"""Images of one forward pass without augmentation."""
+HALVES: tuple[Which, Which] = ("train", "test")
+MIXED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -30,13 +48,14 @@ class ProbeRequest:
     """What an evaluation is given.
 
     ``spec``: `ProbeJob.spec`; ``checkpoint``: the file to evaluate, absent for the random network of ``spec``'s
-    backbone and seed; ``split``: the evaluation stream's; ``out``: the file of accuracies to write.
+    backbone and seed; ``index``, ``split``: a file for each of `streams_of` the spec, in that order; ``out``: the file
+    of accuracies to write.
     """
 
     spec: dict[str, Any]
     site: Site
-    index: Path
-    split: Path
+    index: list[Path]
+    split: list[Path]
     out: Path
     checkpoint: Path | None = None
 
@@ -45,58 +64,142 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
     """Evaluate and write ``{"accuracies": {probe: [fraction per task]}, ...}``; returns what was written.
 
     One classifier over all classes is fitted on the labels of all tasks; accuracy is read off per task's test
-    images without masking (CaSSLe, Section 5).
+    images without masking (CaSSLe, Section 5). ``task_aware`` has the same with the task known.
     """
     began = time.monotonic()
     torch.set_num_threads(request.site.execution.threads)
-    stream = Stream(**request.spec["stream"])
-    data_set = stream.open(request.site.data)
-    index, split = read_index(request.index), read_split(request.split)
+    made = {part["label"]: probes.get(part["name"])(**part["settings"]) for part in request.spec["probes"]}
     device = resolve_device(request.site.execution.device)
-    backbone, classifier, trained = _network(request, data_set.image_size, index.num_classes)
-    backbone.to(device)
-    train, test = (data_set.load(index, request.site.root, which) for which in ("train", "test"))
-    kept = {"train": torch.as_tensor(split.train_task) >= 0, "test": torch.as_tensor(split.test_task) >= 0}
-
-    def clean(images: Tensor) -> Tensor:
-        return clean_view(images, data_set.image_size, data_set.mean, data_set.std)
-
-    features = {
-        "train": extract_features(backbone, train.to(device), 256, device, clean).cpu()[kept["train"]],
-        "test": extract_features(backbone, test.to(device), 256, device, clean).cpu()[kept["test"]],
-    }
-    labels = {"train": train.labels.cpu()[kept["train"]], "test": test.labels.cpu()[kept["test"]]}
-    tasks = torch.as_tensor(split.test_task)[kept["test"]].long()
-    accuracies = {}
+    seen = Evaluations(
+        request,
+        load_subject(request.spec, request.checkpoint, request.site.data).to(device),
+        device,
+        code_of_probes(made),
+    )
+    main = Stream(**request.spec["stream"])
+    accuracies, task_aware, own_tasks = {}, {}, {}
     for part in request.spec["probes"]:
-        if part["name"] == ONLINE:
-            predicted = classifier(features["test"]).argmax(1)
-        else:
-            predicted = probes.get(part["name"])(**part["settings"]).predict(
-                features["train"], labels["train"], features["test"], index.num_classes, request.spec["seed"]
-            )
-        accuracies[part["label"]] = accuracy_by_task(predicted, labels["test"], tasks, stream.tasks)
+        label, probe = part["label"], made[part["label"]]
+        stream = Stream(**part["stream"]) if "stream" in part else main
+        split, data = seen.of(stream)
+        with torch.no_grad():
+            scores = probe.scores(data)
+        test = data.test
+        accuracies[label] = accuracy_by_task(scores.argmax(dim=1), test.labels, test.task, data.tasks)
+        known = predict_within_task(scores, test.task, split.classes)
+        task_aware[label] = accuracy_by_task(known, test.labels, test.task, data.tasks)
+        if stream != main:
+            own_tasks[label] = [f"{stream.data_set} {name}" for name in split.names]
     result = {
         "spec": request.spec,
         "accuracies": accuracies,
-        "stream": stream.name,
-        "data_set": stream.data_set,
-        "scenario": stream.scenario,
-        "tasks": stream.tasks,
-        "task_names": split.names,
-        "checkpoint": trained,
-        "code": code_of("cassle.evaluation.job"),
+        "task_aware": task_aware,
+        "stream": main.name,
+        "data_set": main.data_set,
+        "scenario": main.scenario,
+        "tasks": main.tasks,
+        "task_names": seen.files_of(main)[1].names,
+        "own_tasks": own_tasks,
+        "checkpoint": seen.subject.fingerprint,
+        "code": seen.code,
         "seconds": round(time.monotonic() - began, 2),
     }
     write_json(request.out, result)
+    shutil.rmtree(seen.states, ignore_errors=True)
     return result
 
 
-def _network(request: ProbeRequest, image_size: int, num_classes: int) -> tuple[Backbone, Any, str | None]:
-    """Return backbone, online classifier and checkpoint fingerprint; the latter two None for the random network."""
-    if request.checkpoint is None:
-        return build_backbone(request.spec["backbone"], image_size, request.spec["seed"]), None, None
-    checkpoint = load_checkpoint(request.checkpoint)
-    model = build_model(checkpoint.meta["spec"], image_size, num_classes)
-    load_into(model, checkpoint.model, str(request.checkpoint))
-    return model.backbone, model.classifier.requires_grad_(False), checkpoint.fingerprint
+def code_of_probes(made: dict[str, Probe]) -> str:
+    """Return the fingerprint of the code that an evaluation depends on, its probes and plugins included."""
+    kinds = {kind for probe in made.values() for kind in (type(probe), *probe.uses())}
+    return code_fingerprint([Path(__file__), *map(class_file, kinds)])
+
+
+@dataclass
+class Evaluations:
+    """The streams of an evaluation as one frozen network sees them; each is looked at once."""
+
+    request: ProbeRequest
+    subject: Subject
+    device: torch.device
+    code: str
+    _seen: dict[str, tuple[Split, Evaluation]] = field(default_factory=dict)
+
+    @property
+    def states(self) -> Path:
+        """The folder of fits in progress, beside the result."""
+        return self.request.out.with_name(f".{self.request.out.stem}.state")
+
+    def of(self, stream: Stream) -> tuple[Split, Evaluation]:
+        """Return a stream's split, and what probes may look at."""
+        if stream.name not in self._seen:
+            self._seen[stream.name] = self._look(stream)
+        return self._seen[stream.name]
+
+    def files_of(self, stream: Stream) -> tuple[Index, Split]:
+        """Return the index and the split of a stream; `DataError` for files that are missing or of another stream."""
+        streams = streams_of(self.request.spec)
+        for what, given in (("--index", self.request.index), ("--split", self.request.split)):
+            if len(given) != len(streams):
+                names = ", ".join(one.name for one in streams)
+                raise DataError(f"{what} takes a file for each of {names}, in this order; {len(given)} were given")
+        place = streams.index(stream)
+        index, split = read_index(self.request.index[place]), read_split(self.request.split[place])
+        if split.stream != stream.name:
+            raise DataError(f"{self.request.split[place]} is the split of {split.stream}, not of {stream.name}")
+        return index, split
+
+    def _look(self, stream: Stream) -> tuple[Split, Evaluation]:
+        site, subject, device = self.request.site, self.subject, self.device
+        index, split = self.files_of(stream)
+        data_set = stream.open(site.data)
+        train_source, test_source = (
+            Source(data_set.load(index, site.root, which).to(device), data_set, subject.image_size, device)
+            for which in HALVES
+        )
+        precision = resolve_precision(site.execution.precision, device)
+        return split, Evaluation(
+            train=self._half(train_source, split.train_task, index.train.labels),
+            test=self._half(test_source, split.test_task, index.test.labels),
+            num_classes=index.num_classes,
+            tasks=stream.tasks,
+            seed=self.request.spec["seed"],
+            crops=partial(crop_features, subject, train_source, MIXED.get(precision)),
+            view_size=subject.image_size,
+            linear_lr=subject.linear_lr,
+            project=None if subject.objective is None else subject.project,
+            online=subject.classifier,
+            state=partial(self._state, index.fingerprint, stream.name),
+        )
+
+    def _half(self, source: Source, task: Any, labels: Any) -> Half:
+        tasks = torch.as_tensor(task).long()
+        positions = (tasks >= 0).nonzero().flatten()
+        own, truth = tasks[positions].to(self.device), torch.as_tensor(labels)[positions].to(self.device)
+        positions = positions.to(self.device)
+        batches = source.clean(positions, BATCH)
+        return Half(features_of(self.subject.backbone, batches, self.device), truth, own, positions)
+
+    def _state(self, data: str, stream: str, key: Any) -> StateFile:
+        """Return the file of a fit's state; named by everything that determines the fit."""
+        name = fingerprint([self.subject.fingerprint, self.request.spec, self.code, data, stream, key])
+        return StateFile(self.states / name, name, self.request.site.execution.state_minutes)
+
+
+@contextmanager
+def crop_features(
+    subject: Subject, source: Source, mixed: torch.dtype | None, view: ViewSettings, *what: Any
+) -> Iterator[Epochs]:
+    """Open the crops of a source, and yield their features (B, F) in place of them; arguments as of `Source.crops`.
+
+    ``mixed``: the precision the backbone computes in, None for that of its weights; features are in full.
+    """
+    with source.crops(view, *what) as epoch_of:
+
+        def features_of(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            for crops, labels in epoch_of(epoch):
+                with torch.autocast(crops.device.type, mixed, enabled=mixed is not None):
+                    features = subject.backbone(crops)
+                yield full(features), labels
+
+        yield features_of

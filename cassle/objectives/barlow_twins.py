@@ -46,6 +46,7 @@ class BarlowTwins(Objective):
 
     Settings = BarlowTwinsSettings
     distillation = "decorrelative"
+    linear_lr = 0.1
 
     def __init__(self, settings: BarlowTwinsSettings, backbone: Backbone, num_classes: int) -> None:
         super().__init__(settings, backbone, num_classes)

@@ -61,6 +61,8 @@ class Objective(nn.Module):
     """Whether training reads labels; tables mark such rows."""
     many_views: ClassVar[bool] = False
     """Whether the loss is defined for more than two views."""
+    linear_lr: ClassVar[float] = 0.3
+    """Learning rate of linear evaluation for 256 images; the default is that of the original release's command line."""
     has_momentum: ClassVar[bool] = False
     """Whether there is a momentum network (a strategy may want it as teacher)."""
 

@@ -39,6 +39,7 @@ class BYOL(Objective):
 
     Settings = BYOLSettings
     distillation = "predictive"
+    linear_lr = 3.0
     has_momentum = True
 
     def __init__(self, settings: BYOLSettings, backbone: Backbone, num_classes: int) -> None:

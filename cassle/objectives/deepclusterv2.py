@@ -59,6 +59,7 @@ class DeepClusterV2(Objective):
 
     Settings = DeepClusterV2Settings
     distillation = "prototypes"
+    linear_lr = 0.15
     many_views = True
 
     centroids: Tensor

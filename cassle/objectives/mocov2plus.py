@@ -51,6 +51,7 @@ class MoCoV2Plus(Objective):
 
     Settings = MoCoV2PlusSettings
     distillation = "contrastive"
+    linear_lr = 3.0
     has_momentum = True
 
     queue: Tensor

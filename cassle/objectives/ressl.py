@@ -52,6 +52,7 @@ class ReSSL(Objective):
 
     Settings = ReSSLSettings
     distillation = "relational"
+    linear_lr = 3.0
     has_momentum = True
 
     queue: Tensor

@@ -71,6 +71,7 @@ class SimCLR(Objective):
 
     Settings = SimCLRSettings
     distillation = "contrastive"
+    linear_lr = 1.0
     many_views = True
 
     def __init__(self, settings: SimCLRSettings, backbone: Backbone, num_classes: int) -> None:

@@ -35,6 +35,7 @@ class SimSiam(Objective):
 
     Settings = SimSiamSettings
     distillation = "predictive"
+    linear_lr = 30.0
 
     def __init__(self, settings: SimSiamSettings, backbone: Backbone, num_classes: int) -> None:
         super().__init__(settings, backbone, num_classes)

@@ -54,6 +54,7 @@ class SupCon(Objective):
 
     Settings = SupConSettings
     distillation = "contrastive"
+    linear_lr = 1.0
     supervised = True
 
     def __init__(self, settings: SupConSettings, backbone: Backbone, num_classes: int) -> None:

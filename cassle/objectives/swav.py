@@ -72,6 +72,7 @@ class SwAV(Objective):
 
     Settings = SwAVSettings
     distillation = "prototypes"
+    linear_lr = 0.15
     many_views = True
 
     queue: Tensor

@@ -86,6 +86,7 @@ def _random(file: Path) -> Iterator[Row]:
 
 def _rows(probe: dict[str, Any], same: Row) -> Iterator[Row]:
     for name, accuracies in probe["accuracies"].items():
+        tasks = probe.get("own_tasks", {}).get(name, probe["task_names"])
         for task, accuracy in enumerate(accuracies):
             yield {
                 "stream": probe["stream"],
@@ -93,7 +94,7 @@ def _rows(probe: dict[str, Any], same: Row) -> Iterator[Row]:
                 "data_set": probe["data_set"],
                 "tasks": probe["tasks"],
                 "evaluated_task": task,
-                "task_name": probe["task_names"][task],
+                "task_name": tasks[task],
                 "probe": name,
                 "accuracy": accuracy,
                 **same,

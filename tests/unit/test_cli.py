@@ -116,6 +116,20 @@ def test_any_checkpoint_is_probed_on_any_stream_by_its_name_alone(here, capsys):
     assert json.loads(Path("mine.json").read_text())["stream"] == "digits-class5"
 
 
+def test_a_file_of_other_software_is_probed_where_its_network_is_described(here, capsys):
+    model = load_tensors(checkpoint_of(here, 1))["model"]
+    torch.save({"state_dict": {f"encoder.{k.removeprefix('backbone.')}": v for k, v in model.items()}}, "foreign.ckpt")
+    asked = ["--checkpoint", "foreign.ckpt", "--stream", "digits-domain2", "--probes", "knn", "--out", "foreign.json"]
+    assert main(["probe", *asked]) == 1
+    assert "--backbone" in capsys.readouterr().err
+    assert main(["probe", *asked, "--backbone", "conv3-narrow"]) == 0
+    assert "left out" in capsys.readouterr().out
+    own = ["--checkpoint", str(checkpoint_of(here, 1)), "--probes", "knn", "--out", "own.json"]
+    assert main(["probe", *own]) == 0
+    foreign, native = (json.loads(Path(f"{name}.json").read_text()) for name in ("foreign", "own"))
+    assert foreign["accuracies"] == native["accuracies"]
+
+
 def test_a_given_first_checkpoint_is_taken_over_and_marks_the_runs(here):
     given = checkpoint_of(here, 0)
     words = [*TYPED, f"first_checkpoint={given}"]

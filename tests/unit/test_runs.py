@@ -226,3 +226,27 @@ def test_the_study_of_all_strategies_has_each_of_them():
     names = [choice if isinstance(choice, str) else choice["name"] for choice in study.strategies]
     assert {part for name in names for part in name.split("+")} == set(strategies.names())
     assert resolve(study).memory
+
+
+def test_transfer_looks_at_a_stream_of_its_own_which_is_split_too():
+    made = plan(probes=["knn", {"name": "transfer", "to": "digits-class5", "classifier": "linear_cached"}])
+    assert set(made.streams) == {"digits-domain3", "digits-class5"}
+    for job in made.probe.values():
+        assert [stream.name for stream in job.streams] == ["digits-domain3", "digits-class5"]
+    assert {file.split("/")[-2] for file in made.probe} == {"digits-domain3"}
+
+
+def test_the_random_network_is_evaluated_by_the_probes_that_need_no_training():
+    made = plan(probes=["semi_1", "online", {"name": "knn", "features": "projector"}, "knn"])
+    (random,) = [job for job in made.probe.values() if not job.trained]
+    assert [probe["label"] for probe in random.spec["probes"]] == ["semi_1", "knn"]
+
+
+def test_a_probe_that_does_not_suit_a_stream_fails_the_dry_run():
+    with pytest.raises(SettingsError, match="probe domain_aware does not suit digits-class5: its tasks are no domains"):
+        plan(streams=["digits-class5"], probes=["domain_aware"])
+
+
+def test_another_classifier_in_a_probe_marks_its_file():
+    made = plan(probes=[{"name": "semi_10", "classifier": "linear_cached"}])
+    assert {file.split("/")[-1] for file in made.probe} == {"semi_10~classifier=linear_cached.json"}

@@ -89,9 +89,22 @@ def get_split(wildcards):
     return split_file(wildcards.stream)
 
 
-def get_evaluation_split(wildcards):
-    """The split of the stream that is evaluated on."""
-    return split_file(wildcards.evaluation)
+def get_probe_job(wildcards):
+    """The planned evaluation that a file of accuracies belongs to."""
+    file = RANDOM_FILE
+    if hasattr(wildcards, "task"):
+        file = f"{RUN_FOLDER}/probes/{{evaluation}}/{{probes}}.json"
+    return PLAN.probe[file.format(**wildcards)]
+
+
+def get_probe_indices(wildcards):
+    """The index of every stream that an evaluation looks at, the evaluated one first."""
+    return [index_file(stream.index) for stream in get_probe_job(wildcards).streams]
+
+
+def get_probe_splits(wildcards):
+    """The split of every stream that an evaluation looks at, the evaluated one first."""
+    return [split_file(stream.name) for stream in get_probe_job(wildcards).streams]
 
 
 def get_previous(wildcards):
@@ -169,11 +182,7 @@ def get_probe_gpus(wildcards):
 
 def get_probe_spec(wildcards):
     """Everything that determines an evaluation, as one text."""
-    if hasattr(wildcards, "task"):
-        return PLAN.probe[
-            f"{RUN_FOLDER}/probes/{{evaluation}}/{{probes}}.json".format(**wildcards)
-        ].key
-    return PLAN.probe[RANDOM_FILE.format(**wildcards)].key
+    return get_probe_job(wildcards).key
 
 
 def get_stream_spec(wildcards):

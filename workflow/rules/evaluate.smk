@@ -1,8 +1,8 @@
 rule probe_checkpoint:
     input:
         checkpoint="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/checkpoint.pt",
-        index=get_index,
-        split=get_evaluation_split,
+        index=get_probe_indices,
+        split=get_probe_splits,
     output:
         accuracies="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}/{probes}.json",
     log:
@@ -28,8 +28,8 @@ rule probe_checkpoint:
 
 rule probe_random_network:
     input:
-        index=get_index,
-        split=get_split,
+        index=get_probe_indices,
+        split=get_probe_splits,
     output:
         accuracies="results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.json",
     log:

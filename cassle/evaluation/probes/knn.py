@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from cassle.evaluation.base import Probe, probes
+from cassle.errors import CheckpointError
+from cassle.evaluation.base import Evaluation, Probe, probes
 from cassle.options import Options
 
 Distance = Literal["cosine", "euclidean"]
@@ -57,6 +58,9 @@ def knn_scores(
 class KNNSettings(Options):
     """Settings of the k-NN probe."""
 
+    features: Literal["backbone", "projector"] = Field(
+        "backbone", description="what is compared: features of the backbone, or their projections"
+    )
     k: int = Field(20, gt=0, description="neighbours that vote")
     distance: Distance = Field(
         "cosine", description="cosine of normalised features, or euclidean distance of raw ones (original)"
@@ -67,15 +71,23 @@ class KNNSettings(Options):
 
 @probes.register("knn")
 class KNN(Probe):
-    """The class with the largest sum of weights among the nearest training images."""
+    """The class with the largest sum of weights among the nearest training images; nothing is random."""
 
     Settings = KNNSettings
 
-    def predict(
-        self, train_features: Tensor, train_labels: Tensor, test_features: Tensor, num_classes: int, seed: int
-    ) -> Tensor:
-        """Return the argmax of `knn_scores`; nothing here is random."""
+    def scores(self, data: Evaluation) -> Tensor:
+        """Return `knn_scores`; `CheckpointError` if projections are asked of a backbone that came alone."""
+        train, test = data.train.features, data.test.features
+        if self.needs_training:
+            if data.project is None:
+                raise CheckpointError("probe knn: this file holds no projector; leave out features: projector")
+            train, test = data.project(train), data.project(test)
         if self.settings.distance == "cosine":
-            train_features, test_features = F.normalize(train_features, dim=1), F.normalize(test_features, dim=1)
-        settings = self.settings.model_dump()
-        return knn_scores(train_features, train_labels, test_features, num_classes, **settings).argmax(dim=1)
+            train, test = F.normalize(train, dim=1), F.normalize(test, dim=1)
+        settings = self.settings.model_dump(exclude={"features"})
+        return knn_scores(train, data.train.labels, test, data.num_classes, **settings)
+
+    @property
+    def needs_training(self) -> bool:
+        """Whether projections are compared."""
+        return bool(self.settings.features == "projector")

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import Field
 
 from cassle.errors import DataError, SettingsError
-from cassle.evaluation.base import Probe, accuracy_by_task, probes
+from cassle.evaluation.base import Probe, accuracy_by_task, predict_within_task, probes
 from cassle.options import Options
 
 
@@ -42,17 +44,17 @@ class Loud(Probe):
         volume: float = Field(1.0, gt=0, description="how loud it is")
 
 
-@pytest.mark.parametrize(("given", "volume"), [({}, 1.0), ({"volume": 2}, 2.0)])
-def test_settings_of_a_probe_are_completed(given, volume):
-    assert Loud(**given).settings == Loud.Settings(volume=volume)
+@pytest.mark.parametrize(("settings", "volume"), [({}, 1.0), ({"volume": 2}, 2.0)])
+def test_settings_of_a_probe_are_completed(settings, volume):
+    assert Loud(**settings).settings == Loud.Settings(volume=volume)
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [({"volumn": 2}, "did you mean 'volume'"), ({"volume": 0}, "'volume' = 0")]
+    ("settings", "message"), [({"volumn": 2}, "did you mean 'volume'"), ({"volume": 0}, "'volume' = 0")]
 )
-def test_an_unknown_or_impossible_setting_is_refused(given, message):
+def test_an_unknown_or_impossible_setting_is_refused(settings, message):
     with pytest.raises(SettingsError, match=f"probe Loud: .*{message}"):
-        Loud(**given)
+        Loud(**settings)
 
 
 def test_an_unknown_probe_is_answered_with_the_nearest():
@@ -65,3 +67,37 @@ def test_every_probe_works_as_it_comes_and_describes_its_settings(name):
     kind = probes.get(name)
     kind()
     assert [key for key, field in kind.Settings.model_fields.items() if not field.description] == []
+
+
+def test_within_a_task_only_its_own_classes_compete():
+    scores = torch.tensor([[5.0, 1.0, 2.0, 4.0], [5.0, 1.0, 2.0, 4.0]])
+    assert predict_within_task(scores, torch.tensor([0, 1]), [[1, 2], [0, 3]]).tolist() == [2, 0]
+
+
+@st.composite
+def scored(draw):
+    """Scores of images of several tasks with disjoint classes, each image's label among its task's classes."""
+    tasks, per_task = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    count = draw(st.integers(tasks, 30))
+    random = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    classes = torch.randperm(tasks * per_task, generator=random).view(tasks, per_task)
+    task = torch.cat([torch.arange(tasks), torch.randint(tasks, (count - tasks,), generator=random)])
+    labels = classes[task, torch.randint(per_task, (count,), generator=random)]
+    return torch.randn(count, tasks * per_task, generator=random), labels, task, classes.tolist()
+
+
+@given(scored())
+def test_knowing_the_task_never_hurts_and_never_leaves_it(case):
+    scores, labels, task, classes = case
+    known = predict_within_task(scores, task, classes)
+    assert all(int(answer) in classes[int(own)] for answer, own in zip(known, task, strict=True))
+    free = accuracy_by_task(scores.argmax(dim=1), labels, task, len(classes))
+    aware = accuracy_by_task(known, labels, task, len(classes))
+    assert all(with_task >= without for with_task, without in zip(aware, free, strict=True))
+
+
+@given(scored())
+def test_a_task_of_all_classes_changes_nothing(case):
+    scores, _, task, classes = case
+    everything = [[number for own in classes for number in own]] * len(classes)
+    assert torch.equal(predict_within_task(scores, task, everything), scores.argmax(dim=1))

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import cassle.evaluation.probes.knn as module
-from cassle.errors import SettingsError
+from cassle.errors import CheckpointError, SettingsError
 from cassle.evaluation.probes.knn import KNN, knn_scores
+from tests.unit.evaluation.made import evaluation
 
 DISTANCES = pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 TRAIN = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-1.0, 0.0]], dtype=torch.float64)
@@ -17,6 +18,11 @@ TEST = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
 
 def drawn(rows, seed, dim=6):
     return torch.randn(rows, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def predicted(train, labels, test, num_classes, seed=0, project=None, **settings):
+    data = evaluation(train, labels, test, num_classes, seed, project=project)
+    return KNN(**settings).scores(data).argmax(dim=1)
 
 
 def close(found, expected):
@@ -82,33 +88,31 @@ def test_distances_keep_their_digits_far_from_the_origin():
 @pytest.mark.parametrize("k", [1, 5, 20])
 def test_clusters_far_apart_are_told_apart(separable, distance, k):
     train, train_labels, test, test_labels = separable
-    assert torch.equal(KNN(k=k, distance=distance).predict(train, train_labels, test, 3, seed=0), test_labels)
+    assert torch.equal(predicted(train, train_labels, test, 3, k=k, distance=distance), test_labels)
 
 
 @DISTANCES
 def test_every_training_image_is_its_own_nearest_neighbour(distance):
     train, labels = drawn(30, 0), torch.arange(30) % 4
-    assert torch.equal(KNN(k=1, distance=distance).predict(train, labels, train, 4, seed=0), labels)
+    assert torch.equal(predicted(train, labels, train, 4, k=1, distance=distance), labels)
 
 
 def test_cosine_looks_at_directions_and_euclidean_at_distances():
     train, labels = torch.tensor([[10.0, 1.0], [1.0, 1.0]]), torch.tensor([0, 1])
     test = torch.tensor([[1.0, 0.1]])
-    answers = [
-        int(KNN(k=1, distance=distance).predict(train, labels, test, 2, seed=0)) for distance in ("cosine", "euclidean")
-    ]
+    answers = [int(predicted(train, labels, test, 2, k=1, distance=distance)) for distance in ("cosine", "euclidean")]
     assert answers == [0, 1]
 
 
 def test_equal_scores_go_to_the_lowest_class():
     train, labels = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([2, 1])
-    assert int(KNN(k=2).predict(train, labels, torch.tensor([[1.0, 0.0]]), 3, seed=0)) == 1
+    assert int(predicted(train, labels, torch.tensor([[1.0, 0.0]]), 3, k=2)) == 1
 
 
 def test_nothing_is_random(separable):
     train, labels, test, _ = separable
     test = test + drawn(30, 3, dim=5).float() * 4
-    first, *others = (KNN().predict(train, labels, test, 3, seed) for seed in (0, 0, 1))
+    first, *others = (predicted(train, labels, test, 3, seed) for seed in (0, 0, 1))
     assert all(torch.equal(first, other) for other in others)
 
 
@@ -116,3 +120,18 @@ def test_nothing_is_random(separable):
 def test_an_unknown_or_impossible_setting_is_refused(given):
     with pytest.raises(SettingsError, match=next(iter(given))):
         KNN(**given)
+
+
+def test_projections_are_compared_where_they_are_asked_for():
+    data = torch.tensor([[0.0, 0.0], [3.0, 1.0]]), torch.tensor([0, 1]), torch.tensor([[1.0, 1.0]])
+    settings = {"k": 1, "distance": "euclidean", "project": lambda features: features[:, 1:]}
+    assert int(predicted(*data, 2, **settings)) == 0
+    assert int(predicted(*data, 2, features="projector", **settings)) == 1
+
+
+def test_a_backbone_alone_has_no_projections_to_compare():
+    train, labels = torch.eye(2), torch.tensor([0, 1])
+    assert KNN(features="projector").needs_training
+    assert not KNN().needs_training
+    with pytest.raises(CheckpointError, match="holds no projector"):
+        KNN(features="projector").scores(evaluation(train, labels, train, 2))

@@ -1,14 +1,13 @@
-"""The linear probe: its optimum in closed form, and a penalty chosen without test labels."""
+"""The linear probe on cached features: its optimum in closed form, and a penalty chosen without test labels."""
 
-import numpy as np
 import pytest
-import scipy.optimize
 import torch
 import torch.nn.functional as F
 
 import cassle.evaluation.probes.linear_cached as module
 from cassle.errors import SettingsError
-from cassle.evaluation.probes.linear_cached import LinearCached, fit_logistic, predict
+from cassle.evaluation.probes.linear_cached import LinearCached, cross_entropy_gradient, fit_logistic, scores_of
+from tests.unit.evaluation.made import evaluation
 
 
 def drawn(rows, seed=0, dim=4):
@@ -17,56 +16,96 @@ def drawn(rows, seed=0, dim=4):
 
 def objective(weight, features, labels, penalty):
     """Mean cross-entropy plus half the penalty times the squared weights, the bias (last column) left out."""
-    scores = features @ weight[:, :-1].T + weight[:, -1]
-    return F.cross_entropy(scores, labels) + penalty / 2 * weight[:, :-1].square().sum()
+    return F.cross_entropy(scores_of(weight, features), labels) + penalty / 2 * weight[:, :-1].square().sum()
 
 
-@pytest.mark.parametrize("penalty", [0.0, 1e-3, 10.0])
-def test_loss_and_gradient_given_to_the_optimiser_are_those_of_autograd(monkeypatch, penalty):
-    features, labels, start = drawn(20), torch.arange(20) % 3, drawn(3, seed=1, dim=5)
-    given = {}
-
-    def minimize(function, start, **options):
-        given.update(function=function, start=start, jac=options["jac"])
-        return scipy.optimize.OptimizeResult(x=start)
-
-    monkeypatch.setattr(scipy.optimize, "minimize", minimize)
-    fit_logistic(features, labels, 3, penalty, start.numpy())
-    assert given["jac"] is True
-    loss, gradient = given["function"](given["start"])
-    weight = start.clone().requires_grad_()
-    expected = objective(weight, features, labels, penalty)
-    expected.backward()
-    assert loss == pytest.approx(expected.item(), rel=1e-12)
-    np.testing.assert_allclose(gradient.reshape(3, 5), weight.grad, rtol=1e-10, atol=1e-14)
+def predicted(train, labels, test, num_classes, seed=0, **settings):
+    return LinearCached(**settings).scores(evaluation(train, labels, test, num_classes, seed)).argmax(dim=1)
 
 
-@pytest.mark.parametrize("penalty", [1e-2, 1.0])
-def test_the_fit_ends_where_the_gradient_vanishes(penalty):
+@pytest.mark.parametrize("elements", [1, 70, 2**24])
+def test_the_gradient_is_that_of_autograd_in_however_many_parts(monkeypatch, elements):
+    monkeypatch.setattr(module, "ELEMENTS", elements)
+    rows, labels = F.pad(drawn(20), (0, 1), value=1.0), torch.arange(20) % 3
+    weight = torch.stack([drawn(3, seed=seed, dim=5) for seed in (1, 2)]).requires_grad_()
+    loss = sum(F.cross_entropy(rows @ one.T, labels) for one in weight)
+    (expected,) = torch.autograd.grad(loss, weight)
+    torch.testing.assert_close(cross_entropy_gradient(weight.detach(), rows, labels), expected, rtol=1e-10, atol=1e-14)
+
+
+def test_each_fit_ends_where_its_gradient_vanishes():
+    features, labels, penalties = drawn(50), torch.arange(50) % 3, [1e-2, 1.0]
+    fitted = fit_logistic(features, labels, 3, penalties, iterations=1000, tolerance=1e-8).requires_grad_()
+    for weight, penalty in zip(fitted, penalties, strict=True):
+        (gradient,) = torch.autograd.grad(objective(weight, features, labels, penalty), weight)
+        assert gradient.abs().max() < 1e-7
+
+
+def test_fits_side_by_side_are_those_made_one_by_one():
+    features, labels, penalties = drawn(50), torch.arange(50) % 3, [1e-2, 1e-3]
+    together = fit_logistic(features, labels, 3, penalties, iterations=30, tolerance=0.0)
+    alone = [fit_logistic(features, labels, 3, [penalty], iterations=30, tolerance=0.0) for penalty in penalties]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-10, atol=1e-12)
+
+
+def test_no_iteration_raises_the_loss_far_and_many_lower_it():
     features, labels = drawn(50), torch.arange(50) % 3
-    weight = torch.from_numpy(fit_logistic(features, labels, 3, penalty, np.zeros((3, 5)))).requires_grad_()
-    (gradient,) = torch.autograd.grad(objective(weight, features, labels, penalty), weight)
-    assert gradient.abs().max() < 1e-4
+    losses = [
+        float(objective(fit_logistic(features, labels, 3, [1e-3], iterations=steps)[0], features, labels, 1e-3))
+        for steps in (0, 1, 3, 10, 30)
+    ]
+    assert losses == sorted(losses, reverse=True)
 
 
 def test_an_overwhelming_penalty_leaves_the_bias_which_gives_the_shares_of_the_classes():
     labels = torch.tensor([0] * 6 + [1] * 3 + [2])
-    weight = fit_logistic(drawn(10), labels, 3, 1e6, np.zeros((3, 5)))
-    np.testing.assert_allclose(weight[:, :-1], 0, atol=1e-5)
-    shares = torch.from_numpy(weight[:, -1]).softmax(dim=0)
-    torch.testing.assert_close(shares, torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64), rtol=1e-3, atol=1e-3)
+    (weight,) = fit_logistic(drawn(10), labels, 3, [1e6], iterations=500)
+    torch.testing.assert_close(weight[:, :-1], torch.zeros(3, 4, dtype=torch.float64), rtol=0, atol=1e-5)
+    shares = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
+    torch.testing.assert_close(weight[:, -1].softmax(dim=0), shares, rtol=1e-3, atol=1e-3)
 
 
-def test_the_prediction_is_the_largest_score_bias_included():
-    weight = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.5]])
-    features = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.2, 0.3]])
-    assert predict(weight, features).tolist() == [0, 1, 2]
+def test_a_start_at_the_optimum_stays_there():
+    features, labels = drawn(50), torch.arange(50) % 3
+    found = fit_logistic(features, labels, 3, [1e-2], iterations=1000, tolerance=1e-9)
+    assert torch.equal(fit_logistic(features, labels, 3, [1e-2], found, tolerance=1e-8), found)
+
+
+def test_scores_have_the_bias_in_the_last_column():
+    weight = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.5]])
+    features = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.25, 0.125]])
+    assert scores_of(weight, features).tolist() == [[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.25, 0.125, 0.5]]
+
+
+def clustered(rows, seed, classes=6, dim=24, spread=0.45):
+    """Correlated, skewed features of overlapping classes, as a rectified network gives them."""
+    fixed = torch.Generator().manual_seed(7)
+    centres = spread * torch.randn(classes, dim, generator=fixed)
+    mix = torch.randn(dim, dim, generator=fixed) / dim**0.5
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (rows,), generator=draw)
+    return ((centres[labels] + torch.randn(rows, dim, generator=draw)) @ mix).relu(), labels
+
+
+@pytest.mark.parametrize("penalty", [1e-2, 1e-3, 1e-4])
+def test_accuracy_is_within_a_fifth_of_a_point_of_scikit_learns_logistic_regression(penalty):
+    from sklearn.linear_model import LogisticRegression
+
+    (train, labels), (test, truth) = clustered(600, 0), clustered(4000, 1)
+    mean, std = train.mean(dim=0), train.std(dim=0, correction=0)
+    theirs = LogisticRegression(C=1 / (len(train) * penalty), tol=1e-6, max_iter=5000)
+    theirs.fit(((train - mean) / std).numpy(), labels.numpy())
+    expected = torch.as_tensor(theirs.predict(((test - mean) / std).numpy()))
+    found = predicted(train, labels, test, 6, penalties=[penalty])
+    accuracies = [100 * float((answers == truth).double().mean()) for answers in (found, expected)]
+    assert accuracies[0] == pytest.approx(accuracies[1], abs=0.2)
+    assert 50 < accuracies[0] < 90
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_separable_classes_are_told_apart_without_a_mistake(separable, seed):
     train, train_labels, test, test_labels = separable
-    assert torch.equal(LinearCached().predict(train, train_labels, test, 3, seed), test_labels)
+    assert torch.equal(predicted(train, train_labels, test, 3, seed), test_labels)
 
 
 def noisy(rows=90, seed=5):
@@ -78,26 +117,24 @@ def noisy(rows=90, seed=5):
 def test_the_same_seed_gives_the_same_answers():
     train, labels = noisy()
     test = noisy(60, seed=6)[0]
-    first, again = (LinearCached().predict(train, labels, test, 3, seed=3) for _ in range(2))
-    assert torch.equal(first, again)
+    assert torch.equal(*(predicted(train, labels, test, 3, seed=3) for _ in range(2)))
 
 
 def test_an_answer_depends_on_its_own_test_image_alone():
     train, labels = noisy()
     test = noisy(60, seed=6)[0]
-    whole = LinearCached().predict(train, labels, test, 3, seed=0)
-    apart = [LinearCached().predict(train, labels, part, 3, seed=0) for part in test.split(7)]
-    assert torch.equal(torch.cat(apart), whole)
+    whole = predicted(train, labels, test, 3)
+    assert torch.equal(torch.cat([predicted(train, labels, part, 3) for part in test.split(23)]), whole)
 
 
 def test_scale_and_shift_of_features_do_not_matter_and_a_constant_one_does_no_harm():
     train, labels = noisy()
     test = noisy(60, seed=6)[0]
-    expected = LinearCached().predict(train, labels, test, 3, seed=0)
+    expected = predicted(train, labels, test, 3)
     scale, shift = torch.tensor([100.0, 0.5, 2.0, 8.0]), torch.tensor([3.0, 0.0, -40.0, 1.0])
-    assert torch.equal(LinearCached().predict(train * scale + shift, labels, test * scale + shift, 3, 0), expected)
+    assert torch.equal(predicted(train * scale + shift, labels, test * scale + shift, 3), expected)
     padded = [torch.cat([part, torch.full((len(part), 1), 7.0)], dim=1) for part in (train, test)]
-    assert torch.equal(LinearCached().predict(padded[0], labels, padded[1], 3, 0), expected)
+    assert torch.equal(predicted(padded[0], labels, padded[1], 3), expected)
 
 
 @pytest.fixture
@@ -106,11 +143,10 @@ def fits(monkeypatch):
     calls = []
 
     def install(good):
-        def fit(features, labels, num_classes, penalty, start, iterations):
-            calls.append((penalty, features, labels))
-            weight = np.zeros((num_classes, features.shape[1] + 1))
-            weight[:, :num_classes] = np.eye(num_classes) * (1 if penalty in good else -1)
-            return weight
+        def fit(features, labels, num_classes, penalties, start=None, iterations=1):
+            calls.append((penalties, features, labels))
+            one = F.pad(torch.eye(num_classes), (0, features.shape[1] + 1 - num_classes))
+            return torch.stack([one * (1 if penalty in good else -1) for penalty in penalties])
 
         monkeypatch.setattr(module, "fit_logistic", fit)
         return calls
@@ -130,9 +166,10 @@ def test_the_penalty_that_suits_held_out_training_images_best_is_used_the_strong
 ):
     train, labels, test, test_labels = separable
     calls = fits(good)
-    found = LinearCached(penalties=PENALTIES).predict(train, labels, test, 3, seed=0)
-    assert sorted(penalty for penalty, _, _ in calls[:-1]) == sorted(PENALTIES)
-    assert calls[-1][0] == chosen
+    found = predicted(train, labels, test, 3, penalties=PENALTIES)
+    choice, final = calls
+    assert sorted(choice[0]) == sorted(PENALTIES)
+    assert final[0] == [chosen]
     assert torch.equal(found, test_labels) == bool(good)
 
 
@@ -140,16 +177,15 @@ def test_the_penalty_that_suits_held_out_training_images_best_is_used_the_strong
 def test_the_choice_is_made_without_the_held_out_images_and_the_answer_with_all(separable, fits, share, kept):
     train, labels, test, _ = separable
     calls = fits({1e-2})
-    LinearCached(penalties=PENALTIES, held_out=share).predict(train, labels, test, 3, seed=0)
-    assert [len(features) for _, features, _ in calls] == [kept] * 3 + [60]
-    assert all(torch.equal(features, calls[0][1]) for _, features, _ in calls[:-1])
+    predicted(train, labels, test, 3, penalties=PENALTIES, held_out=share)
+    assert [len(features) for _, features, _ in calls] == [kept, 60]
 
 
 def test_another_seed_holds_out_other_images(separable, fits):
     train, labels, test, _ = separable
     calls = fits({1e-2})
     for seed in (0, 0, 1):
-        LinearCached(penalties=[1e-2]).predict(train, labels, test, 3, seed)
+        predicted(train, labels, test, 3, seed, penalties=[1e-2])
     first, again, other = (features for _, features, _ in calls[::2])
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -1,0 +1,37 @@
+"""Transfer: the classifier trained and tested on a data set that the network has not seen."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import Tensor
+
+from cassle.evaluation.base import Evaluation, probes
+from cassle.evaluation.nested import Classifier, Nested
+from cassle.options import Options
+
+
+class TransferSettings(Options):
+    """Settings of transfer; the default is the paper's."""
+
+    to: str = Field(
+        "domainnet-domain1", description="stream whose images are classified, such as DomainNet's first domain, Real"
+    )
+    classifier: Classifier = Field(
+        default={"name": "linear"}, validate_default=True, description="the probe whose classifier is trained there"
+    )
+
+
+@probes.register("transfer")
+class Transfer(Nested):
+    """Linear evaluation on another data set, at the image size that the network was trained for."""
+
+    Settings = TransferSettings
+
+    @property
+    def elsewhere(self) -> str:
+        """The other data set's stream; its tasks are what accuracies are given for."""
+        return str(self.settings.to)
+
+    def scores(self, data: Evaluation) -> Tensor:
+        """Return the classifier's scores; ``data`` is of the other stream."""
+        return self.classifier.scores(data)

@@ -1,0 +1,53 @@
+"""Images of one half of a data set, as probes ask for them: clean ones once, random crops for every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cassle.data.base import DataSet, InMemory
+from cassle.data.loader import TaskLoader
+from cassle.data.view_settings import ViewSettings
+from cassle.data.views import Views, clean_view
+from cassle.random import seed_of
+
+Epochs = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
+"""Number of an epoch -> its batches, each of tensors (B, ...) and labels (B,)."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Yields normalised batches (B, 3, S, S) of ``size`` pixels; of those it holds no more than one at a time."""
+
+    images: InMemory
+    data_set: DataSet
+    size: int
+    device: torch.device
+
+    def clean(self, positions: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """Yield the images at positions (N,) in their order, without augmentation."""
+        for index in torch.split(positions, batch_size):
+            images = self.images.read(index).to(self.device)
+            yield clean_view(images, self.size, self.data_set.mean, self.data_set.std)
+
+    @contextmanager
+    def crops(self, view: ViewSettings, positions: Tensor, batch_size: int, seed: int) -> Iterator[Epochs]:
+        """Open the random views of the images at positions (N,): a function of the epoch that yields its batches.
+
+        Images come in a random order, each at most once in an epoch; a last incomplete batch is left out. A batch is a
+        function of (seed, epoch, step).
+        """
+        own = seed_of(seed, "probe")
+        loader = TaskLoader(self.images, positions, positions, batch_size, own, 0, self.device)
+        views = Views([view], self.data_set.mean, self.data_set.std)
+
+        def epoch_of(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            for batch in loader.epoch(epoch):
+                (crops,) = views(batch)
+                yield crops, batch.labels
+
+        yield epoch_of
