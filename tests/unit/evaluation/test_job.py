@@ -116,9 +116,7 @@ def test_transfer_is_evaluated_on_the_tasks_of_the_other_stream(folder, tmp_path
 def test_a_file_that_was_not_given_or_is_of_another_stream_is_named(folder, tmp_path):
     transfer = [{"name": "transfer", "to": "digits-domain2", **CACHED}]
     out = tmp_path / "out.json"
-    with pytest.raises(
-        DataError, match=r"--index takes a file for each of digits-class5, digits-domain2.* 1 were given"
-    ):
+    with pytest.raises(DataError, match=r"each of digits-class5, digits-domain2.* 1 were given"):
         probe_checkpoint(request(folder, out, transfer))
     with pytest.raises(DataError, match="is the split of digits-domain6, not of digits-domain2"):
         probe_checkpoint(request(folder, out, transfer, others=["digits-domain6"]))
