@@ -224,7 +224,8 @@ def test_the_ablations_share_every_job_of_the_default_study():
 def test_the_study_of_all_strategies_has_each_of_them():
     study = read_study(read_yaml(CONFIG / "strategies.yaml"))
     names = [choice if isinstance(choice, str) else choice["name"] for choice in study.strategies]
-    assert {part for name in names for part in name.split("+")} == set(strategies.names())
+    ours = {name for name in strategies.names() if strategies.get(name).__module__.startswith("cassle.")}
+    assert {part for name in names for part in name.split("+")} == ours
     assert resolve(study).memory
 
 
