@@ -63,6 +63,7 @@ def train(args: argparse.Namespace) -> None:
     """Train one task: by --spec and files as the workflow does, or by words such as objective=simclr task=0."""
     from cassle.devices import lease
     from cassle.failures import remembered
+    from cassle.timing import timed
 
     if args.words:
         _fill_in(args)
@@ -72,7 +73,8 @@ def train(args: argparse.Namespace) -> None:
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
         )
     wanted = 0 if site.execution.device == "cpu" else args.gpus
-    with lease(wanted, site.execution.jobs_per_gpu) as devices:
+    record = Path(args.folder, "train.json")
+    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(record):
         _show_only(devices, wanted)
         from cassle.training.job import TrainRequest, train_task
 
@@ -86,10 +88,12 @@ def train(args: argparse.Namespace) -> None:
 def probe(args: argparse.Namespace) -> None:
     """Evaluate a checkpoint (or, without one, the random network of --spec) on every task of a stream."""
     from cassle.devices import lease
+    from cassle.timing import timed
 
     site = _site(args)
-    with lease(0 if site.execution.device == "cpu" else args.gpus, site.execution.jobs_per_gpu) as devices:
-        _show_only(devices, args.gpus)
+    wanted = 0 if site.execution.device == "cpu" else args.gpus
+    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(args.out):
+        _show_only(devices, wanted)
         from cassle.data.streams import Stream
         from cassle.evaluation.job import ProbeRequest, probe_checkpoint
         from cassle.paths import index_file, split_file
@@ -109,11 +113,15 @@ def probe(args: argparse.Namespace) -> None:
 
 
 def collect(args: argparse.Namespace) -> None:
-    """Write one tidy row per run, task, evaluated task and probe."""
+    """Write one tidy row per run, task, evaluated task and probe; with --jobs, also one per job."""
     from cassle.reporting.collect import collect as rows_of
     from cassle.reporting.frame import write_runs
 
     write_runs(args.out, rows_of(Path(args.results)))
+    if args.jobs:
+        from cassle.reporting.jobs import jobs_of, write_jobs
+
+        write_jobs(args.jobs, jobs_of(Path(args.results)))
 
 
 def study(args: argparse.Namespace) -> None:
@@ -127,7 +135,7 @@ def table(args: argparse.Namespace) -> None:
     """Write the table of a stream under a probe as Markdown, CSV, LaTeX and HTML."""
     from cassle.reporting.tables import write_tables
 
-    write_tables(args.runs, args.study, args.stream, args.probe, Path(args.out))
+    write_tables(args.runs, args.study, args.stream, args.probe, Path(args.out), args.jobs)
 
 
 def figure(args: argparse.Namespace) -> None:
@@ -293,9 +301,9 @@ def _parser() -> argparse.ArgumentParser:
         "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
     )
     add(probe, "spec", "checkpoint", "stream", "probes", "index", "split", "gpus", site=True, out=True)
-    add(collect, "results", out=True)
+    add(collect, "results", "jobs", out=True)
     add(study, cells=True, out=True)
-    add(table, runs=True, study=True, stream=True, probe=True, out=True)
+    add(table, "jobs", runs=True, study=True, stream=True, probe=True, out=True)
     add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
     verb = add(status)
     verb.add_argument("folder", nargs="?", help="folder of a study, such as results/studies/digits; by default all")
@@ -329,6 +337,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "given": {"default": "", "help": "a first task's checkpoint to take over as it is, instead of training"},
     "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
     "index": {"help": "the data set's index.npz"},
+    "jobs": {"help": "benchmark.csv"},
     "name": {"help": "name of the figure"},
     "out": {"help": "file or folder to write"},
     "parent": {"type": int, "help": "process to follow: go on until it has ended"},

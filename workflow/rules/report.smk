@@ -12,6 +12,7 @@ rule collect_runs:
         records=get_records,
     output:
         runs="results/runs.csv",
+        jobs="results/benchmark.csv",
     log:
         "results/runs.log",
     conda:
@@ -19,9 +20,9 @@ rule collect_runs:
     params:
         code=get_collect_code,
     message:
-        "Collecting every finished run into {output.runs}"
+        "Collecting every finished run into {output.runs}, every job into {output.jobs}"
     shell:
-        "cassle collect --out {output.runs:q} > {log:q} 2>&1"
+        "cassle collect --out {output.runs:q} --jobs {output.jobs:q} > {log:q} 2>&1"
 
 
 rule describe_study:
@@ -42,6 +43,7 @@ rule describe_study:
 rule make_table:
     input:
         runs="results/runs.csv",
+        jobs="results/benchmark.csv",
         study=f"{STUDY}/study.json",
     output:
         markdown=f"{STUDY}/tables/{{stream}}/{{probe}}.md",
@@ -63,7 +65,7 @@ rule make_table:
         "Making the table of {wildcards.stream}, {wildcards.probe}"
     shell:
         "cassle table --runs {input.runs:q} --study {input.study:q} --stream {wildcards.stream:q}"
-        " --probe {wildcards.probe:q} --out {output.markdown:q} > {log:q} 2>&1"
+        " --probe {wildcards.probe:q} --jobs {input.jobs:q} --out {output.markdown:q} > {log:q} 2>&1"
 
 
 rule draw_figure:

@@ -8,8 +8,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import MARKERS, colour_of, figures, panel_title, panels, pretty, stacked
-from cassle.reporting.matrix import OFFLINE, RANDOM, Cell
+from cassle.reporting.figures.base import MARKERS, colour_of, figures, panel_title, panels, stacked
+from cassle.reporting.matrix import Cell
+from cassle.reporting.names import OFFLINE, RANDOM, pretty
 
 
 @figures.register("accuracy_over_tasks")

@@ -6,8 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import colour_of, figures, panel_title, panels, pretty
-from cassle.reporting.matrix import METRICS, RANDOM, Cell, spread
+from cassle.reporting.figures.base import colour_of, figures, panel_title, panels
+from cassle.reporting.matrix import METRICS, Cell
+from cassle.reporting.names import RANDOM, pretty
+from cassle.reporting.statistics import spread
 
 
 @figures.register("bars")

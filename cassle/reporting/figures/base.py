@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from cassle.files import write_with
 from cassle.registry import Registry
 from cassle.reporting.frame import read_runs, read_summary
-from cassle.reporting.matrix import OFFLINE, RANDOM, Cell, cells_of
+from cassle.reporting.matrix import Cell, cells_of
+from cassle.reporting.names import OFFLINE, RANDOM, pretty
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
 """Strategies in the order of the study (Okabe & Ito's palette, told apart by colour-blind readers)."""
@@ -38,34 +39,6 @@ STYLE: Any = {
     "savefig.bbox": "tight",
     "savefig.dpi": 200,
 }
-NAMES = {
-    "simclr": "SimCLR",
-    "supcon": "SupCon",
-    "mocov2plus": "MoCoV2+",
-    "byol": "BYOL",
-    "simsiam": "SimSiam",
-    "nnclr": "NNCLR",
-    "ressl": "ReSSL",
-    "barlow_twins": "Barlow Twins",
-    "vicreg": "VICReg",
-    "swav": "SwAV",
-    "deepclusterv2": "DeepClusterV2",
-    "dino": "DINO",
-    "wmse": "W-MSE",
-    "supervised": "Supervised",
-    "finetune": "fine-tuning",
-    "cassle": "CaSSLe",
-    "ewc": "EWC",
-    "er": "ER",
-    "der": "DER",
-    "lump": "LUMP",
-    "less_forget": "Less-Forget",
-    "pod": "POD",
-    "pfr": "PFR",
-    "pnr": "PNR",
-}
-"""Names as they are printed in papers."""
-
 Draw = Callable[[list[Cell]], Figure]
 figures: Registry[Draw] = Registry("figure", "cassle.reporting.figures")
 """Figure name -> function that draws it from the cells of a stream under one probe."""
@@ -91,14 +64,6 @@ def _save(figure: Figure, path: Path, kind: str) -> None:
         file.write(data.getvalue())
 
     write_with(path, write)
-
-
-def pretty(label: str) -> str:
-    """Return the printed name of a label, its variant kept: ``simclr~epochs=2`` becomes ``SimCLR (epochs=2)``."""
-    name, _, variant = label.partition("~")
-    parts = "+".join(NAMES.get(part, part) for part in name.split("+"))
-    changes = variant.replace("~", ", ")
-    return f"{parts} ({changes})" if changes else parts
 
 
 def panels(cells: list[Cell]) -> dict[tuple[str, str], list[Cell]]:
