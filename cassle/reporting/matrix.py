@@ -120,14 +120,15 @@ def cells_of(
     cells = []
     for backbone in study["backbones"]:
         own = rows[rows["backbone"] == backbone]
-        untrained = _matrices(own[own["strategy"] == RANDOM], single=True)
+        parts = dict(iter(own.groupby(["objective", "strategy"])))
+        untrained = _matrices(parts.get(("", RANDOM), own[:0]), single=True)
         random = None if probe == ONLINE else {seed: matrix[0] for seed, matrix in untrained.items()}
         if random:
             found = others(backbone, "", RANDOM)
             cells.append(Cell(backbone, "", RANDOM, seeds, untrained, random=random, published=found))
         for objective in study["objectives"]:
             for strategy in study["strategies"]:
-                part = own[(own["objective"] == objective) & (own["strategy"] == strategy)]
+                part = parts.get((objective, strategy), own[:0])
                 single = strategy == OFFLINE
                 cell = Cell(
                     backbone,

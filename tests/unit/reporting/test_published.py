@@ -11,15 +11,22 @@ from cassle.reporting.tables import write_tables
 
 from .made import rows_of, write_study
 
-OBJECTIVES = [
-    "simclr", "supcon", "mocov2plus", "byol", "simsiam", "nnclr", "ressl", "barlow_twins", "vicreg", "swav",
-    "deepclusterv2", "dino", "wmse", "supervised",
-]  # fmt: skip
+OBJECTIVES = ["simclr", "supcon", "mocov2plus", "byol", "barlow_twins", "vicreg", "swav", "dino", "supervised"]
 STRATEGIES = ["finetune", "cassle", "ewc", "er", "der", "lump", "less_forget", "pod", "feature_distillation", "pfr"]
-STREAMS = ["cifar10-class5", "cifar100-class4", "cifar100-class5", "cifar100-class10", "cifar100-class20",
-           "cifar100-data5", "imagenet100-class5", "imagenet100-class10", "imagenet100-data5", "domainnet-domain6",
-           "digits-domain5"]  # fmt: skip
-PROBES = ["online", "linear", "linear_cached", "knn", "semi_1"]
+GRIDS = [
+    ("cifar10-class5", "knn"),
+    ("cifar100-class5", "online"),
+    ("cifar100-class5", "linear"),
+    ("cifar100-class5", "knn"),
+    ("cifar100-class10", "online"),
+    ("cifar100-class20", "knn"),
+    ("cifar100-data5", "online"),
+    ("imagenet100-class5", "linear"),
+    ("imagenet100-class5", "linear_cached"),
+    ("imagenet100-class5", "online"),
+    ("imagenet100-data5", "linear"),
+    ("domainnet-domain6", "linear"),
+]
 
 
 def test_every_row_has_a_known_kind_a_number_and_a_source():
@@ -81,8 +88,7 @@ def expected(stream, probe):
     return found
 
 
-@pytest.mark.parametrize("probe", PROBES)
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize(("stream", "probe"), GRIDS)
 def test_a_full_grid_shows_every_published_number_beside_its_own_cell_and_no_other(stream, probe, tmp_path):
     grid = {"objectives": OBJECTIVES, "strategies": [*STRATEGIES, "offline"], "backbones": ["resnet18"]}
     tasks = int(re.search(r"\d+$", stream)[0])
@@ -91,8 +97,9 @@ def test_a_full_grid_shows_every_published_number_beside_its_own_cell_and_no_oth
     for place, objective in enumerate(OBJECTIVES):
         for strategy in [*STRATEGIES, "offline"]:
             accuracy = 0.3 + place / 100
-            matrix = [[accuracy] * tasks] * (1 if strategy == "offline" else tasks)
-            rows += [{**row, "tasks": tasks} for row in rows_of(matrix, strategy, objective=objective, **same)]
+            last = 0 if strategy == "offline" else tasks - 1  # the last model is enough for A
+            changes = {**same, "objective": objective, "tasks": tasks, "task": last}
+            rows += rows_of([[accuracy] * tasks], strategy, **changes)
     runs, study = write_study(tmp_path, rows, streams=[stream], probes=[probe], **grid)
     write_tables(runs, study, stream, probe, tmp_path / "table.md")
     table = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
