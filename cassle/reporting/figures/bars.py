@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import colour_of, figures, panel_title, panels
+from cassle.reporting.figures.base import colour_of, figures, legend_above, panel_title, panels
 from cassle.reporting.matrix import METRICS, Cell
 from cassle.reporting.names import RANDOM, pretty
 from cassle.reporting.statistics import spread
@@ -41,9 +41,5 @@ def bars(cells: list[Cell]) -> Figure:
     low = min((100 * v for cell in cells for v in cell.values(METRICS["A"])), default=0.0)
     axes.set_ylim(bottom=max(0.0, 10 * np.floor(low / 10) - 10))
     axes.yaxis.grid(True, color="#e5e5e5")
-    handles, labels = axes.get_legend_handles_labels()
-    labelled = dict(zip(labels, handles, strict=True))
-    axes.legend(
-        list(labelled.values()), list(labelled), ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8
-    )
+    legend_above(figure, axes)
     return figure

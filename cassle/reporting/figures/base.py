@@ -13,6 +13,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -26,6 +27,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 """Strategies in the order of the study (Okabe & Ito's palette, told apart by colour-blind readers)."""
 OFFLINE_COLOUR, RANDOM_COLOUR = "#555555", "#AAAAAA"
 MARKERS = "osD^vPX*"
+HOLLOW: Any = {"marker": "D", "ls": "", "mfc": "white", "mec": "#111111", "mew": 1.0, "ms": 4.5, "zorder": 5}
+"""How a published number is drawn."""
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -86,6 +89,17 @@ def colour_of(cells: list[Cell]) -> dict[str, str]:
     continual = list(dict.fromkeys(c.strategy for c in cells if c.strategy not in (OFFLINE, RANDOM)))
     colours = {strategy: COLOURS[place % len(COLOURS)] for place, strategy in enumerate(continual)}
     return {**colours, OFFLINE: OFFLINE_COLOUR, RANDOM: RANDOM_COLOUR}
+
+
+def legend_above(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """Name everything drawn, once, above the axes."""
+    handles, labels = axes.get_legend_handles_labels()
+    named = dict(zip(labels, handles, strict=True))
+    if named:
+        columns = min(columns, len(named), max(2, int(figure.get_figwidth() / 1.2)))
+        axes.legend(
+            list(named.values()), list(named), ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8
+        )
 
 
 def stacked(cell: Cell) -> NDArray[np.float64]:
