@@ -138,6 +138,35 @@ def table(args: argparse.Namespace) -> None:
     write_tables(args.runs, args.study, args.stream, args.probe, Path(args.out), args.jobs)
 
 
+def features(args: argparse.Namespace) -> None:
+    """Write the features of test images of a stream, as a checkpoint's network sees them."""
+    from cassle.devices import lease
+    from cassle.timing import timed
+
+    site = _site(args)
+    wanted = 0 if site.execution.device == "cpu" else args.gpus
+    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(args.out):
+        _show_only(devices, wanted)
+        from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
+
+        index, split, checkpoint, out = map(Path, (args.index, args.split, args.checkpoint, args.out))
+        write_snapshot(SnapshotRequest(json.loads(args.spec), site, index, split, checkpoint, out, args.images))
+
+
+def feature_figure(args: argparse.Namespace) -> None:
+    """Draw one figure of features as PDF, SVG and PNG."""
+    from cassle.reporting.figures.features import write_feature_figure
+
+    write_feature_figure(args.name, args.study, args.features, Path(args.out))
+
+
+def timeline(args: argparse.Namespace) -> None:
+    """Draw when each job of a study worked as PDF, SVG and PNG."""
+    from cassle.reporting.timeline import write_timeline
+
+    write_timeline(args.jobs, args.study, Path(args.out))
+
+
 def figure(args: argparse.Namespace) -> None:
     """Draw one figure of a study as PDF, SVG and PNG."""
     from cassle.reporting.figures import write_figure
@@ -305,6 +334,9 @@ def _parser() -> argparse.ArgumentParser:
     add(study, cells=True, out=True)
     add(table, "jobs", runs=True, study=True, stream=True, probe=True, out=True)
     add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
+    add(features, "gpus", site=True, spec=True, checkpoint=True, index=True, split=True, images=False, out=True)
+    add(feature_figure, name=True, study=True, out=True).add_argument("features", nargs="+", help="files of features")
+    add(timeline, jobs=True, study=True, out=True)
     verb = add(status)
     verb.add_argument("folder", nargs="?", help="folder of a study, such as results/studies/digits; by default all")
     verb.add_argument("--watch", action="store_true", help="until Ctrl-C")
@@ -336,6 +368,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "folder": {"help": "where checkpoint.pt, train.json and metrics.jsonl go"},
     "given": {"default": "", "help": "a first task's checkpoint to take over as it is, instead of training"},
     "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
+    "images": {"type": int, "default": 1000, "help": "at most so many test images"},
     "index": {"help": "the data set's index.npz"},
     "jobs": {"help": "benchmark.csv"},
     "name": {"help": "name of the figure"},

@@ -3,6 +3,8 @@ localrules:
     describe_study,
     make_table,
     draw_figure,
+    draw_features,
+    draw_timeline,
     write_report,
 
 
@@ -92,6 +94,57 @@ rule draw_figure:
     shell:
         "cassle figure --runs {input.runs:q} --study {input.study:q} --name {wildcards.figure:q}"
         " --stream {wildcards.stream:q} --probe {wildcards.probe:q} --out {output.pdf:q} > {log:q} 2>&1"
+
+
+rule draw_features:
+    input:
+        study=f"{STUDY}/study.json",
+        features=get_features,
+    output:
+        pdf=f"{STUDY}/features/{{stream}}/{{figure}}.pdf",
+        png=f"{STUDY}/features/{{stream}}/{{figure}}.png",
+        svg=report(
+            f"{STUDY}/features/{{stream}}/{{figure}}.svg",
+            caption="../report/features.rst",
+            category="Figures",
+            labels={"stream": "{stream}", "probe": "features", "figure": "{figure}"},
+        ),
+    log:
+        f"{STUDY}/features/{{stream}}/{{figure}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=get_feature_figure_code,
+    message:
+        "Drawing {wildcards.figure} of the features of {wildcards.stream}"
+    shell:
+        "cassle feature_figure --name {wildcards.figure:q} --study {input.study:q} --out {output.pdf:q}"
+        " {input.features:q} > {log:q} 2>&1"
+
+
+rule draw_timeline:
+    input:
+        jobs="results/benchmark.csv",
+        study=f"{STUDY}/study.json",
+    output:
+        pdf=f"{STUDY}/timeline.pdf",
+        png=f"{STUDY}/timeline.png",
+        svg=report(
+            f"{STUDY}/timeline.svg",
+            caption="../report/timeline.rst",
+            category="Cost",
+            labels={"figure": "timeline"},
+        ),
+    log:
+        f"{STUDY}/timeline.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=get_timeline_code,
+    message:
+        "Drawing when each job worked"
+    shell:
+        "cassle timeline --jobs {input.jobs:q} --study {input.study:q} --out {output.pdf:q} > {log:q} 2>&1"
 
 
 rule write_report:

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import colour_of, figures, legend_above, panel_title, panels
+from cassle.reporting.figures.base import colour_of, figures, legend_above, panel_title, panels, whole_numbers
 from cassle.reporting.matrix import METRICS, Cell
 from cassle.reporting.names import RANDOM, pretty
 from cassle.reporting.statistics import spread
@@ -41,5 +41,6 @@ def bars(cells: list[Cell]) -> Figure:
     low = min((100 * v for cell in cells for v in cell.values(METRICS["A"])), default=0.0)
     axes.set_ylim(bottom=max(0.0, 10 * np.floor(low / 10) - 10))
     axes.yaxis.grid(True, color="#e5e5e5")
+    axes.yaxis.set_major_locator(whole_numbers())
     legend_above(figure, axes)
     return figure

@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cassle.files import write_with
@@ -52,21 +53,21 @@ def write_figure(runs: str | Path, study: str | Path, name: str, stream: str, pr
     draw = figures.get(name)
     cells = cells_of(read_runs(runs), read_summary(study), stream, probe)
     with plt.rc_context(STYLE):
-        figure = draw(cells)
-        for suffix in (".pdf", ".svg", ".png"):
-            _save(figure, out.with_suffix(suffix), suffix[1:])
-        plt.close(figure)
+        save_figure(draw(cells), out)
 
 
-def _save(figure: Figure, path: Path, kind: str) -> None:
+def save_figure(figure: Figure, out: Path) -> None:
+    """Write a figure beside ``out`` as .pdf, .svg and .png, without dates in them, and close it."""
     dateless = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-    data = io.BytesIO()
-    figure.savefig(data, format=kind, metadata=dateless[kind])
+    for kind, metadata in dateless.items():
+        data = io.BytesIO()
+        figure.savefig(data, format=kind, metadata=metadata)
 
-    def write(file: IO[bytes]) -> None:
-        file.write(data.getvalue())
+        def write(file: IO[bytes], image: bytes = data.getvalue()) -> None:
+            file.write(image)
 
-    write_with(path, write)
+        write_with(out.with_suffix(f".{kind}"), write)
+    plt.close(figure)
 
 
 def panels(cells: list[Cell]) -> dict[tuple[str, str], list[Cell]]:
@@ -89,6 +90,11 @@ def colour_of(cells: list[Cell]) -> dict[str, str]:
     continual = list(dict.fromkeys(c.strategy for c in cells if c.strategy not in (OFFLINE, RANDOM)))
     colours = {strategy: COLOURS[place % len(COLOURS)] for place, strategy in enumerate(continual)}
     return {**colours, OFFLINE: OFFLINE_COLOUR, RANDOM: RANDOM_COLOUR}
+
+
+def whole_numbers() -> MaxNLocator:
+    """Return ticks at round per cents."""
+    return MaxNLocator(7, integer=True, steps=[1, 2, 5, 10])
 
 
 def legend_above(figure: Figure, axes: Axes, columns: int = 4) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cassle.reporting.figures.base import MARKERS, colour_of, figures, panel_title, panels
+from cassle.reporting.figures.base import MARKERS, colour_of, figures, panel_title, panels, whole_numbers
 from cassle.reporting.matrix import METRICS, Cell
 from cassle.reporting.names import pretty
 from cassle.reporting.statistics import spread
@@ -42,8 +44,9 @@ def forgetting_against_accuracy(cells: list[Cell]) -> Figure:
     axes.set_xlabel("forgetting (%)")
     axes.set_ylabel("average accuracy (%)")
     axes.grid(True, color="#e5e5e5")
+    axes.yaxis.set_major_locator(whole_numbers())
     axes.margins(0.12)
-    shape = {"ls": "", "color": "#333333", "ms": 5}
+    shape: Any = {"ls": "", "color": "#333333", "ms": 5}
     handles = [Line2D([], [], marker="o", ls="", color=colours[name], ms=6, label=pretty(name)) for name in strategies]
     handles += [Line2D([], [], marker=marks[key], label=panel_title(key, list(groups)), **shape) for key in groups]
     if strategies:

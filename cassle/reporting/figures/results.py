@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import HOLLOW, colour_of, figures, legend_above, panel_title, panels
+from cassle.reporting.figures.base import HOLLOW, colour_of, figures, legend_above, panel_title, panels, whole_numbers
 from cassle.reporting.matrix import METRICS, Cell
 from cassle.reporting.names import FINETUNE, OFFLINE, RANDOM, pretty
 from cassle.reporting.statistics import spread
@@ -43,6 +43,7 @@ def results(cells: list[Cell]) -> Figure:
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("average accuracy (%)")
     axes.yaxis.grid(True, color="#e5e5e5")
+    axes.yaxis.set_major_locator(whole_numbers())
     shown = [value for cell in cells if cell.strategy != RANDOM for value in _numbers(cell)]
     if shown:
         axes.set_ylim(max(0.0, 5 * np.floor(min(shown) / 5) - 5), 5 * np.ceil(max(shown) / 5))
