@@ -160,6 +160,13 @@ def feature_figure(args: argparse.Namespace) -> None:
     write_feature_figure(args.name, args.study, args.features, Path(args.out))
 
 
+def page(args: argparse.Namespace) -> None:
+    """Write the report of a study as one page that needs no other file."""
+    from cassle.reporting.page import write_page
+
+    write_page(args.runs, args.study, args.jobs, args.figures, Path(args.out))
+
+
 def timeline(args: argparse.Namespace) -> None:
     """Draw when each job of a study worked as PDF, SVG and PNG."""
     from cassle.reporting.timeline import write_timeline
@@ -336,6 +343,7 @@ def _parser() -> argparse.ArgumentParser:
     add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
     add(features, "gpus", site=True, spec=True, checkpoint=True, index=True, split=True, images=False, out=True)
     add(feature_figure, name=True, study=True, out=True).add_argument("features", nargs="+", help="files of features")
+    add(page, runs=True, study=True, jobs=True, out=True).add_argument("figures", nargs="*", help="files of figures")
     add(timeline, jobs=True, study=True, out=True)
     verb = add(status)
     verb.add_argument("folder", nargs="?", help="folder of a study, such as results/studies/digits; by default all")

@@ -122,13 +122,14 @@ def html_text(table: Table) -> str:
 def html_table(table: Table) -> str:
     """Return the table and its notes; a field carries its number, for sorting."""
     first = "".join(f"<th{_number(table, head)}>{html.escape(head)}</th>" for head in table.heads)
-    lines = ["<table>", f"<thead><tr>{first}</tr></thead>", "<tbody>"]
+    lines = ['<div class="scroll sortable"><table>', f"<thead><tr>{first}</tr></thead>", "<tbody>"]
     for group in _groups(table):
         for place, row in enumerate(group):
             fields = "".join(_field(table, head, row[head]) for head in table.heads)
             lines.append(f"<tr>{fields}</tr>" if place else f'<tr class="group">{fields}</tr>')
-    lines += ["</tbody>", "</table>", *(f"<p>{html.escape(note)}</p>" for note in table.notes)]
+    lines += ["</tbody>", '</table></div><div class="notes">', *(f"<p>{html.escape(note)}</p>" for note in table.notes)]
     lines += [f"<p><sup>{letter}</sup> {html.escape(source)}</p>" for letter, source in footnotes(table)]
+    lines.append("</div>")
     return "\n".join(lines) + "\n"
 
 

@@ -89,7 +89,9 @@ def scatter_by_class_and_task(runs: dict[tuple[str, str, str], Run], place: Call
     groups = {key: [one for one in runs if one[:2] == key] for key in objectives}
     columns = max(map(len, groups.values()), default=1)
     rows = 2 * max(len(groups), 1)
-    figure, grid = plt.subplots(rows, columns, figsize=(1.9 * columns + 1.1, 1.9 * rows), squeeze=False)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(1.9 * columns + 1.1, 1.9 * rows), squeeze=False, layout="constrained"
+    )
     for axes in grid.flat:
         axes.set_axis_off()
     for number, (key, group) in enumerate(groups.items()):
@@ -103,7 +105,6 @@ def scatter_by_class_and_task(runs: dict[tuple[str, str, str], Run], place: Call
                     axes.set_title(f"{panel_title(key, objectives)}\n{pretty(name[2])}")
                 if column == len(group) - 1:
                     _legend(axes, groups_of, what)
-    figure.tight_layout()
     return figure
 
 

@@ -33,7 +33,7 @@ def cka(runs: dict[tuple[str, str, str], Run]) -> Figure:
     side = max(1.5, 0.36 * tasks)
     shape = (max(len(groups), 1), columns)
     size = ((side + 0.5) * shape[1] + 0.3, (side + 0.6) * shape[0] + 0.2)
-    figure, grid = plt.subplots(*shape, figsize=size, squeeze=False)
+    figure, grid = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
     for axes in grid.flat:
         axes.set_axis_off()
     for row, (key, group) in zip(grid, groups.items(), strict=False):
@@ -53,5 +53,4 @@ def cka(runs: dict[tuple[str, str, str], Run]) -> Figure:
             axes.set_title(f"{panel_title(key, objectives)}\n{pretty(name[2])}")
     figure.supxlabel("network after task")
     figure.supylabel("network after task")
-    figure.tight_layout()
     return figure
