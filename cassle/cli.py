@@ -132,9 +132,17 @@ def study(args: argparse.Namespace) -> None:
 
 
 def table(args: argparse.Namespace) -> None:
-    """Write the table of a stream under a probe as Markdown, CSV, LaTeX and HTML."""
+    """Write the table of a stream under a probe as Markdown, CSV, LaTeX and HTML; with --partial, all of a study."""
+    if args.partial:
+        from cassle.reporting.partial import write_partial
+        from cassle.reporting.show import listing
+
+        print(listing(write_partial(Path(args.partial))))
+        return
     from cassle.reporting.tables import write_tables
 
+    if not (args.runs and args.study and args.stream and args.probe and args.out):
+        raise SettingsError("give --runs, --study, --stream, --probe and --out, or --partial FOLDER")
     write_tables(args.runs, args.study, args.stream, args.probe, Path(args.out), args.jobs)
 
 
@@ -339,7 +347,7 @@ def _parser() -> argparse.ArgumentParser:
     add(probe, "spec", "checkpoint", "stream", "probes", "index", "split", "gpus", site=True, out=True)
     add(collect, "results", "jobs", out=True)
     add(study, cells=True, out=True)
-    add(table, "jobs", runs=True, study=True, stream=True, probe=True, out=True)
+    add(table, "runs", "jobs", "study", "stream", "probe", "partial", "out")
     add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
     add(features, "gpus", site=True, spec=True, checkpoint=True, index=True, split=True, images=False, out=True)
     add(feature_figure, name=True, study=True, out=True).add_argument("features", nargs="+", help="files of features")
@@ -382,6 +390,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "name": {"help": "name of the figure"},
     "out": {"help": "file or folder to write"},
     "parent": {"type": int, "help": "process to follow: go on until it has ended"},
+    "partial": {"help": "folder of a study: its tables and figures from whatever runs there are, missing ones marked"},
     "previous": {"default": "", "help": "checkpoint of the task before; none for a first task"},
     "probe": {"help": "name of the probe"},
     "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas"},

@@ -23,14 +23,21 @@ from cassle.reporting.tables import table_of
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
-def write_page(runs: str | Path, study: str | Path, jobs: str | Path, figures: Sequence[str | Path], out: Path) -> None:
+def write_page(
+    runs: str | Path,
+    study: str | Path,
+    jobs: str | Path,
+    figures: Sequence[str | Path],
+    out: Path,
+    results: Path | None = None,
+) -> None:
     """Write the report of a study; ``figures`` are files of which .svg and .png lie side by side.
 
-    Records are looked for beside ``runs``, in the folders that ``jobs`` names.
+    Records of trainings are looked for under ``results``, by default the folder of ``runs``.
     """
     summary, frame = read_summary(study), read_runs(runs)
     own = jobs_of_study(read_jobs(jobs), summary)
-    records = records_of(own, Path(runs).parent)
+    records = records_of(own, results or Path(runs).parent)
     tables, finished = [], 0
     for stream in summary["streams"]:
         for place, probe in enumerate(summary["probes"]):

@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from cassle.errors import CassleError
-from cassle.files import canonical_json
+from cassle.files import canonical_json, fingerprint
 from cassle.paths import index_file, split_file
 from cassle.planning import other_code, plan_study
 from cassle.provenance import code_of
@@ -223,6 +223,12 @@ def get_feature_figure_code(wildcards):
 def get_timeline_code(wildcards):
     """The meaning of the code that draws the timeline."""
     return code_of("cassle.reporting.timeline")
+
+
+def get_page_code(wildcards):
+    """The meaning of the code and of the text that the report is made of."""
+    page = Path(workflow.basedir).parent / "cassle" / "reporting" / "page.html"
+    return f"{code_of('cassle.reporting.page')} {fingerprint(page.read_text())}"
 
 
 def get_collect_code(wildcards):

@@ -5,6 +5,7 @@ localrules:
     draw_figure,
     draw_features,
     draw_timeline,
+    write_page,
     write_report,
 
 
@@ -32,6 +33,7 @@ rule describe_study:
         study=f"{STUDY}/study.json",
     log:
         f"{STUDY}/study.log",
+    priority: 200
     conda:
         "../../environment.yml"
     params:
@@ -147,19 +149,40 @@ rule draw_timeline:
         "cassle timeline --jobs {input.jobs:q} --study {input.study:q} --out {output.pdf:q} > {log:q} 2>&1"
 
 
-rule write_report:
+rule write_page:
     input:
-        tables=get_tables(),
+        runs="results/runs.csv",
+        jobs="results/benchmark.csv",
+        study=f"{STUDY}/study.json",
         figures=get_figures(),
     output:
-        report=f"{STUDY}/report.html",
+        page=f"{STUDY}/report.html",
     log:
         f"{STUDY}/report.log",
     conda:
         "../../environment.yml"
     params:
+        code=get_page_code,
+    message:
+        "Writing the report {output.page}"
+    shell:
+        "cassle page --runs {input.runs:q} --jobs {input.jobs:q} --study {input.study:q} --out {output.page:q}"
+        " {input.figures:q} > {log:q} 2>&1"
+
+
+rule write_report:
+    input:
+        tables=get_tables(),
+        figures=get_figures(),
+    output:
+        report=f"{STUDY}/workflow.html",
+    log:
+        f"{STUDY}/workflow.log",
+    conda:
+        "../../environment.yml"
+    params:
         config=get_report_config,
     message:
-        "Writing the report {output.report}"
+        "Writing Snakemake's report {output.report}"
     shell:
         "snakemake --report {output.report:q} --nolock {params.config} > {log:q} 2>&1"
