@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cassle.errors import CassleError
-from cassle.files import write_text
+from cassle.files import read_json, write_text
 
 
 def times_file(record: str | Path) -> Path:
@@ -24,10 +24,14 @@ def times_file(record: str | Path) -> Path:
 def timed(record: str | Path, **facts: Any) -> Iterator[None]:
     """Write down when this attempt at a job begins and ends (seconds since 1970), on which host, and ``facts``.
 
-    An attempt that was killed has no end. Nothing that goes wrong here harms the job.
+    An attempt that was killed ended when its heartbeat was last heard, as the next attempt notes; without a heartbeat
+    its end is not known. Nothing that goes wrong here harms the job.
     """
     file = times_file(record)
-    earlier = [json.dumps(attempt) for attempt in read_attempts(file)]
+    attempts = read_attempts(file)
+    if attempts and "ended" not in attempts[-1]:
+        attempts[-1] |= _last_heard(Path(record).with_name("progress.json"), attempts[-1]["began"])
+    earlier = [json.dumps(attempt) for attempt in attempts]
     attempt = {"began": round(time.time(), 2), "host": os.uname().nodename, **facts}
 
     def write() -> None:
@@ -52,6 +56,14 @@ def read_attempts(file: Path) -> list[dict[str, Any]]:
                 if isinstance(attempt, dict) and isinstance(attempt.get("began"), int | float):
                     attempts.append(attempt)
     return attempts
+
+
+def _last_heard(heartbeat: Path, began: float) -> dict[str, float]:
+    """Return the end of a killed attempt, if its heartbeat is still there."""
+    with suppress(CassleError, KeyError, TypeError, ValueError):
+        heard = float(read_json(heartbeat)["updated"])
+        return {"ended": round(heard, 2)} if heard >= began else {}
+    return {}
 
 
 def _gpu_memory() -> dict[str, float]:

@@ -116,7 +116,7 @@ def write_jobs(path: str | Path, rows: list[Row]) -> None:
 
 def read_jobs(path: str | Path) -> pd.DataFrame:
     """Read ``benchmark.csv``; `DataError` if it is missing, damaged or has other columns."""
-    remedy = "delete it and run `cassle jobs`"
+    remedy = "delete it and run `cassle collect`"
     numbers = [column for column, kind in COLUMNS.items() if kind == "float64"]
     try:
         empty = {column: [""] for column in numbers}

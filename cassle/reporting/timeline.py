@@ -42,7 +42,7 @@ def write_timeline(jobs: str | Path, study: str | Path, out: Path) -> None:
 
 
 def spans_of(jobs: pd.DataFrame) -> list[Span]:
-    """Return the attempts of jobs in the order of their beginnings; one without an end lasts until the next began.
+    """Return the attempts of jobs in the order of their beginnings, but for those whose end is not known.
 
     ``jobs``: rows of ``benchmark.csv``.
     """
@@ -51,9 +51,9 @@ def spans_of(jobs: pd.DataFrame) -> list[Span]:
         ends = [text.partition("/")[::2] for text in str(job.intervals).split()]
         place = ", ".join(filter(None, (str(job.host), str(job.device)))) or "?"
         for number, (began, ended) in enumerate(ends):
-            last = number == len(ends) - 1
-            if until := ended or (ends[number + 1][0] if not last else ""):
-                spans.append(Span(str(job.job), place, _seconds(began), _seconds(until), last and bool(ended)))
+            if ended:
+                done = number == len(ends) - 1
+                spans.append(Span(str(job.job), place, _seconds(began), _seconds(ended), done))
     return sorted(spans, key=lambda span: (span.began, span.ended))
 
 

@@ -61,7 +61,7 @@ def read_snapshot(file: str | Path) -> Snapshot:
             strategy = OFFLINE if "-all" in parts[-8] else strategy
             arrays = (held["features"], held["labels"], held["tasks"])
         return Snapshot(backbone, objective, strategy, int(task.removeprefix("task")), *arrays)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError) as error:
         raise DataError(f"cannot read {file}: {error}; delete it and run the workflow again") from error
 
 

@@ -22,7 +22,10 @@ def tsne(runs: dict[tuple[str, str, str], Run]) -> Figure:
 def embedded(last: Snapshot) -> Points:
     """Return the place of each image, (N, 2), the same for the same features."""
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     reduced = principal_components(last.features, DIMENSIONS)
     perplexity = min(PERPLEXITY, (len(reduced) - 1) / 3)
-    return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced), dtype=np.float64)
+    with threadpool_limits(1):  # sums differ with the number of threads, and threads that wait for cores take for ever
+        places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
+    return np.asarray(places, dtype=np.float64)
