@@ -39,7 +39,7 @@ rule extract_features:
         "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
-        gpu=1,
+        gpu=get_probe_gpus,
     params:
         spec=get_evaluation_spec,
         site=get_site,
