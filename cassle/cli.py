@@ -71,6 +71,7 @@ def train(args: argparse.Namespace) -> None:
     """Train one task: by --spec and files as the workflow does, or by words such as objective=simclr task=0."""
     from cassle.devices import lease
     from cassle.failures import remembered
+    from cassle.timing import timed
 
     if args.words:
         _fill_in(args)
@@ -80,7 +81,8 @@ def train(args: argparse.Namespace) -> None:
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
         )
     wanted = 0 if site.execution.device == "cpu" else args.gpus
-    with lease(wanted, site.execution.jobs_per_gpu) as devices:
+    record = Path(args.folder, "train.json")
+    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(record):
         _show_only(devices, wanted)
         from cassle.training.job import TrainRequest, train_task
 
@@ -116,10 +118,12 @@ def remember(args: argparse.Namespace) -> None:
 def probe(args: argparse.Namespace) -> None:
     """Evaluate a checkpoint, a file of other software, or the random network on every task of a stream."""
     from cassle.devices import lease
+    from cassle.timing import timed
 
     site = _site(args)
-    with lease(0 if site.execution.device == "cpu" else args.gpus, site.execution.jobs_per_gpu) as devices:
-        _show_only(devices, args.gpus)
+    wanted = 0 if site.execution.device == "cpu" else args.gpus
+    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(args.out):
+        _show_only(devices, wanted)
         from cassle.evaluation.base import streams_of
         from cassle.evaluation.job import ProbeRequest, probe_checkpoint
         from cassle.paths import index_file, split_file
@@ -136,11 +140,15 @@ def probe(args: argparse.Namespace) -> None:
 
 
 def collect(args: argparse.Namespace) -> None:
-    """Write one tidy row per run, task, evaluated task and probe."""
+    """Write one tidy row per run, task, evaluated task and probe; with --jobs, also one per job."""
     from cassle.reporting.collect import collect as rows_of
     from cassle.reporting.frame import write_runs
 
     write_runs(args.out, rows_of(Path(args.results)))
+    if args.jobs:
+        from cassle.reporting.jobs import jobs_of, write_jobs
+
+        write_jobs(args.jobs, jobs_of(Path(args.results)))
 
 
 def study(args: argparse.Namespace) -> None:
@@ -151,10 +159,54 @@ def study(args: argparse.Namespace) -> None:
 
 
 def table(args: argparse.Namespace) -> None:
-    """Write the table of a stream under a probe as Markdown, CSV, LaTeX and HTML."""
+    """Write the table of a stream under a probe as Markdown, CSV, LaTeX and HTML; with --partial, all of a study."""
+    if args.partial:
+        from cassle.reporting.partial import write_partial
+        from cassle.reporting.show import listing
+
+        print(listing(write_partial(Path(args.partial))))
+        return
     from cassle.reporting.tables import write_tables
 
-    write_tables(args.runs, args.study, args.stream, args.probe, Path(args.out))
+    if not (args.runs and args.study and args.stream and args.probe and args.out):
+        raise SettingsError("give --runs, --study, --stream, --probe and --out, or --partial FOLDER")
+    write_tables(args.runs, args.study, args.stream, args.probe, Path(args.out), args.jobs)
+
+
+def features(args: argparse.Namespace) -> None:
+    """Write the features of test images of a stream, as a checkpoint's network sees them."""
+    from cassle.devices import lease
+    from cassle.timing import timed
+
+    site = _site(args)
+    wanted = 0 if site.execution.device == "cpu" else args.gpus
+    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(args.out):
+        _show_only(devices, wanted)
+        from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
+
+        index, split, checkpoint, out = map(Path, (args.index, args.split, args.checkpoint, args.out))
+        write_snapshot(SnapshotRequest(json.loads(args.spec), site, index, split, checkpoint, out, args.images))
+
+
+def feature_figure(args: argparse.Namespace) -> None:
+    """Draw one figure of features as PDF, SVG and PNG."""
+    from cassle.reporting.figures.features import write_feature_figure
+
+    write_feature_figure(args.name, args.study, args.features, Path(args.out))
+
+
+def page(args: argparse.Namespace) -> None:
+    """Write the report of a study as one page that needs no other file."""
+    from cassle.reporting.page import write_page
+
+    write_page(args.runs, args.study, args.jobs, args.figures, Path(args.out))
+
+
+def timeline(args: argparse.Namespace) -> None:
+    """Draw when each job of a study worked as PDF, SVG and PNG."""
+    from cassle.reporting.timeline import write_timeline
+
+    write_timeline(args.jobs, args.study, Path(args.out))
 
 
 def figure(args: argparse.Namespace) -> None:
@@ -379,10 +431,14 @@ def _parser() -> argparse.ArgumentParser:
     verb = add(probe, "spec", "checkpoint", "stream", "probes", "gpus", *foreign, site=True, out=True)
     verb.add_argument("--index", nargs="+", help="index.npz of each data set that is looked at")
     verb.add_argument("--split", nargs="+", help="split.npz of each stream that is looked at")
-    add(collect, "results", out=True)
+    add(collect, "results", "jobs", out=True)
     add(study, cells=True, out=True)
-    add(table, runs=True, study=True, stream=True, probe=True, out=True)
+    add(table, "runs", "jobs", "study", "stream", "probe", "partial", "out")
     add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
+    add(features, "gpus", site=True, spec=True, checkpoint=True, index=True, split=True, images=False, out=True)
+    add(feature_figure, name=True, study=True, out=True).add_argument("features", nargs="+", help="files of features")
+    add(page, runs=True, study=True, jobs=True, out=True).add_argument("figures", nargs="*", help="files of figures")
+    add(timeline, jobs=True, study=True, out=True)
     verb = add(status)
     verb.add_argument("folder", nargs="?", help="folder of a study, such as results/studies/digits; by default all")
     verb.add_argument("--watch", action="store_true", help="until Ctrl-C")
@@ -420,11 +476,14 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "given": {"default": "", "help": "a first task's checkpoint to take over as it is, instead of training"},
     "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
     "image_size": {"type": int, "help": "side of the images such a network takes; by default the data set's"},
+    "images": {"type": int, "default": 1000, "help": "at most so many test images"},
     "index": {"help": "the data set's index.npz"},
+    "jobs": {"help": "benchmark.csv"},
     "memory": {"default": "", "help": "what the strategy kept after the task before, if it keeps something"},
     "name": {"help": "name of the figure"},
     "out": {"help": "file or folder to write"},
     "parent": {"type": int, "help": "process to follow: go on until it has ended"},
+    "partial": {"help": "folder of a study: its tables and figures from whatever runs there are, missing ones marked"},
     "previous": {"default": "", "help": "checkpoint of the task before; none for a first task"},
     "probe": {"help": "name of the probe"},
     "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas, or a YAML list"},

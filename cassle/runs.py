@@ -296,21 +296,24 @@ def _named(choice: Choice) -> tuple[str, dict[str, Any]]:
 
 def _check_names(study: Study) -> None:
     """Raise `SettingsError` for what would fail late: unknown figures and data sets, a study that trains nothing."""
-    known = figure_names()
-    for figure in study.figures:
-        if figure not in known:
-            raise unknown("figure", figure, known)
+    for asked, known in ((study.figures, figure_names()), (study.features, figure_names(FEATURE_FIGURES))):
+        for figure in asked:
+            if figure not in known:
+                raise unknown("figure", figure, known)
     for name, settings in study.data.items():
         data_sets.get(name)(**settings)
     if not (study.strategies or study.offline):
         raise SettingsError("this study trains nothing: give strategies, or offline: true")
 
 
-def figure_names() -> list[str]:
-    """Return the names of the figures that there are, without importing what draws them."""
-    place = find_spec("cassle.reporting.figures")
+def figure_names(package: str = "cassle.reporting.figures") -> list[str]:
+    """Return the names of the figures that there are in a package, without importing what draws them."""
+    place = find_spec(package)
     modules = pkgutil.iter_modules(place.submodule_search_locations if place else [])
-    return sorted(module.name for module in modules if module.name != "base")
+    return sorted(module.name for module in modules if module.name != "base" and not module.ispkg)
+
+
+FEATURE_FIGURES = "cassle.reporting.figures.features"
 
 
 def probe_part(choice: Choice) -> Part:

@@ -90,7 +90,13 @@ class Study(Site):
         default=["linear_cached", "knn", "online"], min_length=1, description="evaluations of each checkpoint"
     )
     training: dict[str, Any] = Field(default_factory=dict, description="changes to every recipe, such as epochs")
-    figures: list[str] = Field(default=["bars", "accuracy_over_tasks", "accuracy_matrix"], description="figures")
+    figures: list[str] = Field(
+        default=["results", "bars", "accuracy_over_tasks", "forgetting_against_accuracy", "accuracy_matrix"],
+        description="figures of accuracies",
+    )
+    features: list[str] = Field(
+        default=[], description="figures of features, which are extracted for them: pca, tsne, cka"
+    )
     recipes: str | None = Field(None, description="folder of recipes; by default config/recipes of the repository")
     first_checkpoint: str | None = Field(
         None, description="checkpoint of a first task to start every run from, instead of training one"

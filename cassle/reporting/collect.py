@@ -8,10 +8,13 @@ from typing import Any
 
 from cassle.files import read_json
 from cassle.paths import FIRST, RANDOM
+from cassle.reporting.frame import EXECUTION
 
 Row = dict[str, Any]
 IDENTITY = ("stream", "backbone", "objective", "strategy", "seed", "task", "evaluated_task", "probe")
 """What makes a row; the rest is what was found."""
+EXECUTED = {**dict.fromkeys(EXECUTION, ""), "processes": 1}
+"""How a training ran -> what it is where its record does not say."""
 
 
 def collect(results: Path) -> list[Row]:
@@ -40,11 +43,7 @@ def _trained(file: Path) -> Iterator[Row]:
         "objective": objective,
         "seed": int(seed.removeprefix("seed")),
         "task": int(task.removeprefix("task")),
-        "device": train["device"],
-        "precision": train["precision"],
-        "loader": train["loader"],
-        "threads": train["threads"],
-        "code": train["code"],
+        **{column: train.get(column, usual) for column, usual in EXECUTED.items()},
         "checkpoint": train["checkpoint"],
     }
     if train["spec"]["stream"]["scenario"] == "all":
@@ -72,7 +71,7 @@ def _heirs(first: Path, checkpoint: str) -> Iterator[str]:
 
 def _random(file: Path) -> Iterator[Row]:
     probe = read_json(file)
-    constants = dict.fromkeys(("device", "precision", "loader", "threads", "code", "checkpoint"), "")
+    constants = dict.fromkeys((*EXECUTION, "checkpoint"), "")
     same = {
         **constants,
         "backbone": file.parents[4].name,
@@ -87,6 +86,7 @@ def _random(file: Path) -> Iterator[Row]:
 def _rows(probe: dict[str, Any], same: Row) -> Iterator[Row]:
     for name, accuracies in probe["accuracies"].items():
         tasks = probe.get("own_tasks", {}).get(name, probe["task_names"])
+        aware = probe.get("task_aware", {}).get(name)
         for task, accuracy in enumerate(accuracies):
             yield {
                 "stream": probe["stream"],
@@ -97,5 +97,6 @@ def _rows(probe: dict[str, Any], same: Row) -> Iterator[Row]:
                 "task_name": tasks[task],
                 "probe": name,
                 "accuracy": accuracy,
+                "task_aware": None if aware is None else aware[task],
                 **same,
             }

@@ -26,19 +26,23 @@ COLUMNS = {
     "task_name": "str",
     "probe": "str",
     "accuracy": "float64",
+    "task_aware": "float64",
+    "preset": "str",
     "device": "str",
+    "processes": "str",
     "precision": "str",
     "loader": "str",
     "threads": "str",
     "code": "str",
     "checkpoint": "str",
 }
-"""Column -> type; ``accuracy`` is a fraction of 1; no time is here, so that an interrupted study ends in the same file.
+"""Column -> type; ``accuracy`` is a fraction of 1, ``task_aware`` the same where the task is known (empty where it was
+not asked); no time is here, so that an interrupted study ends in the same file.
 
 ``strategy`` is ``offline`` for joint training and ``random`` (with an empty ``objective``) for the untrained network.
 """
-EXECUTION = ("device", "precision", "loader", "threads", "code")
-"""Columns that say how a run was executed."""
+EXECUTION = ("preset", "device", "processes", "precision", "loader", "threads", "code")
+"""Columns that say how a run was executed; a cell that mixes them is marked."""
 
 
 def write_runs(path: str | Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -52,7 +56,9 @@ def read_runs(path: str | Path) -> pd.DataFrame:
     """Read ``runs.csv``; `DataError` if it is missing, damaged or has other columns."""
     remedy = "delete it and run `cassle collect`"
     try:
-        frame = pd.read_csv(path, dtype=COLUMNS, keep_default_na=False, na_values={"accuracy": [""]})
+        frame = pd.read_csv(
+            path, dtype=COLUMNS, keep_default_na=False, na_values={"accuracy": [""], "task_aware": [""]}
+        )
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}; {remedy}") from error
     if list(frame.columns) != list(COLUMNS):

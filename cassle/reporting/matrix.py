@@ -12,32 +12,56 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cassle.evaluation.metrics import average_accuracy, forgetting, forward_transfer
+from cassle.paths import ONLINE
 from cassle.reporting.frame import EXECUTION
+from cassle.reporting.jobs import hours_of_run
+from cassle.reporting.names import OFFLINE, RANDOM, plain
+from cassle.reporting.published import Published, published
 
 Matrix = NDArray[np.float64]
-OFFLINE, RANDOM = "offline", "random"
-"""Strategies that are none: joint training on everything, and no training at all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
     """All seeds of one (backbone, objective, strategy) on a stream, under one probe.
 
-    ``matrices``: seed -> A (models, tasks), fractions, NaN where nothing was measured; offline and random have one row.
-    ``random``: seed -> R (tasks,) of the untrained network. ``execution``: column -> the values its runs have.
+    ``seeds``: those the study asks for. ``matrices``: seed -> A (models, tasks), fractions, NaN where nothing was
+    measured; offline and random have one row. ``aware``: the same where the task is known, if it was asked.
+    ``random``: seed -> R (tasks,) of the untrained network, None under a probe that it does not have. ``execution``:
+    column -> the values its runs have. ``published``: metric, or number of a task -> what others report. ``hours``:
+    seed -> hours of training.
     """
 
     backbone: str
     objective: str
     strategy: str
+    seeds: tuple[int, ...]
     matrices: dict[int, Matrix]
-    random: dict[int, Matrix] = field(default_factory=dict)
+    aware: dict[int, Matrix] = field(default_factory=dict)
+    random: dict[int, Matrix] | None = None
     execution: dict[str, list[str]] = field(default_factory=dict)
+    published: dict[str, Published] = field(default_factory=dict)
+    hours: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def continual(self) -> bool:
+        """Whether a strategy met the tasks one after the other, so that there is something to forget."""
+        return self.strategy not in (OFFLINE, RANDOM)
+
+    def has(self, metric: str) -> bool:
+        """Whether a metric means anything here, measured or not."""
+        if metric == "F":
+            return self.continual
+        return metric != "T" or (self.continual and self.random is not None)
+
+    def by_seed(self, metric: Callable[[Cell, int], float]) -> dict[int, float]:
+        """Return a metric of every seed that has it."""
+        found = {seed: metric(self, seed) for seed in self.matrices}
+        return {seed: value for seed, value in found.items() if not np.isnan(value)}
 
     def values(self, metric: Callable[[Cell, int], float]) -> list[float]:
-        """Return a metric of every seed that has it."""
-        found = [metric(self, seed) for seed in self.matrices]
-        return [value for value in found if not np.isnan(value)]
+        """Return a metric of every seed that has it, without the seeds."""
+        return list(self.by_seed(metric).values())
 
     @cached_property
     def mixed(self) -> list[str]:
@@ -59,38 +83,73 @@ def forgotten(cell: Cell, seed: int) -> float:
 def transferred(cell: Cell, seed: int) -> float:
     """Return the forward transfer T of a seed; NaN without the random network or with one model only."""
     matrix = cell.matrices[seed]
-    if len(matrix) == 1 or seed not in cell.random:
+    if len(matrix) == 1 or seed not in (cell.random or {}):
         return float("nan")
-    return forward_transfer(matrix, cell.random[seed])
+    return forward_transfer(matrix, (cell.random or {})[seed])
+
+
+def accuracy_aware(cell: Cell, seed: int) -> float:
+    """Return the average accuracy of a seed where the task is known; NaN if it was not asked."""
+    return average_accuracy(cell.aware[seed]) if seed in cell.aware else float("nan")
 
 
 METRICS: dict[str, Callable[[Cell, int], float]] = {"A": accuracy, "F": forgotten, "T": transferred}
 """Letter of the paper -> metric."""
 
 
-def matrix_of(rows: pd.DataFrame, models: int, tasks: int) -> Matrix:
+def matrix_of(rows: pd.DataFrame, models: int, tasks: int, column: str = "accuracy") -> Matrix:
     """Return A (models, tasks) of the rows of one run under one probe; NaN where there is no row."""
     matrix = np.full((models, tasks), np.nan)
-    matrix[rows["task"].to_numpy(), rows["evaluated_task"].to_numpy()] = rows["accuracy"].to_numpy()
+    matrix[rows["task"].to_numpy(), rows["evaluated_task"].to_numpy()] = rows[column].to_numpy()
     return matrix
 
 
-def cells_of(runs: pd.DataFrame, study: dict[str, Any], stream: str, probe: str) -> list[Cell]:
-    """Return the cells of a study's table in its order: per backbone, random, then per objective its strategies."""
+def cells_of(
+    runs: pd.DataFrame, study: dict[str, Any], stream: str, probe: str, jobs: pd.DataFrame | None = None
+) -> list[Cell]:
+    """Return the cells of a study's table in its order: per backbone, random, then per objective its strategies.
+
+    ``jobs``: rows of ``benchmark.csv``; without them, no hours are known.
+    """
     rows = runs[(runs["stream"] == stream) & (runs["probe"] == probe) & runs["seed"].isin(study["seeds"])]
+    seeds = tuple(study["seeds"])
+
+    def others(backbone: str, objective: str, strategy: str) -> dict[str, Published]:
+        return _published(study.get("names", {}), stream, backbone, objective, strategy, probe)
+
     cells = []
     for backbone in study["backbones"]:
         own = rows[rows["backbone"] == backbone]
-        untrained = _matrices(own[own["strategy"] == RANDOM], single=True)
-        random = {seed: matrix[0] for seed, matrix in untrained.items()}
+        parts = dict(iter(own.groupby(["objective", "strategy"])))
+        untrained = _matrices(parts.get(("", RANDOM), own[:0]), single=True)
+        random = None if probe == ONLINE else {seed: matrix[0] for seed, matrix in untrained.items()}
         if random:
-            cells.append(Cell(backbone, "", RANDOM, untrained, random))
+            found = others(backbone, "", RANDOM)
+            cells.append(Cell(backbone, "", RANDOM, seeds, untrained, random=random, published=found))
         for objective in study["objectives"]:
             for strategy in study["strategies"]:
-                part = own[(own["objective"] == objective) & (own["strategy"] == strategy)]
-                matrices = _matrices(part, single=strategy == OFFLINE)
-                cells.append(Cell(backbone, objective, strategy, matrices, random, _execution(part)))
+                part = parts.get((objective, strategy), own[:0])
+                single = strategy == OFFLINE
+                cell = Cell(
+                    backbone,
+                    objective,
+                    strategy,
+                    seeds,
+                    _matrices(part, single),
+                    aware=_matrices(part[part["task_aware"].notna()], single, "task_aware"),
+                    random=random,
+                    execution=_execution(part),
+                    published=others(backbone, objective, strategy),
+                    hours=_hours(jobs, stream, backbone, objective, strategy, seeds),
+                )
+                cells.append(cell)
     return cells
+
+
+def _published(names: dict[str, str], *labels: str) -> dict[str, Published]:
+    """Return what is published of a cell given by its labels; nothing if one of them is a variant."""
+    known = [plain(label, names) for label in labels]
+    return published(*(name or "" for name in known)) if None not in known else {}
 
 
 def _execution(rows: pd.DataFrame) -> dict[str, list[str]]:
@@ -99,14 +158,20 @@ def _execution(rows: pd.DataFrame) -> dict[str, list[str]]:
     return {column: sorted(set((later if column == "code" else rows)[column])) for column in EXECUTION}
 
 
-def _matrices(rows: pd.DataFrame, single: bool) -> dict[int, Matrix]:
+def _hours(
+    jobs: pd.DataFrame | None, stream: str, backbone: str, objective: str, strategy: str, seeds: tuple[int, ...]
+) -> dict[int, float]:
+    if jobs is None:
+        return {}
+    place = f"{stream.partition('-')[0]}-all" if strategy == OFFLINE else stream
+    trained = jobs[(jobs["job"] == "train") & (jobs["stream"] == place)]
+    found = {seed: hours_of_run(trained, backbone, objective, strategy, seed) for seed in seeds}
+    return {seed: hours for seed, hours in found.items() if not np.isnan(hours)}
+
+
+def _matrices(rows: pd.DataFrame, single: bool, column: str = "accuracy") -> dict[int, Matrix]:
     found = {}
     for seed, part in rows.groupby("seed"):
         tasks = int(part["tasks"].iloc[0])
-        found[int(str(seed))] = matrix_of(part, 1 if single else tasks, tasks)
+        found[int(str(seed))] = matrix_of(part, 1 if single else tasks, tasks, column)
     return found
-
-
-def spread(values: list[float]) -> float:
-    """Return the standard deviation over seeds (n - 1 in the denominator); NaN for fewer than two."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")

@@ -15,7 +15,8 @@ def listing(folder: Path) -> str:
     tables = sorted(folder.glob("tables/*/*.md"))
     if not tables:
         raise CassleError(f"there are no tables under {folder}; run `snakemake --cores all` first")
-    figures = [f"  {file}" for file in sorted(folder.glob("figures/*/*/*.pdf"))]
+    patterns = ("figures/*/*/*.pdf", "features/*/*.pdf", "timeline.pdf")
+    figures = [f"  {file}" for pattern in patterns for file in sorted(folder.glob(pattern))]
     report = folder / "report.html"
     told = f"  {report}" if report.is_file() else "  `snakemake --cores all report` writes one"
     lines = [*(table.read_text() for table in tables), "Figures:", *figures, "Report:", told]

@@ -1,143 +1,183 @@
-"""Tables of a study: average accuracy, forgetting and forward transfer, as Markdown, CSV, LaTeX and HTML."""
+"""What a table of a study says: average accuracy, forgetting and forward transfer, and what they are compared with."""
 
 from __future__ import annotations
 
-import html
-import io
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from cassle.files import write_text
+from cassle.reporting.formats import Entry, Table, html_text, latex_text, markdown_text
 from cassle.reporting.frame import EXECUTION, read_runs, read_summary
-from cassle.reporting.matrix import METRICS, RANDOM, Cell, cells_of, spread
+from cassle.reporting.jobs import read_jobs
+from cassle.reporting.matrix import METRICS, Cell, accuracy_aware, cells_of
+from cassle.reporting.names import FINETUNE, RANDOM
+from cassle.reporting.statistics import paired, spread
+from cassle.reporting.tidy import csv_text
 
-MISSING = "—"
+UNDEFINED, MISSING = "—", "missing"
 MIXED = "*"
 HEADS = {"A": "A ↑", "F": "F ↓", "T": "T ↑"}
-LATEX = {
-    "A ↑": r"$A\uparrow$",
-    "F ↓": r"$F\downarrow$",
-    "T ↑": r"$T\uparrow$",
-    "±": r"$\pm$",
-    MISSING: "--",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-}
-STYLE = """body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #1a1a1a; background: #fff; }
-table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
-th { border-bottom: 1px solid; text-align: left; } th, td { padding: .25em .9em; }
-td:nth-last-child(-n+4), th:nth-last-child(-n+4) { text-align: right; font-variant-numeric: tabular-nums; }
-p { max-width: 46em; color: #444; }"""
+UP = {"A": 1, "F": -1, "T": 1}
+"""Metric -> 1 if more is better, -1 if less is."""
 
 
-def write_tables(runs: str | Path, study: str | Path, stream: str, probe: str, out: Path) -> None:
+def write_tables(
+    runs: str | Path, study: str | Path, stream: str, probe: str, out: Path, jobs: str | Path | None = None
+) -> None:
     """Write the table of a stream under a probe beside ``out``, with endings .md, .csv, .tex and .html.
 
-    Per cent, mean ± standard deviation over seeds with their number n; a dash where nothing was measured.
+    Per cent, mean ± standard deviation over seeds with their number n; paired differences to fine-tuning; published
+    numbers where there are any. With ``jobs`` (``benchmark.csv``) the hours of training, too.
     """
-    cells = cells_of(read_runs(runs), read_summary(study), stream, probe)
-    title = f"{stream}, probe {probe}"
-    shown, notes = _shown(cells), _notes(cells)
-    texts: dict[str, Callable[[], str]] = {
-        ".md": lambda: _markdown(title, shown, notes),
-        ".csv": lambda: _csv(cells, stream, probe),
-        ".tex": lambda: _latex(title, shown, notes),
-        ".html": lambda: _html(title, shown, notes),
+    known = None if jobs is None else read_jobs(jobs)
+    cells = cells_of(read_runs(runs), read_summary(study), stream, probe, known)
+    table = table_of(cells, f"{stream}, probe {probe}")
+    texts = {
+        ".md": markdown_text(table),
+        ".csv": csv_text(cells, stream, probe),
+        ".tex": latex_text(table),
+        ".html": html_text(table),
     }
     for suffix, text in texts.items():
-        write_text(out.with_suffix(suffix), text())
+        write_text(out.with_suffix(suffix), text)
 
 
-def _per_cent(values: list[float]) -> str:
-    if not values:
-        return MISSING
-    mean = f"{100 * np.mean(values):.1f}"
-    return f"{mean} ± {100 * spread(values):.1f}" if len(values) > 1 else mean
-
-
-def _shown(cells: list[Cell]) -> pd.DataFrame:
-    """Return the table as text; the backbone is a column only if there are several."""
+def table_of(cells: list[Cell], title: str) -> Table:
+    """Return the table of cells; columns that would be empty are left out."""
+    sources: list[str] = []
+    best = _best(cells)
+    bases = {(c.backbone, c.objective): c for c in cells if c.strategy == FINETUNE}
+    unit = _unit_of_time(cells)
     rows = []
     for cell in cells:
-        texts = {HEADS[name]: _per_cent(cell.values(metric)) for name, metric in METRICS.items()}
-        mark = MIXED if cell.mixed else ""
-        rows.append(
-            {
-                "backbone": cell.backbone,
-                "objective": cell.objective or MISSING,
-                "strategy": "random network" if cell.strategy == RANDOM else cell.strategy + mark,
-                **texts,
-                "n": str(len(cell.values(METRICS["A"]))),
-            }
-        )
-    table = pd.DataFrame(rows, columns=["backbone", "objective", "strategy", *HEADS.values(), "n"])
-    return table.drop(columns="backbone") if table["backbone"].nunique() < 2 else table
+        row = {
+            "backbone": Entry(cell.backbone),
+            "objective": Entry(cell.objective or UNDEFINED),
+            "strategy": Entry(
+                "random network" if cell.strategy == RANDOM else cell.strategy, mark=MIXED if cell.mixed else ""
+            ),
+            **{head: _metric(cell, letter, best) for letter, head in HEADS.items()},
+            "A known task ↑": _aware(cell),
+            "n": Entry(*_seeds(cell)),
+            "A − fine-tuning": _difference(cell, bases.get((cell.backbone, cell.objective))),
+        }
+        for letter in METRICS:
+            row |= _published(cell, letter, sources)
+        row[f"training ({unit[0]})"] = _time(cell, *unit)
+        rows.append(row)
+    heads = [head for head in (rows[0] if rows else {}) if _shown(head, rows)]
+    labels = sum(head in ("backbone", "objective", "strategy") for head in heads)
+    return Table(title, heads, rows, labels, _notes(cells, heads), sources)
 
 
-def _notes(cells: list[Cell]) -> list[str]:
+def _shown(head: str, rows: list[dict[str, Entry]]) -> bool:
+    if head == "backbone":
+        return len({row[head].text for row in rows}) > 1
+    return any(row[head].text for row in rows)
+
+
+def _metric(cell: Cell, name: str, best: set[tuple[int, str]]) -> Entry:
+    """Return mean ± spread in per cent; a dash where the metric means nothing, and a word where a run is missing."""
+    if not cell.has(name):
+        return Entry(UNDEFINED)
+    values = cell.values(METRICS[name])
+    return Entry(*_per_cent(values), bold=(id(cell), name) in best) if values else Entry(MISSING)
+
+
+def _aware(cell: Cell) -> Entry:
+    values = cell.values(accuracy_aware)
+    return Entry(*_per_cent(values)) if values else Entry()
+
+
+def _per_cent(values: list[float]) -> tuple[str, float]:
+    mean = 100 * float(np.mean(values))
+    return (f"{mean:.1f} ± {100 * spread(values):.1f}" if len(values) > 1 else f"{mean:.1f}"), mean
+
+
+def _best(cells: list[Cell]) -> set[tuple[int, str]]:
+    """Return (cell, metric) of the best strategies of each backbone and objective, equal as printed, if several ran."""
+    groups: dict[tuple[str, str, str], list[tuple[Cell, float]]] = {}
+    for cell in cells:
+        for name, metric in METRICS.items():
+            if cell.continual and (values := cell.values(metric)):
+                printed = UP[name] * round(100 * float(np.mean(values)), 1)
+                groups.setdefault((cell.backbone, cell.objective, name), []).append((cell, printed))
+    return {
+        (id(cell), name)
+        for (_, _, name), found in groups.items()
+        for cell, printed in found
+        if len(found) > 1 and printed == max(value for _, value in found)
+    }
+
+
+def _seeds(cell: Cell) -> tuple[str, float]:
+    n, wanted = len(cell.values(METRICS["A"])), len(cell.seeds)
+    return (str(n) if n == wanted else f"{n} of {wanted}"), n
+
+
+def _difference(cell: Cell, base: Cell | None) -> Entry:
+    """Return the paired difference to fine-tuning in points of A, with its interval if there are several pairs."""
+    if base is None or cell is base or cell.strategy == RANDOM:
+        return Entry()
+    found = paired(cell, base, METRICS["A"])
+    if found is None:
+        return Entry()
+    interval = f" [{signed(100 * found.low)}, {signed(100 * found.high)}]" if found.n > 1 else ""
+    return Entry(signed(100 * found.mean) + interval, 100 * found.mean)
+
+
+def signed(value: float) -> str:
+    """Return a number with one digit and its sign; zero has none.
+
+    >>> signed(-0.04), signed(3.14), signed(-2)
+    ('0.0', '+3.1', '−2.0')
+    """
+    text = f"{value:+.1f}"
+    return "0.0" if text[1:] == "0.0" else text.replace("-", "−")
+
+
+def _published(cell: Cell, name: str, sources: list[str]) -> dict[str, Entry]:
+    """Return the columns of the published number and of ours minus it; its source becomes a footnote."""
+    columns = f"published {name}", f"{name} − published"
+    if name not in cell.published:
+        return dict.fromkeys(columns, Entry())
+    number = cell.published[name]
+    if number.source not in sources:
+        sources.append(number.source)
+    value, values = 100 * number.value, cell.values(METRICS[name])
+    theirs = Entry(f"{value:.1f}", value, mark=chr(ord("a") + sources.index(number.source)))
+    gap = 100 * float(np.mean(values)) - value if values else float("nan")
+    return dict(zip(columns, (theirs, Entry(signed(gap), gap) if values else Entry()), strict=True))
+
+
+def _unit_of_time(cells: list[Cell]) -> tuple[str, float]:
+    """Return the unit of the column of training times, and how many hours it has."""
+    longest = max((max(cell.hours.values()) for cell in cells if cell.hours), default=0.0)
+    return ("h", 1.0) if longest >= 1 else ("min", 1 / 60)
+
+
+def _time(cell: Cell, unit: str, hours: float) -> Entry:
+    values = [spent / hours for seed, spent in cell.hours.items() if seed in cell.matrices]
+    return Entry(f"{np.mean(values):.1f}", float(np.mean(values))) if values else Entry()
+
+
+def _notes(cells: list[Cell], heads: list[str]) -> list[str]:
     """Return what a reader must know: units, and how the runs were executed, mixtures named."""
     notes = [
         "Per cent. A: average accuracy after the last task; F: forgetting; T: forward transfer; n: seeds. "
-        "± is the standard deviation over seeds."
+        "± is the standard deviation over seeds; the best strategy of an objective is bold."
     ]
+    if "A − fine-tuning" in heads:
+        notes.append("A − fine-tuning: mean over seeds of the difference, with its 95 % confidence interval (t).")
+    if "A known task ↑" in heads:
+        notes.append("A known task: only classes of the image's task compete.")
+    if any(head.startswith("training") for head in heads):
+        notes.append("Training: all tasks of a run, the shared first one included, mean over seeds.")
     values = {column: sorted({v for cell in cells for v in cell.execution.get(column, [])}) for column in EXECUTION}
-    told = [f"{column} {', '.join(found)}" for column, found in values.items() if found and column != "code"]
-    if told:
+    told = [f"{column} {', '.join(filter(None, found))}" for column, found in values.items() if any(found)]
+    if told := [text for text in told if not text.startswith("code ")]:
         notes.append(f"Run with {'; '.join(told)}.")
     if mixed := sorted({column for cell in cells for column in cell.mixed}):
         notes.append(f"{MIXED} mixes runs that differ in {', '.join(mixed)}.")
     return notes
-
-
-def _markdown(title: str, shown: pd.DataFrame, notes: list[str]) -> str:
-    texts = ["left"] * (len(shown.columns) - 4) + ["right"] * 4
-    table = shown.to_markdown(index=False, disable_numparse=True, colalign=texts)
-    return f"# {title}\n\n{table}\n\n" + "\n".join(note + "  " for note in notes) + "\n"
-
-
-def _latex(title: str, shown: pd.DataFrame, notes: list[str]) -> str:
-    def plain(text: str) -> str:
-        for sign, code in LATEX.items():
-            text = text.replace(sign, code)
-        return text
-
-    table = shown.rename(columns=plain).map(plain)
-    columns = "l" * (len(shown.columns) - 4) + "rrrr"
-    body = table.to_latex(index=False, escape=False, column_format=columns)
-    return f"% {title}\n% needs \\usepackage{{booktabs}}\n{body}" + "".join(f"% {note}\n" for note in notes)
-
-
-def _html(title: str, shown: pd.DataFrame, notes: list[str]) -> str:
-    name = html.escape(title)
-    body = shown.to_html(index=False, border=0) + "".join(f"\n<p>{html.escape(note)}</p>" for note in notes)
-    head = f'<meta charset="utf-8"><title>{name}</title>\n<style>\n{STYLE}\n</style>'
-    return f"<!doctype html>\n<html>\n<head>\n{head}\n</head>\n<body>\n<h1>{name}</h1>\n{body}\n</body>\n</html>\n"
-
-
-def _csv(cells: list[Cell], stream: str, probe: str) -> str:
-    """Return one row per cell and metric: fractions of 1, in full precision."""
-    rows: list[dict[str, Any]] = []
-    for cell in cells:
-        for name, metric in METRICS.items():
-            values = cell.values(metric)
-            rows.append(
-                {
-                    "stream": stream,
-                    "probe": probe,
-                    "backbone": cell.backbone,
-                    "objective": cell.objective,
-                    "strategy": cell.strategy,
-                    "metric": name,
-                    "mean": float(np.mean(values)) if values else float("nan"),
-                    "std": spread(values),
-                    "n": len(values),
-                    "mixed": " ".join(cell.mixed),
-                }
-            )
-    text = io.StringIO()
-    pd.DataFrame(rows).to_csv(text, index=False, lineterminator="\n")
-    return text.getvalue()

@@ -12,7 +12,9 @@ JOBS_OF_THE_DEFAULT_STUDY = {
     "collect_runs": 1,
     "describe_study": 1,
     "make_table": 3,
-    "draw_figure": 3,
+    "draw_figure": 5,
+    "draw_timeline": 1,
+    "write_page": 1,
 }
 
 
@@ -27,7 +29,12 @@ def test_the_report_needs_everything_once_and_itself(fresh):
 def test_tables_alone_draw_no_figure(fresh):
     planned = fresh.plan("tables")
     assert planned["make_table"] == 3
-    assert "draw_figure" not in planned
+    assert not {"draw_figure", "draw_timeline", "write_page"} & set(planned)
+
+
+def test_features_are_extracted_once_per_checkpoint_and_only_if_a_figure_needs_them(fresh):
+    planned = fresh.plan("--config", "features=[pca,cka]", "seeds=[3,4]")
+    assert (planned["extract_features"], planned["draw_features"]) == (20, 2)
 
 
 def test_a_study_file_plans_nothing_of_the_default_study(fresh):
@@ -69,6 +76,7 @@ def test_gpus_limit_a_plan_without_being_needed_by_it(fresh):
         (["objektive=byol"], "unknown key 'objektive': did you mean 'objectives'?"),
         (["objective=bylo"], "there is no objective 'bylo': did you mean 'byol'?"),
         (["stream=digits-domain50"], "digits has 6 domains"),
+        (["features=[pac]"], "there is no figure 'pac': did you mean 'pca'"),
     ],
 )
 def test_a_mistake_ends_the_dry_run_in_the_users_words(fresh, words, message):

@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from cassle.errors import CassleError
-from cassle.files import canonical_json
+from cassle.files import canonical_json, fingerprint
 from cassle.paths import index_file, split_file
 from cassle.planning import other_code, plan_study
 from cassle.provenance import code_of
@@ -235,13 +235,36 @@ def get_tables(wildcards=None):
 
 
 def get_figures(wildcards=None):
-    """Every figure of the study."""
-    return [
+    """Every figure of the study: of accuracies, of features, and of when its jobs worked."""
+    accuracies = [
         f"{STUDY}/figures/{stream}/{probe}/{figure}.pdf"
         for stream in PLAN.cells["streams"]
         for probe in PLAN.cells["probes"][:1]
         for figure in SETTINGS.figures
     ]
+    features = [
+        f"{STUDY}/features/{stream}/{figure}.pdf"
+        for stream in PLAN.cells["streams"]
+        for figure in SETTINGS.features
+    ]
+    return accuracies + features + [f"{STUDY}/timeline.pdf"]
+
+
+def get_features(wildcards):
+    """The features of a stream's test images after every task of the study's first seed."""
+    seed = f"/seed{SETTINGS.seeds[0]}/"
+    return [
+        f"{probe.folder}/features/{wildcards.stream}.npz"
+        for probe in PLAN.probe.values()
+        if probe.trained
+        and seed in f"{probe.folder}/"
+        and f"/probes/{wildcards.stream}/" in probe.file
+    ]
+
+
+def get_evaluation_spec(wildcards):
+    """Everything that determines the stream that is evaluated on, as one text."""
+    return canonical_json(PLAN.streams[wildcards.evaluation].model_dump(mode="json"))
 
 
 def get_cells(wildcards):
@@ -259,9 +282,25 @@ def get_figure_code(wildcards):
     return code_of(f"cassle.reporting.figures.{wildcards.figure}")
 
 
+def get_feature_figure_code(wildcards):
+    """The meaning of the code that draws one figure of features."""
+    return code_of(f"cassle.reporting.figures.features.{wildcards.figure}")
+
+
+def get_timeline_code(wildcards):
+    """The meaning of the code that draws the timeline."""
+    return code_of("cassle.reporting.timeline")
+
+
+def get_page_code(wildcards):
+    """The meaning of the code and of the text that the report is made of."""
+    page = Path(workflow.basedir).parent / "cassle" / "reporting" / "page.html"
+    return f"{code_of('cassle.reporting.page')} {fingerprint(page.read_text())}"
+
+
 def get_collect_code(wildcards):
     """The meaning of the code that collects rows."""
-    return code_of("cassle.reporting.collect")
+    return code_of("cassle.reporting.collect", "cassle.reporting.jobs")
 
 
 def get_report_config(wildcards, input):

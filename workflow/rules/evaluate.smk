@@ -26,6 +26,32 @@ rule probe_checkpoint:
         " --site {params.site:q} > {log:q} 2>&1"
 
 
+rule extract_features:
+    input:
+        checkpoint="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/checkpoint.pt",
+        index=get_index,
+        split=get_evaluation_split,
+    output:
+        features="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/features/{evaluation}.npz",
+    log:
+        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/features/{evaluation}.log",
+    conda:
+        "../../environment.yml"
+    threads: SETTINGS.execution.threads
+    resources:
+        gpu=get_probe_gpus,
+    params:
+        spec=get_evaluation_spec,
+        site=get_site,
+    message:
+        "Features of {wildcards.evaluation} after task {wildcards.task}: {wildcards.objective}, {wildcards.strategy},"
+        " seed {wildcards.seed}"
+    shell:
+        "cassle features --spec {params.spec:q} --checkpoint {input.checkpoint:q} --index {input.index:q}"
+        " --split {input.split:q} --out {output.features:q} --gpus {resources.gpu}"
+        " --site {params.site:q} > {log:q} 2>&1"
+
+
 rule probe_random_network:
     input:
         index=get_probe_indices,

@@ -3,6 +3,9 @@ localrules:
     describe_study,
     make_table,
     draw_figure,
+    draw_features,
+    draw_timeline,
+    write_page,
     write_report,
 
 
@@ -12,6 +15,7 @@ rule collect_runs:
         records=get_records,
     output:
         runs="results/runs.csv",
+        jobs="results/benchmark.csv",
     log:
         "results/runs.log",
     conda:
@@ -19,9 +23,9 @@ rule collect_runs:
     params:
         code=get_collect_code,
     message:
-        "Collecting every finished run into {output.runs}"
+        "Collecting every finished run into {output.runs}, every job into {output.jobs}"
     shell:
-        "cassle collect --out {output.runs:q} > {log:q} 2>&1"
+        "cassle collect --out {output.runs:q} --jobs {output.jobs:q} > {log:q} 2>&1"
 
 
 rule describe_study:
@@ -29,6 +33,7 @@ rule describe_study:
         study=f"{STUDY}/study.json",
     log:
         f"{STUDY}/study.log",
+    priority: 200
     conda:
         "../../environment.yml"
     params:
@@ -42,6 +47,7 @@ rule describe_study:
 rule make_table:
     input:
         runs="results/runs.csv",
+        jobs="results/benchmark.csv",
         study=f"{STUDY}/study.json",
     output:
         markdown=f"{STUDY}/tables/{{stream}}/{{probe}}.md",
@@ -63,7 +69,7 @@ rule make_table:
         "Making the table of {wildcards.stream}, {wildcards.probe}"
     shell:
         "cassle table --runs {input.runs:q} --study {input.study:q} --stream {wildcards.stream:q}"
-        " --probe {wildcards.probe:q} --out {output.markdown:q} > {log:q} 2>&1"
+        " --probe {wildcards.probe:q} --jobs {input.jobs:q} --out {output.markdown:q} > {log:q} 2>&1"
 
 
 rule draw_figure:
@@ -92,19 +98,91 @@ rule draw_figure:
         " --stream {wildcards.stream:q} --probe {wildcards.probe:q} --out {output.pdf:q} > {log:q} 2>&1"
 
 
-rule write_report:
+rule draw_features:
     input:
-        tables=get_tables(),
+        study=f"{STUDY}/study.json",
+        features=get_features,
+    output:
+        pdf=f"{STUDY}/features/{{stream}}/{{figure}}.pdf",
+        png=f"{STUDY}/features/{{stream}}/{{figure}}.png",
+        svg=report(
+            f"{STUDY}/features/{{stream}}/{{figure}}.svg",
+            caption="../report/features.rst",
+            category="Figures",
+            labels={"stream": "{stream}", "probe": "features", "figure": "{figure}"},
+        ),
+    log:
+        f"{STUDY}/features/{{stream}}/{{figure}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=get_feature_figure_code,
+    message:
+        "Drawing {wildcards.figure} of the features of {wildcards.stream}"
+    shell:
+        "cassle feature_figure --name {wildcards.figure:q} --study {input.study:q} --out {output.pdf:q}"
+        " {input.features:q} > {log:q} 2>&1"
+
+
+rule draw_timeline:
+    input:
+        jobs="results/benchmark.csv",
+        study=f"{STUDY}/study.json",
+    output:
+        pdf=f"{STUDY}/timeline.pdf",
+        png=f"{STUDY}/timeline.png",
+        svg=report(
+            f"{STUDY}/timeline.svg",
+            caption="../report/timeline.rst",
+            category="Cost",
+            labels={"figure": "timeline"},
+        ),
+    log:
+        f"{STUDY}/timeline.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=get_timeline_code,
+    message:
+        "Drawing when each job worked"
+    shell:
+        "cassle timeline --jobs {input.jobs:q} --study {input.study:q} --out {output.pdf:q} > {log:q} 2>&1"
+
+
+rule write_page:
+    input:
+        runs="results/runs.csv",
+        jobs="results/benchmark.csv",
+        study=f"{STUDY}/study.json",
         figures=get_figures(),
     output:
-        report=f"{STUDY}/report.html",
+        page=f"{STUDY}/report.html",
     log:
         f"{STUDY}/report.log",
     conda:
         "../../environment.yml"
     params:
+        code=get_page_code,
+    message:
+        "Writing the report {output.page}"
+    shell:
+        "cassle page --runs {input.runs:q} --jobs {input.jobs:q} --study {input.study:q} --out {output.page:q}"
+        " {input.figures:q} > {log:q} 2>&1"
+
+
+rule write_report:
+    input:
+        tables=get_tables(),
+        figures=get_figures(),
+    output:
+        report=f"{STUDY}/workflow.html",
+    log:
+        f"{STUDY}/workflow.log",
+    conda:
+        "../../environment.yml"
+    params:
         config=get_report_config,
     message:
-        "Writing the report {output.report}"
+        "Writing Snakemake's report {output.report}"
     shell:
         "snakemake --report {output.report:q} --nolock {params.config} > {log:q} 2>&1"

@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import figures, panel_title, panels, pretty, stacked
+from cassle.reporting.figures.base import figures, panel_title, panels, stacked
 from cassle.reporting.matrix import Cell
+from cassle.reporting.names import pretty
 
 
 @figures.register("accuracy_matrix")

@@ -8,8 +8,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import MARKERS, colour_of, figures, panel_title, panels, pretty, stacked
-from cassle.reporting.matrix import OFFLINE, RANDOM, Cell
+from cassle.reporting.figures.base import HOLLOW, MARKERS, colour_of, figures, panel_title, panels, stacked
+from cassle.reporting.matrix import Cell
+from cassle.reporting.names import OFFLINE, RANDOM, pretty
 
 
 @figures.register("accuracy_over_tasks")
@@ -34,6 +35,8 @@ def accuracy_over_tasks(cells: list[Cell]) -> Figure:
         axes.set_visible(False)
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy on all tasks (%)")
+    if any(name.isdigit() for cell in cells for name in cell.published):
+        grid.flat[0].plot([], [], **HOLLOW, label="published")
     labelled: dict[str, Artist] = {}
     for axes in grid.flat:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -46,6 +49,9 @@ def accuracy_over_tasks(cells: list[Cell]) -> Figure:
 
 
 def _line(axes: Axes, cell: Cell, colour: str, marker: str) -> None:
+    after = {int(name): 100 * number.value for name, number in cell.published.items() if name.isdigit()}
+    if after:
+        axes.plot(list(after), list(after.values()), **{**HOLLOW, "mec": colour, "ls": ":"}, color=colour, lw=0.8)
     if not cell.matrices:
         return
     curves = stacked(cell).mean(axis=2)

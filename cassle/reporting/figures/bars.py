@@ -6,8 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import colour_of, figures, panel_title, panels, pretty
-from cassle.reporting.matrix import METRICS, RANDOM, Cell, spread
+from cassle.reporting.figures.base import colour_of, figures, legend_above, panel_title, panels, whole_numbers
+from cassle.reporting.matrix import METRICS, Cell
+from cassle.reporting.names import RANDOM, pretty
+from cassle.reporting.statistics import spread
 
 
 @figures.register("bars")
@@ -39,9 +41,6 @@ def bars(cells: list[Cell]) -> Figure:
     low = min((100 * v for cell in cells for v in cell.values(METRICS["A"])), default=0.0)
     axes.set_ylim(bottom=max(0.0, 10 * np.floor(low / 10) - 10))
     axes.yaxis.grid(True, color="#e5e5e5")
-    handles, labels = axes.get_legend_handles_labels()
-    labelled = dict(zip(labels, handles, strict=True))
-    axes.legend(
-        list(labelled.values()), list(labelled), ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8
-    )
+    axes.yaxis.set_major_locator(whole_numbers())
+    legend_above(figure, axes)
     return figure

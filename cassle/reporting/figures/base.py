@@ -13,18 +13,23 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cassle.files import write_with
 from cassle.registry import Registry
 from cassle.reporting.frame import read_runs, read_summary
-from cassle.reporting.matrix import OFFLINE, RANDOM, Cell, cells_of
+from cassle.reporting.matrix import Cell, cells_of
+from cassle.reporting.names import OFFLINE, RANDOM, pretty
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
 """Strategies in the order of the study (Okabe & Ito's palette, told apart by colour-blind readers)."""
 OFFLINE_COLOUR, RANDOM_COLOUR = "#555555", "#AAAAAA"
 MARKERS = "osD^vPX*"
+HOLLOW: Any = {"marker": "D", "ls": "", "mfc": "white", "mec": "#111111", "mew": 1.0, "ms": 4.5, "zorder": 5}
+"""How a published number is drawn."""
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -38,34 +43,6 @@ STYLE: Any = {
     "savefig.bbox": "tight",
     "savefig.dpi": 200,
 }
-NAMES = {
-    "simclr": "SimCLR",
-    "supcon": "SupCon",
-    "mocov2plus": "MoCoV2+",
-    "byol": "BYOL",
-    "simsiam": "SimSiam",
-    "nnclr": "NNCLR",
-    "ressl": "ReSSL",
-    "barlow_twins": "Barlow Twins",
-    "vicreg": "VICReg",
-    "swav": "SwAV",
-    "deepclusterv2": "DeepClusterV2",
-    "dino": "DINO",
-    "wmse": "W-MSE",
-    "supervised": "Supervised",
-    "finetune": "fine-tuning",
-    "cassle": "CaSSLe",
-    "ewc": "EWC",
-    "er": "ER",
-    "der": "DER",
-    "lump": "LUMP",
-    "less_forget": "Less-Forget",
-    "pod": "POD",
-    "pfr": "PFR",
-    "pnr": "PNR",
-}
-"""Names as they are printed in papers."""
-
 Draw = Callable[[list[Cell]], Figure]
 figures: Registry[Draw] = Registry("figure", "cassle.reporting.figures")
 """Figure name -> function that draws it from the cells of a stream under one probe."""
@@ -76,29 +53,21 @@ def write_figure(runs: str | Path, study: str | Path, name: str, stream: str, pr
     draw = figures.get(name)
     cells = cells_of(read_runs(runs), read_summary(study), stream, probe)
     with plt.rc_context(STYLE):
-        figure = draw(cells)
-        for suffix in (".pdf", ".svg", ".png"):
-            _save(figure, out.with_suffix(suffix), suffix[1:])
-        plt.close(figure)
+        save_figure(draw(cells), out)
 
 
-def _save(figure: Figure, path: Path, kind: str) -> None:
+def save_figure(figure: Figure, out: Path) -> None:
+    """Write a figure beside ``out`` as .pdf, .svg and .png, without dates in them, and close it."""
     dateless = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-    data = io.BytesIO()
-    figure.savefig(data, format=kind, metadata=dateless[kind])
+    for kind, metadata in dateless.items():
+        data = io.BytesIO()
+        figure.savefig(data, format=kind, metadata=metadata)
 
-    def write(file: IO[bytes]) -> None:
-        file.write(data.getvalue())
+        def write(file: IO[bytes], image: bytes = data.getvalue()) -> None:
+            file.write(image)
 
-    write_with(path, write)
-
-
-def pretty(label: str) -> str:
-    """Return the printed name of a label, its variant kept: ``simclr~epochs=2`` becomes ``SimCLR (epochs=2)``."""
-    name, _, variant = label.partition("~")
-    parts = "+".join(NAMES.get(part, part) for part in name.split("+"))
-    changes = variant.replace("~", ", ")
-    return f"{parts} ({changes})" if changes else parts
+        write_with(out.with_suffix(f".{kind}"), write)
+    plt.close(figure)
 
 
 def panels(cells: list[Cell]) -> dict[tuple[str, str], list[Cell]]:
@@ -121,6 +90,22 @@ def colour_of(cells: list[Cell]) -> dict[str, str]:
     continual = list(dict.fromkeys(c.strategy for c in cells if c.strategy not in (OFFLINE, RANDOM)))
     colours = {strategy: COLOURS[place % len(COLOURS)] for place, strategy in enumerate(continual)}
     return {**colours, OFFLINE: OFFLINE_COLOUR, RANDOM: RANDOM_COLOUR}
+
+
+def whole_numbers() -> MaxNLocator:
+    """Return ticks at round per cents."""
+    return MaxNLocator(7, integer=True, steps=[1, 2, 5, 10])
+
+
+def legend_above(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """Name everything drawn, once, above the axes."""
+    handles, labels = axes.get_legend_handles_labels()
+    named = dict(zip(labels, handles, strict=True))
+    if named:
+        columns = min(columns, len(named), max(2, int(figure.get_figwidth() / 1.2)))
+        axes.legend(
+            list(named.values()), list(named), ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8
+        )
 
 
 def stacked(cell: Cell) -> NDArray[np.float64]:

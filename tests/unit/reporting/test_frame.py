@@ -19,7 +19,7 @@ def read_back(tmp_path, rows):
 
 def test_rows_come_back_as_they_were(tmp_path):
     rows = all_rows()
-    assert read_back(tmp_path, rows).to_dict("records") == rows
+    pd.testing.assert_frame_equal(read_back(tmp_path, rows), pd.DataFrame(rows))
 
 
 @pytest.mark.parametrize("accuracy", [1 / 3, 0.1 + 0.2, 5e-324, 1.0, 0.0])

@@ -20,7 +20,8 @@ def study(tmp_path):
     for name in ("tables/b/online.md", "tables/a/knn.md"):
         write_text(tmp_path / name, f"# table {name}\n")
     write_text(tmp_path / "tables/a/knn.csv", "no,text\n")
-    for name in ("figures/a/knn/bars.pdf", "figures/a/knn/bars.svg", "figures/a/knn/accuracy_matrix.pdf"):
+    for name in ("timeline.pdf", "features/a/pca.pdf", "figures/a/knn/bars.pdf", "figures/a/knn/bars.svg",
+                 "figures/a/knn/accuracy_matrix.pdf"):  # fmt: skip
         write_text(tmp_path / name, "")
     return tmp_path
 
@@ -34,6 +35,8 @@ def test_all_tables_come_first_then_the_paths_of_figures_then_the_report(study):
         "Figures:",
         f"  {study}/figures/a/knn/accuracy_matrix.pdf",
         f"  {study}/figures/a/knn/bars.pdf",
+        f"  {study}/features/a/pca.pdf",
+        f"  {study}/timeline.pdf",
         "Report:",
         "  `snakemake --cores all report` writes one",
     ]

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from cassle.errors import CassleError
+from cassle.reporting.formats import latex
+from cassle.reporting.names import pretty
 from cassle.reporting.tables import write_tables
 
 from .made import FINETUNE, PROBE, RANDOM_ROW, STREAM, all_rows, rows_of, write_study
 
-HEAD = ["objective", "strategy", "A ↑", "F ↓", "T ↑", "n"]
+HEAD = ["objective", "strategy", "A ↑", "F ↓", "T ↑", "n", "A − fine-tuning"]
 
 
 def tables(folder, rows, stream=STREAM, **changes):
@@ -60,7 +62,7 @@ def html_cells(text):
 
 def latex_cells(text):
     """The cells as TeX prints them: commands resolved, a bare tilde a space."""
-    printed = {r"\uparrow": " ↑", r"\downarrow": " ↓", r"\pm": "±", "--": "—", r"\_": "_", "~": " "}
+    printed = {r"\uparrow": "↑", r"\downarrow": "↓", r"\pm": "±", "--": "—", r"\_": "_", "~": " "}
     rows = []
     for line in text.splitlines():
         if not line.startswith("%") and line.endswith(r"\\"):
@@ -72,16 +74,17 @@ def latex_cells(text):
 
 
 def body(texts):
-    return markdown_cells(texts["md"])[1:]
+    """The fields of the Markdown table below its heads, without the stars of what is bold."""
+    return [[field.replace("**", "") for field in row] for row in markdown_cells(texts["md"])[1:]]
 
 
 def test_a_small_study_worked_out_by_hand(tmp_path):
     assert markdown_cells(tables(tmp_path, all_rows())["md"]) == [
         HEAD,
-        ["—", "random network", "15.0", "—", "—", "1"],
-        ["simclr", "finetune", "70.0", "30.0", "10.0", "1"],
-        ["simclr", "cassle", "78.0", "10.0", "10.0", "1"],
-        ["simclr", "offline", "93.0", "—", "—", "1"],
+        ["—", "random network", "15.0", "—", "—", "1", ""],
+        ["simclr", "finetune", "70.0", "30.0", "**10.0**", "1", ""],
+        ["simclr", "cassle", "**78.0**", "**10.0**", "**10.0**", "1", "+8.0"],
+        ["simclr", "offline", "93.0", "—", "—", "1", "+23.0"],
     ]
 
 
@@ -89,13 +92,14 @@ def three_seeds():
     return [row for seed, shift in enumerate((-0.02, 0.0, 0.02)) for row in all_rows(seed, shift)]
 
 
-def test_three_seeds_give_mean_spread_and_their_number(tmp_path):
+def test_three_seeds_give_mean_spread_their_number_and_an_interval(tmp_path):
     # CaSSLe's A is 76, 78, 80 and its T 8, 10, 12: a deviation of 2 with n - 1. A shift leaves its F as it is.
+    # It is 6, 8 and 10 above fine-tuning: 8 ± 4.303 * 2 / sqrt(3).
     assert body(tables(tmp_path, three_seeds(), seeds=[0, 1, 2])) == [
-        ["—", "random network", "15.0 ± 0.0", "—", "—", "3"],
-        ["simclr", "finetune", "70.0 ± 0.0", "30.0 ± 0.0", "10.0 ± 0.0", "3"],
-        ["simclr", "cassle", "78.0 ± 2.0", "10.0 ± 0.0", "10.0 ± 2.0", "3"],
-        ["simclr", "offline", "93.0 ± 0.0", "—", "—", "3"],
+        ["—", "random network", "15.0 ± 0.0", "—", "—", "3", ""],
+        ["simclr", "finetune", "70.0 ± 0.0", "30.0 ± 0.0", "10.0 ± 0.0", "3", ""],
+        ["simclr", "cassle", "78.0 ± 2.0", "10.0 ± 0.0", "10.0 ± 2.0", "3", "+8.0 [+3.0, +13.0]"],
+        ["simclr", "offline", "93.0 ± 0.0", "—", "—", "3", "+23.0 [+23.0, +23.0]"],
     ]
 
 
@@ -103,29 +107,34 @@ def test_a_seed_that_lacks_a_cell_is_left_out_of_the_metrics_that_need_it(tmp_pa
     rows = [
         r for r in three_seeds() if (r["strategy"], r["seed"], r["task"], r["evaluated_task"]) != ("cassle", 2, 1, 1)
     ]
-    # A of 76 and 78: mean 77, deviation sqrt(2).
+    # A of 76 and 78: mean 77, deviation sqrt(2); 7 ± 12.706 * sqrt(2) / sqrt(2) above fine-tuning.
     assert body(tables(tmp_path, rows, seeds=[0, 1, 2]))[2][1:] == [
         "cassle",
         "77.0 ± 1.4",
         "10.0 ± 0.0",
         "10.0 ± 2.0",
-        "2",
+        "2 of 3",
+        "+7.0 [−5.7, +19.7]",
     ]
 
 
-def test_what_did_not_run_is_a_dash_and_never_a_number(tmp_path):
+def test_what_did_not_run_is_called_missing_and_never_a_number(tmp_path):
     rows = rows_of(FINETUNE, "finetune")
-    assert body(tables(tmp_path, rows, objectives=["simclr", "byol"], strategies=["finetune", "cassle"])) == [
-        ["simclr", "finetune", "70.0", "30.0", "—", "1"],
-        ["simclr", "cassle", "—", "—", "—", "0"],
-        ["byol", "finetune", "—", "—", "—", "0"],
-        ["byol", "cassle", "—", "—", "—", "0"],
+    assert body(tables(tmp_path, rows, objectives=["simclr", "byol"], strategies=["finetune", "offline"])) == [
+        ["simclr", "finetune", "70.0", "30.0", "missing", "1"],
+        ["simclr", "offline", "missing", "—", "—", "0 of 1"],
+        ["byol", "finetune", "missing", "missing", "missing", "0 of 1"],
+        ["byol", "offline", "missing", "—", "—", "0 of 1"],
     ]
 
 
 @pytest.mark.parametrize("rows", [[], all_rows(stream="digits-class5")])
-def test_a_study_of_which_nothing_ran_has_tables_of_dashes(tmp_path, rows):
-    assert {tuple(row[2:]) for row in body(tables(tmp_path, rows))} == {("—", "—", "—", "0")}
+def test_a_study_of_which_nothing_ran_has_tables_that_say_so(tmp_path, rows):
+    assert [row[1:] for row in body(tables(tmp_path, rows))] == [
+        ["finetune", "missing", "missing", "missing", "0 of 1"],
+        ["cassle", "missing", "missing", "missing", "0 of 1"],
+        ["offline", "missing", "—", "—", "0 of 1"],
+    ]
 
 
 @pytest.mark.parametrize(("backbones", "head"), [(["conv3"], HEAD), (["conv3", "resnet18"], ["backbone", *HEAD])])
@@ -147,11 +156,14 @@ LABELS = [
 
 @pytest.mark.parametrize(("objective", "strategy"), LABELS)
 @pytest.mark.parametrize(("ending", "read"), [("html", html_cells), ("tex", latex_cells)])
-def test_every_format_shows_the_cells_of_the_markdown_table(tmp_path, objective, strategy, ending, read):
+def test_every_format_shows_the_cells_of_the_markdown_table_under_the_names_of_papers(
+    tmp_path, objective, strategy, ending, read
+):
     rows = rows_of(FINETUNE, strategy, objective=objective) + rows_of([RANDOM_ROW], "random")
     texts = tables(tmp_path, rows, objectives=[objective], strategies=[strategy])
-    assert read(texts[ending]) == markdown_cells(texts["md"])
-    assert [objective, strategy] in [row[:2] for row in read(texts[ending])]
+    shown = markdown_cells(texts["md"])
+    assert [objective, strategy] in [row[:2] for row in shown]
+    assert read(texts[ending]) == [[pretty(field) for field in row] for row in shown]
 
 
 @pytest.mark.parametrize(("objective", "strategy"), LABELS)
@@ -159,7 +171,7 @@ def test_latex_has_no_character_that_stops_a_compiler(tmp_path, objective, strat
     rows = [row for seed in (0, 1) for row in rows_of(FINETUNE, strategy, seed, objective)]
     texts = tables(tmp_path, rows, objectives=[objective], strategies=[strategy, "offline"], seeds=[0, 1])
     code = "\n".join(line for line in texts["tex"].splitlines() if not line.startswith("%"))
-    assert code.isascii()
+    assert code.isascii(), set(code) - set(map(chr, range(128)))
     plain = re.sub(r"\$[^$]*\$", "", code)
     assert "$" not in plain
     assert not re.search(r"(?<!\\)[_^#%]", plain)
@@ -171,6 +183,9 @@ def test_latex_has_no_character_that_stops_a_compiler(tmp_path, objective, strat
     assert depth == 0
     assert r"\begin{tabular}{llrrrr}" in code
     assert {line.count("&") for line in code.splitlines() if line.endswith(r"\\")} == {5}
+    assert [line for line in code.splitlines() if "rule" in line] == [
+        r"\toprule", r"\midrule", r"\bottomrule"
+    ]  # fmt: skip
 
 
 def test_html_escapes_names_and_title(tmp_path):
@@ -211,20 +226,22 @@ def notes(texts, ending="md"):
     """What a reader is told below the table."""
     return {
         "md": lambda: [line.strip() for line in texts["md"].split("\n\n")[-1].splitlines()],
-        "tex": lambda: [line[2:] for line in texts["tex"].splitlines() if line.startswith("% ")][2:],
+        "tex": lambda: texts["tex"].split(r"\footnotesize ")[1].removesuffix("\\par}\n").split("\n\n"),
         "html": lambda: re.findall("<p>(.*?)</p>", texts["html"]),
     }[ending]()
 
 
 def test_units_and_execution_are_told_below_every_table(tmp_path):
     texts = tables(tmp_path, all_rows())
-    units, execution = notes(texts)
+    units, difference, execution = notes(texts)
     assert units.startswith("Per cent.")
-    assert execution == "Run with device cpu; precision fp32; loader device; threads 1."
-    assert notes(texts, "tex") == notes(texts, "html") == [units, execution]
+    assert difference.startswith("A − fine-tuning: mean over seeds")
+    assert execution == "Run with device cpu; processes 1; precision fp32; loader device; threads 1."
+    assert notes(texts, "html") == [units, difference, execution]
+    assert notes(texts, "tex") == [latex(note) for note in notes(texts)]
 
 
-@pytest.mark.parametrize("column", ["device", "precision", "loader", "threads", "code"])
+@pytest.mark.parametrize("column", ["preset", "device", "processes", "precision", "loader", "threads", "code"])
 def test_a_mixture_is_marked_in_its_cell_and_named_below(tmp_path, column):
     other = [{**row, column: "other"} if row["strategy"] == "cassle" else row for row in all_rows(seed=1)]
     texts = tables(tmp_path, all_rows() + other, seeds=[0, 1])

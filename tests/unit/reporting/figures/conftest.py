@@ -31,11 +31,11 @@ SITUATIONS = {
 def cells():
     """Function from a situation's name (or from rows and changes of the study) to its cells."""
 
-    def make(situation=None, rows=(), **changes):
+    def make(situation=None, rows=(), stream=STREAM, probe=PROBE, **changes):
         if situation is not None:
             rows, changes = SITUATIONS[situation]
         frame = pd.DataFrame(list(rows), columns=list(all_rows()[0]))
-        return cells_of(frame, summary(**changes), STREAM, PROBE)
+        return cells_of(frame, summary(**changes), stream, probe)
 
     return make
 

@@ -73,6 +73,18 @@ def test_a_task_that_was_not_evaluated_leaves_a_gap(cells):
     assert np.isnan(second)
 
 
+def test_published_accuracies_are_hollow_marks_in_the_colour_of_their_strategy(cells):
+    study = {"backbones": ["resnet18"], "objectives": ["simclr"], "strategies": ["cassle"]}
+    figure = accuracy_over_tasks(cells(stream="cifar100-class5", probe="online", **study))
+    (axes,) = shown(figure)
+    line, proxy = axes.lines
+    assert list(line.get_xdata()) == [1, 2, 3, 4, 5]
+    assert list(line.get_ydata()) == pytest.approx([44.8, 53.0, 55.1, 57.0, 58.3])
+    assert line.get_markerfacecolor() == "white"
+    assert labels(figure) == ["published"]
+    assert len(proxy.get_xdata()) == 0
+
+
 @pytest.mark.parametrize("situation", ["one seed", "two backbones", "two objectives, one of them not run"])
 def test_one_legend_names_every_curve_of_every_panel(cells, situation):
     figure = accuracy_over_tasks(cells(situation))

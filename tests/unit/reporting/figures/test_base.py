@@ -14,7 +14,6 @@ from cassle.reporting.figures.base import (
     colour_of,
     panel_title,
     panels,
-    pretty,
     stacked,
 )
 
@@ -54,21 +53,6 @@ def test_the_same_rows_give_the_same_bytes_in_three_formats(name, tmp_path):
 def test_an_unknown_figure_is_answered_with_the_nearest(tmp_path):
     with pytest.raises(SettingsError, match="there is no figure 'bar': did you mean 'bars'"):
         write_figure("runs.csv", "study.json", "bar", STREAM, PROBE, tmp_path / "bar.pdf")
-
-
-@pytest.mark.parametrize(
-    ("label", "printed"),
-    [
-        ("simclr", "SimCLR"),
-        ("barlow_twins", "Barlow Twins"),
-        ("cassle+er", "CaSSLe+ER"),
-        ("simclr~epochs=2", "SimCLR (epochs=2)"),
-        ("cassle+er~weight=2.0", "CaSSLe+ER (weight=2.0)"),
-        ("my_method", "my_method"),
-    ],
-)
-def test_labels_are_printed_as_in_papers_with_their_variant(label, printed):
-    assert pretty(label) == printed
 
 
 def test_panels_are_objectives_per_backbone_without_the_random_network(cells):

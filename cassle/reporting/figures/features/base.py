@@ -1,0 +1,143 @@
+"""What a figure of features is drawn from, the registry of such figures, and the look they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from cassle.errors import DataError
+from cassle.paths import FIRST
+from cassle.registry import Registry
+from cassle.reporting.figures.base import COLOURS, STYLE, panel_title, save_figure
+from cassle.reporting.frame import read_summary
+from cassle.reporting.names import OFFLINE, pretty
+
+Points = NDArray[np.float64]
+PALETTE = (*COLOURS, "#000000", "#F0E442")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the network after one task sees: ``features`` (N, F), ``labels`` and ``tasks`` (N,) of test images."""
+
+    backbone: str
+    objective: str
+    strategy: str
+    task: int
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    tasks: NDArray[np.int64]
+
+
+Run = list[Snapshot]
+Draw = Callable[[dict[tuple[str, str, str], Run]], Figure]
+feature_figures: Registry[Draw] = Registry("figure of features", "cassle.reporting.figures.features")
+"""Figure name -> function that draws it from (backbone, objective, strategy) -> snapshots in the order of tasks."""
+
+
+def write_feature_figure(name: str, study: str | Path, files: Iterable[str | Path], out: Path) -> None:
+    """Draw one figure of features and write it beside ``out`` as .pdf, .svg and .png."""
+    draw = feature_figures.get(name)
+    runs = runs_of(map(read_snapshot, files), read_summary(study))
+    with plt.rc_context(STYLE):
+        save_figure(draw(runs), out)
+
+
+def read_snapshot(file: str | Path) -> Snapshot:
+    """Read what `cassle features` wrote; the run is named by the path. `DataError` if it is no such file."""
+    parts = Path(file).resolve().parts
+    try:
+        backbone, objective, strategy, _, task = parts[-7:-2]
+        with np.load(file, allow_pickle=False) as held:
+            strategy = OFFLINE if "-all" in parts[-8] else strategy
+            arrays = (held["features"], held["labels"], held["tasks"])
+        return Snapshot(backbone, objective, strategy, int(task.removeprefix("task")), *arrays)
+    except (OSError, EOFError, ValueError, KeyError) as error:
+        raise DataError(f"cannot read {file}: {error}; delete it and run the workflow again") from error
+
+
+def runs_of(snapshots: Iterable[Snapshot], study: dict[str, Any]) -> dict[tuple[str, str, str], Run]:
+    """Return the snapshots of each run, in the study's order; a shared first task belongs to each of its heirs."""
+    found: dict[tuple[str, str, str], Run] = {}
+    for snapshot in sorted(snapshots, key=lambda one: one.task):
+        found.setdefault((snapshot.backbone, snapshot.objective, snapshot.strategy), []).append(snapshot)
+    runs = {}
+    for backbone in study["backbones"]:
+        for objective in study["objectives"]:
+            for strategy in study["strategies"]:
+                own = found.get((backbone, objective, strategy), [])
+                shared = found.get((backbone, objective, FIRST), []) if own and own[0].task > 0 else []
+                runs[backbone, objective, strategy] = [*shared, *own]
+    return {key: run for key, run in runs.items() if run}
+
+
+def scatter_by_class_and_task(runs: dict[tuple[str, str, str], Run], place: Callable[[Snapshot], Points]) -> Figure:
+    """Return two panels per run, of the network after its last task: points coloured by class, and by task.
+
+    ``place`` gives each image its place in the plane, (N, 2).
+    """
+    objectives = list(dict.fromkeys(key[:2] for key in runs))
+    groups = {key: [one for one in runs if one[:2] == key] for key in objectives}
+    columns = max(map(len, groups.values()), default=1)
+    rows = 2 * max(len(groups), 1)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(1.9 * columns + 1.1, 1.9 * rows), squeeze=False, layout="constrained"
+    )
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for number, (key, group) in enumerate(groups.items()):
+        for column, name in enumerate(group):
+            last = runs[name][-1]
+            points = place(last)
+            for row, (what, groups_of) in enumerate((("class", last.labels), ("task", last.tasks))):
+                axes = grid[2 * number + row, column]
+                _scatter(axes, points, groups_of)
+                if row == 0:
+                    axes.set_title(f"{panel_title(key, objectives)}\n{pretty(name[2])}")
+                if column == len(group) - 1:
+                    _legend(axes, groups_of, what)
+    return figure
+
+
+def _scatter(axes: Axes, points: Points, groups: NDArray[np.int64]) -> None:
+    colours = colours_of(groups)
+    order = np.random.default_rng(0).permutation(len(points))  # so that no group lies on top of the others
+    shades = [colours[int(group)] for group in groups[order]]
+    axes.set_axis_on()
+    axes.scatter(points[order, 0], points[order, 1], s=2.5, c=shades, lw=0, rasterized=True)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set_color("#bbbbbb")
+
+
+def colours_of(groups: NDArray[np.int64]) -> dict[int, Any]:
+    """Return group -> colour: a palette for up to ten groups, else shades from dark to light in their order."""
+    names = sorted({int(group) for group in groups})
+    if len(names) <= len(PALETTE):
+        return dict(zip(names, PALETTE, strict=False))
+    return dict(zip(names, plt.get_cmap("viridis")(np.linspace(0, 1, len(names))), strict=True))
+
+
+def _legend(axes: Axes, groups: NDArray[np.int64], what: str) -> None:
+    colours = colours_of(groups)
+    if len(colours) > len(PALETTE):
+        return
+    shift = 1 if what == "task" else 0  # tasks are counted from 1 where people read them
+    handles: Iterator[Line2D] = (
+        Line2D([], [], marker="o", ls="", ms=4, color=colour, label=str(name + shift))
+        for name, colour in colours.items()
+    )
+    axes.legend(
+        handles=list(handles), title=what, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=7, title_fontsize=8,
+        handletextpad=0.1, labelspacing=0.25, borderpad=0,
+    )  # fmt: skip

@@ -1,0 +1,31 @@
+"""Features in two dimensions: t-SNE, which keeps neighbours together (van der Maaten & Hinton 2008)."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from cassle.reporting.figures.features.base import Points, Run, Snapshot, feature_figures, scatter_by_class_and_task
+from cassle.reporting.figures.features.pca import principal_components
+
+PERPLEXITY = 30
+DIMENSIONS = 50
+"""Principal components that distances are measured in, as the authors do."""
+
+
+@feature_figures.register("tsne")
+def tsne(runs: dict[tuple[str, str, str], Run]) -> Figure:
+    """Return the features of each run's last network in the plane; distances between far groups mean nothing."""
+    return scatter_by_class_and_task(runs, embedded)
+
+
+def embedded(last: Snapshot) -> Points:
+    """Return the place of each image, (N, 2), the same for the same features."""
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    reduced = principal_components(last.features, DIMENSIONS)
+    perplexity = min(PERPLEXITY, (len(reduced) - 1) / 3)
+    with threadpool_limits(1):  # sums differ with the number of threads, and threads that wait for cores take for ever
+        places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
+    return np.asarray(places, dtype=np.float64)

@@ -1,0 +1,84 @@
+"""The paper's results figure: every objective with every strategy, and supervised fine-tuning as a line."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cassle.reporting.figures.base import HOLLOW, colour_of, figures, legend_above, panel_title, panels, whole_numbers
+from cassle.reporting.matrix import METRICS, Cell
+from cassle.reporting.names import FINETUNE, OFFLINE, RANDOM, pretty
+from cassle.reporting.statistics import spread
+
+SUPERVISED = "supervised"
+LINE = "#333333"
+
+
+@figures.register("results")
+def results(cells: list[Cell]) -> Figure:
+    """Return groups of bars, one per objective, in per cent; a short line is joint training.
+
+    Whiskers are standard deviations over seeds, hollow marks published numbers.
+    """
+    groups = {key: group for key, group in panels(cells).items() if key[1] != SUPERVISED}
+    colours = colour_of(cells)
+    strategies = list(dict.fromkeys(c.strategy for group in groups.values() for c in group if c.continual))
+    width = 0.8 / max(len(strategies), 1)
+    wide = max(3.4, 1.2 + len(groups) * max(0.6, 0.3 * len(strategies)))
+    figure, axes = plt.subplots(figsize=(wide, 2.8))
+    for place, group in enumerate(groups.values()):
+        for cell in group:
+            if cell.strategy == OFFLINE:
+                _level(axes, cell, place)
+                continue
+            x = place + (strategies.index(cell.strategy) - (len(strategies) - 1) / 2) * width
+            _bar(axes, cell, x, width, colours[cell.strategy])
+    for cell in cells:
+        if cell.objective == SUPERVISED and cell.strategy == FINETUNE:
+            _supervised(axes, cell, len(groups))
+    axes.set_xticks(range(len(groups)), [panel_title(key, list(groups)) for key in groups])
+    axes.set_xlim(-0.55, max(len(groups), 1) - 0.45)
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylabel("average accuracy (%)")
+    axes.yaxis.grid(True, color="#e5e5e5")
+    axes.yaxis.set_major_locator(whole_numbers())
+    shown = [value for cell in cells if cell.strategy != RANDOM for value in _numbers(cell)]
+    if shown:
+        axes.set_ylim(max(0.0, 5 * np.floor(min(shown) / 5) - 5), 5 * np.ceil(max(shown) / 5))
+    legend_above(figure, axes)
+    return figure
+
+
+def _numbers(cell: Cell) -> list[float]:
+    """Return everything of a cell that is drawn, in per cent."""
+    published = [cell.published["A"].value] if "A" in cell.published else []
+    return [100 * value for value in [*cell.values(METRICS["A"]), *published]]
+
+
+def _bar(axes: Axes, cell: Cell, x: float, width: float, colour: str) -> None:
+    values = [100 * value for value in cell.values(METRICS["A"])]
+    if values:
+        error = spread(values) if len(values) > 1 else None
+        mean = float(np.mean(values))
+        axes.bar(x, mean, 0.92 * width, yerr=error, color=colour, label=pretty(cell.strategy), capsize=2)
+    if "A" in cell.published:
+        axes.plot(x, 100 * cell.published["A"].value, **HOLLOW, label="published")
+
+
+def _level(axes: Axes, cell: Cell, place: int) -> None:
+    values = [100 * value for value in cell.values(METRICS["A"])]
+    if values:
+        axes.hlines(float(np.mean(values)), place - 0.42, place + 0.42, color=LINE, lw=1.4, label=pretty(OFFLINE))
+    if "A" in cell.published:
+        axes.plot(place, 100 * cell.published["A"].value, **HOLLOW, label="published")
+
+
+def _supervised(axes: Axes, cell: Cell, groups: int) -> None:
+    values = [100 * value for value in cell.values(METRICS["A"])]
+    if values:
+        label = "supervised fine-tuning"
+        axes.axhline(float(np.mean(values)), color=LINE, ls=":", lw=1.4, label=label, zorder=0)
+    if "A" in cell.published:
+        axes.plot(groups - 0.47, 100 * cell.published["A"].value, **HOLLOW, label="published", clip_on=False)

@@ -1,0 +1,136 @@
+"""The report of a study as one page: tables, figures, cost, settings and provenance, in a file that needs no other."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from cassle.files import read_json, write_text
+from cassle.reporting.formats import html_table
+from cassle.reporting.frame import read_runs, read_summary
+from cassle.reporting.jobs import jobs_of_study, read_jobs
+from cassle.reporting.matrix import METRICS, Cell, cells_of
+from cassle.reporting.names import RANDOM, pretty
+from cassle.reporting.tables import table_of
+
+TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+def write_page(
+    runs: str | Path,
+    study: str | Path,
+    jobs: str | Path,
+    figures: Sequence[str | Path],
+    out: Path,
+    results: Path | None = None,
+) -> None:
+    """Write the report of a study; ``figures`` are files of which .svg and .png lie side by side.
+
+    Records of trainings are looked for under ``results``, by default the folder of ``runs``.
+    """
+    summary, frame = read_summary(study), read_runs(runs)
+    own = jobs_of_study(read_jobs(jobs), summary)
+    records = records_of(own, results or Path(runs).parent)
+    tables, finished = [], 0
+    for stream in summary["streams"]:
+        for place, probe in enumerate(summary["probes"]):
+            cells = cells_of(frame, summary, stream, probe, own)
+            finished += _finished(cells) if place == 0 else 0
+            table = table_of(cells, f"{stream}, probe {probe}")
+            tables.append({"title": table.title, "html": Markup(html_table(table))})
+    trained = len(summary["objectives"]) * len(summary["strategies"]) * len(summary["seeds"])
+    texts = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = texts.get_template("page.html").render(
+        name=summary["name"],
+        finished=finished,
+        wanted=trained * len(summary["backbones"]) * len(summary["streams"]),
+        tables=tables,
+        figures=[{"caption": _caption(Path(file)), "source": _inline(Path(file))} for file in figures],
+        cost=cost_of(own),
+        settings=_settings(summary),
+        specs=_specs(records),
+        provenance=_provenance(records),
+        checkpoints=[{"folder": folder, **record} for folder, record in records.items()],
+    )
+    write_text(out, page)
+
+
+def _finished(cells: list[Cell]) -> int:
+    return sum(len(cell.values(METRICS["A"])) for cell in cells if cell.strategy != RANDOM)
+
+
+def records_of(jobs: pd.DataFrame, results: Path) -> dict[str, dict[str, Any]]:
+    """Return folder -> record of every training among jobs whose record is there."""
+    files = {folder: results / folder / "train.json" for folder in jobs[jobs["job"] == "train"]["folder"]}
+    return {folder: read_json(file) for folder, file in files.items() if file.is_file()}
+
+
+def cost_of(jobs: pd.DataFrame) -> dict[str, Any]:
+    """Return a table as text: per kind of job and device their number, hours, speed and memory."""
+    rows = []
+    for (kind, device), part in jobs.groupby(["job", "device"], sort=True):
+        rows.append(
+            [
+                f"{kind}, {device}" if device else str(kind),
+                str(len(part)),
+                _number(part["seconds"].sum(min_count=1) / 3600, 2),
+                _number(part["images_per_second"].median(), 0),
+                _number(part["memory_mb"].max() / 1024, 2),
+                _number(part["gpu_mb"].max() / 1024, 2),
+                str(int((part["attempts"] - 1).sum())),
+            ]
+        )
+    heads = ["jobs", "number", "hours", "images/s (median)", "memory (GiB)", "GPU memory (GiB)", "repeated attempts"]
+    return {"heads": heads, "rows": rows}
+
+
+def _number(value: float, digits: int) -> str:
+    return "" if pd.isna(value) else f"{value:,.{digits}f}"
+
+
+def _caption(file: Path) -> str:
+    """Return what a figure shows, from its path: .../<stream>/<probe or nothing>/<figure>."""
+    parts = list(file.parts)
+    place = next((parts[n + 1 : -1] for n in range(len(parts)) if parts[n] in ("figures", "features")), [])
+    return ", ".join([file.stem.replace("_", " "), *place])
+
+
+def _inline(file: Path) -> str:
+    """Return the smaller one of a figure's .svg and .png as an address that holds it."""
+    image = min((file.with_suffix(suffix) for suffix in TYPES), key=lambda path: path.stat().st_size)
+    return f"data:{TYPES[image.suffix]};base64,{base64.b64encode(image.read_bytes()).decode()}"
+
+
+def _settings(summary: dict[str, Any]) -> dict[str, str]:
+    keys = ("streams", "backbones", "objectives", "strategies", "probes", "seeds", "presets")
+    return {key: ", ".join(pretty(str(value)) for value in summary[key]) for key in keys if summary.get(key)}
+
+
+def _specs(records: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return folder of a run without seed and task -> the complete settings of its last task."""
+    found: dict[str, str] = {}
+    for folder, record in sorted(records.items(), key=lambda item: item[1]["spec"].get("task", 0)):
+        settings = {key: value for key, value in record["spec"].items() if key not in ("seed", "task")}
+        found["/".join(folder.split("/")[:4])] = json.dumps(settings, indent=1, ensure_ascii=False)
+    return dict(sorted(found.items()))
+
+
+def _provenance(records: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return what the trainings were made with; where they differ, every value."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records.values():
+        for name, version in record.get("versions", {}).items():
+            found.setdefault(name, {})[str(version)] = None
+        for key in ("device", "precision", "loader", "processes", "threads", "data"):
+            if key in record:
+                found.setdefault(key, {})[str(record[key])] = None
+    return {key: ", ".join(values) for key, values in found.items()}

@@ -1,0 +1,40 @@
+"""Tables, figures and report of a study from whatever runs there are, while the rest is still to come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cassle.errors import CassleError
+from cassle.reporting.collect import collect
+from cassle.reporting.figures import figures, write_figure
+from cassle.reporting.frame import read_summary, write_runs
+from cassle.reporting.jobs import jobs_of, write_jobs
+from cassle.reporting.page import write_page
+from cassle.reporting.tables import write_tables
+from cassle.reporting.timeline import write_timeline
+
+
+def write_partial(folder: Path) -> Path:
+    """Write everything that a study shows into ``partial`` in its folder, and return that; missing runs are marked.
+
+    ``folder``: such as results/studies/digits. What the workflow has written there is neither read nor touched.
+    Raises `CassleError` if no run of the study was started.
+    """
+    study = folder / "study.json"
+    if not study.is_file():
+        raise CassleError(f"nothing is known of {folder}: start the study once, its first job writes {study}")
+    summary, results, out = read_summary(study), folder.resolve().parents[1], folder / "partial"
+    runs, jobs = out / "runs.csv", out / "benchmark.csv"
+    write_runs(runs, collect(results))
+    write_jobs(jobs, jobs_of(results))
+    drawn = []
+    for stream in summary["streams"]:
+        for place, probe in enumerate(summary["probes"]):
+            write_tables(runs, study, stream, probe, out / "tables" / stream / f"{probe}.md", jobs)
+            for name in figures.names() if place == 0 else ():
+                drawn.append(out / "figures" / stream / probe / f"{name}.pdf")
+                write_figure(runs, study, name, stream, probe, drawn[-1])
+    drawn.append(out / "timeline.pdf")
+    write_timeline(jobs, study, drawn[-1])
+    write_page(runs, study, jobs, drawn, out / "report.html", results)
+    return out

@@ -1,0 +1,56 @@
+"""The results figure: heights are the numbers of the table, hollow marks those that were published."""
+
+import pytest
+
+from cassle.reporting.figures.results import results
+
+from ..made import FINETUNE, rows_of
+
+
+def heights(axes):
+    return [round(bar.get_height(), 6) for bar in axes.patches]
+
+
+def marks(axes):
+    """Heights of the hollow marks, from left to right."""
+    hollow = [line for line in axes.lines if line.get_marker() == "D"]
+    return [round(float(line.get_ydata()[0]), 6) for line in sorted(hollow, key=lambda line: line.get_xdata()[0])]
+
+
+def labels(axes):
+    return sorted(text.get_text() for text in axes.get_legend().get_texts())
+
+
+def test_bars_are_strategies_and_a_short_line_is_joint_training(cells):
+    (axes,) = results(cells("one seed")).axes
+    assert heights(axes) == [70, 78]
+    (level,) = axes.collections
+    assert [round(y, 6) for _, y in level.get_segments()[0]] == [93, 93]
+    assert labels(axes) == ["CaSSLe", "fine-tuning", "offline"]
+
+
+def test_supervised_fine_tuning_is_a_line_and_no_group(cells):
+    rows = [row for name in ("simclr", "supervised") for row in rows_of(FINETUNE, "finetune", objective=name)]
+    (axes,) = results(cells(rows=rows, objectives=["simclr", "supervised"], strategies=["finetune"])).axes
+    assert heights(axes) == [70]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["SimCLR"]
+    assert [list(line.get_ydata()) for line in axes.lines] == [[pytest.approx(70)] * 2]
+    assert "supervised fine-tuning" in labels(axes)
+
+
+def test_published_numbers_are_hollow_marks_even_where_nothing_ran(cells):
+    study = {"backbones": ["resnet18"], "objectives": ["byol", "supervised"], "strategies": ["finetune", "cassle"]}
+    (axes,) = results(cells(stream="cifar100-class5", probe="online", **study)).axes
+    assert heights(axes) == []
+    assert marks(axes) == [52.7, 62.2, 54.1]
+    assert labels(axes) == ["published"]
+    low, high = axes.get_ylim()
+    assert low < 52.7
+    assert high > 62.2
+
+
+@pytest.mark.parametrize("situation", ["one seed", "two backbones"])
+def test_every_bar_is_within_the_axes(cells, situation):
+    (axes,) = results(cells(situation)).axes
+    low, high = axes.get_ylim()
+    assert all(low < height <= high for height in heights(axes))
