@@ -75,15 +75,15 @@ def accuracy(cell: Cell, seed: int) -> float:
 
 
 def forgotten(cell: Cell, seed: int) -> float:
-    """Return the forgetting F of a seed; NaN for offline and random, which have one model only."""
+    """Return the forgetting F of a seed; NaN for offline and random, which have one model only, and for `transfer`."""
     matrix = cell.matrices[seed]
-    return forgetting(matrix) if len(matrix) > 1 else float("nan")
+    return forgetting(matrix) if _continual(matrix) else float("nan")
 
 
 def transferred(cell: Cell, seed: int) -> float:
     """Return the forward transfer T of a seed; NaN without the random network or with one model only."""
     matrix = cell.matrices[seed]
-    if len(matrix) == 1 or seed not in (cell.random or {}):
+    if not _continual(matrix) or seed not in (cell.random or {}):
         return float("nan")
     return forward_transfer(matrix, (cell.random or {})[seed])
 
@@ -91,6 +91,11 @@ def transferred(cell: Cell, seed: int) -> float:
 def accuracy_aware(cell: Cell, seed: int) -> float:
     """Return the average accuracy of a seed where the task is known; NaN if it was not asked."""
     return average_accuracy(cell.aware[seed]) if seed in cell.aware else float("nan")
+
+
+def _continual(matrix: Matrix) -> bool:
+    """Return whether models and evaluated tasks are the same ones; a probe may look at tasks of another stream."""
+    return len(matrix) == matrix.shape[1] > 1
 
 
 METRICS: dict[str, Callable[[Cell, int], float]] = {"A": accuracy, "F": forgotten, "T": transferred}
@@ -171,7 +176,8 @@ def _hours(
 
 def _matrices(rows: pd.DataFrame, single: bool, column: str = "accuracy") -> dict[int, Matrix]:
     found = {}
+    evaluated = int(rows["evaluated_task"].max()) + 1 if len(rows) else 0  # a probe may look at another stream's tasks
     for seed, part in rows.groupby("seed"):
-        tasks = int(part["tasks"].iloc[0])
-        found[int(str(seed))] = matrix_of(part, 1 if single else tasks, tasks, column)
+        models = 1 if single else int(part["tasks"].iloc[0])
+        found[int(str(seed))] = matrix_of(part, models, evaluated, column)
     return found

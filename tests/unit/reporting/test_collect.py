@@ -105,6 +105,17 @@ def test_an_evaluation_gives_a_row_per_evaluated_task_and_probe(results):
     }
 
 
+def test_a_probe_of_another_stream_names_that_ones_tasks(results):
+    place = f"{SIMCLR}/cassle/seed0/task1"
+    results.add(place, "aaaa")
+    file = results.folder / place / "probes" / STREAM / "knn.json"
+    held = read_json(file)
+    transfer = {"accuracies": {**held["accuracies"], "transfer": [0.125]}, "own_tasks": {"transfer": ["birds all"]}}
+    write_json(file, {**held, **transfer})
+    rows = [(row["stream"], row["tasks"], row["task_name"]) for row in results.collect() if row["probe"] == "transfer"]
+    assert rows == [(STREAM, 2, "birds all")]
+
+
 def test_variants_are_labels_like_any_other(results):
     results.add(f"{STREAM}/conv3/simclr~temperature=0.5/cassle~weight=2.0/seed0/task1", "aaaa")
     assert {(row["objective"], row["strategy"]) for row in results.collect()} == {

@@ -139,3 +139,9 @@ def test_the_spread_is_the_standard_deviation_of_a_sample():
     assert spread([0.5, 0.5]) == 0
     assert math.isnan(spread([0.5]))
     assert math.isnan(spread([]))
+
+
+def test_tasks_of_another_stream_have_an_average_and_neither_forgetting_nor_transfer():
+    rows = rows_of([[0.2, 0.4, 0.6], [0.3, 0.5, 0.7]], "finetune", tasks=2) + rows_of([[0.1, 0.1, 0.4]], "random")
+    assert numbers(cell(rows, "finetune")) == {"A": [pytest.approx(0.5)], "F": [], "T": []}
+    assert numbers(cell(rows, "random"))["A"] == [pytest.approx(0.2)]
