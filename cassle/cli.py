@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cassle import __version__
 from cassle.errors import CassleError, SettingsError
+from cassle.log import say
 
 if TYPE_CHECKING:
     from cassle.runs import MemoryJob, Plan, TrainJob
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         args.run(args)
     except CassleError as error:
-        print(f"cassle {args.verb}: {error}", file=sys.stderr)
+        say(f"cassle {args.verb}: {error}", sys.stderr)
         return int(getattr(error, "exit_code", 1))
     except KeyboardInterrupt:
         return 130
@@ -75,22 +76,21 @@ def train(args: argparse.Namespace) -> None:
 
     if args.words:
         _fill_in(args)
-    site = _site(args)
     if not (args.spec and args.index and args.split and args.folder):
         raise SettingsError(
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
         )
-    wanted = 0 if site.execution.device == "cpu" else args.gpus
-    record = Path(args.folder, "train.json")
-    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(record):
-        _show_only(devices, wanted)
-        from cassle.training.job import TrainRequest, train_task
+    spec, folder = json.loads(args.spec), Path(args.folder)
+    with remembered(folder, spec, args.attempt):  # first of all: a retry that is not worth it ends at once
+        site = _site(args)
+        wanted = 0 if site.execution.device == "cpu" else args.gpus
+        with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(folder / "train.json"):
+            _show_only(devices, wanted)
+            from cassle.training.job import TrainRequest, train_task
 
-        previous = Path(args.previous) if args.previous else None
-        given = Path(args.given) if args.given else None
-        memory = Path(args.memory) if args.memory else None
-        spec, folder = json.loads(args.spec), Path(args.folder)
-        with remembered(folder, spec, args.attempt):
+            previous = Path(args.previous) if args.previous else None
+            given = Path(args.given) if args.given else None
+            memory = Path(args.memory) if args.memory else None
             train_task(TrainRequest(spec, site, Path(args.index), Path(args.split), folder, previous, given, memory))
 
 
@@ -221,13 +221,13 @@ def figure(args: argparse.Namespace) -> None:
 
 def status(args: argparse.Namespace) -> None:
     """Tell what every training of a study is doing; with --watch, again every few seconds."""
-    from cassle.status import as_text, lines_of
+    from cassle.status import as_text
 
     studies = [Path(args.folder)] if args.folder else sorted(file.parent for file in Path().glob(PLANS))
     if not studies:
         raise CassleError("no study was started here; call this in the folder that holds results/")
     while True:
-        text = "\n\n".join(f"{study}\n{as_text(lines_of(study))}" for study in studies)
+        text = "\n\n".join(f"{study}\n{as_text(study)}" for study in studies)
         print(f"\033[2J\033[H{text}" if args.watch else text, flush=True)
         if not args.watch:
             return

@@ -1,6 +1,10 @@
-"""Options of the test run; pytest reads them only from a conftest that it loads at its start."""
+"""Options of the test run, which pytest reads only from a conftest that it loads at its start, and a small disk."""
 
 from pathlib import Path
+
+import pytest
+
+from tests.disk import Disk
 
 GOLDEN_DATA = Path(__file__).parent / "golden" / "data"
 
@@ -12,3 +16,13 @@ def pytest_addoption(parser):
         default=GOLDEN_DATA,
         help="folder of reference numbers that tests/golden compares with (default: tests/golden/data)",
     )
+    parser.addoption("--kills", type=int, default=20, help="how often tests/torture kills a study (default: 20)")
+    parser.addoption("--kill-seed", type=int, default=3, help="seed of the moments of these kills (default: 3)")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small disk that the test may fill up."""
+    disk = Disk(tmp_path / "disk")
+    yield disk
+    disk.remove()

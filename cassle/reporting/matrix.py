@@ -95,7 +95,7 @@ def accuracy_aware(cell: Cell, seed: int) -> float:
 
 def _continual(matrix: Matrix) -> bool:
     """Return whether models and evaluated tasks are the same ones; a probe may look at tasks of another stream."""
-    return len(matrix) == matrix.shape[1] > 1
+    return bool(len(matrix) == matrix.shape[1] > 1)
 
 
 METRICS: dict[str, Callable[[Cell, int], float]] = {"A": accuracy, "F": forgotten, "T": transferred}
