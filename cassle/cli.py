@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cassle import __version__
 from cassle.errors import CassleError, SettingsError
+from cassle.log import say
 
 if TYPE_CHECKING:
     from cassle.runs import MemoryJob, Plan, TrainJob
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         args.run(args)
     except CassleError as error:
-        print(f"cassle {args.verb}: {error}", file=sys.stderr)
+        say(f"cassle {args.verb}: {error}", sys.stderr)
         return int(getattr(error, "exit_code", 1))
     except KeyboardInterrupt:
         return 130
@@ -221,13 +222,13 @@ def figure(args: argparse.Namespace) -> None:
 
 def status(args: argparse.Namespace) -> None:
     """Tell what every training of a study is doing; with --watch, again every few seconds."""
-    from cassle.status import as_text, lines_of
+    from cassle.status import as_text
 
     studies = [Path(args.folder)] if args.folder else sorted(file.parent for file in Path().glob(PLANS))
     if not studies:
         raise CassleError("no study was started here; call this in the folder that holds results/")
     while True:
-        text = "\n\n".join(f"{study}\n{as_text(lines_of(study))}" for study in studies)
+        text = "\n\n".join(f"{study}\n{as_text(study)}" for study in studies)
         print(f"\033[2J\033[H{text}" if args.watch else text, flush=True)
         if not args.watch:
             return

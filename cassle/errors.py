@@ -26,6 +26,14 @@ class DivergenceError(CassleError):
     """A loss that is not finite any more."""
 
 
+class Interrupted(CassleError):
+    """A training that was asked to stop and has saved its state; ``exit_code`` is 128 + the signal's number."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint such as ``did you mean 'byol'? `` or the list of what is known.
 

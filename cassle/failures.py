@@ -1,4 +1,4 @@
-"""Jobs that failed for good: a marker tells a retry to end at once, and `cassle status` what happened."""
+"""Trainings that failed: a marker tells a retry whether to try at all, and `cassle status` what happened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cassle.errors import CassleError, CheckpointError, DataError, DivergenceError, SettingsError
+from cassle.errors import CassleError, CheckpointError, DataError, DivergenceError, Interrupted, SettingsError
 from cassle.files import read_json, write_json
 
 FINAL = (CheckpointError, DataError, DivergenceError, SettingsError)
@@ -15,24 +15,35 @@ FINAL = (CheckpointError, DataError, DivergenceError, SettingsError)
 
 
 def marker(folder: Path) -> Path:
-    """Return the file that says why the training of a folder failed for good."""
+    """Return the file that says why the last attempt at the training of a folder failed."""
     return folder / "failed.json"
 
 
 @contextmanager
 def remembered(folder: Path, spec: dict[str, Any], attempt: int) -> Iterator[None]:
-    """Run a training's body; a failure for good leaves a marker, and the next ``attempt`` (from 1) ends at once.
+    """Run a training's body; a failure leaves a marker, and after one for good the next ``attempt`` ends at once.
 
-    A first attempt always tries: whoever calls the workflow anew has changed something. Raises `CassleError` for an
+    A first attempt (1) always tries: whoever calls the workflow anew has changed something. Raises `CassleError` for an
     attempt that is not worth it.
     """
     file = marker(folder)
-    if attempt > 1 and file.is_file() and (held := read_json(file))["spec"] == spec:
+    if attempt > 1 and (held := _read(file)) and held["final"] and held["spec"] == spec:
         raise CassleError(f"not tried again, as it would fail again: {held['message']}")
-    file.unlink(missing_ok=True)
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
     try:
         yield
-    except FINAL as error:
-        with suppress(CassleError):
-            write_json(file, {"spec": spec, "message": str(error)})
+    except Interrupted:
         raise
+    except Exception as error:
+        message = str(error) if isinstance(error, CassleError) else f"{type(error).__name__}: {error}".splitlines()[0]
+        with suppress(CassleError):
+            write_json(file, {"spec": spec, "message": message, "final": isinstance(error, FINAL)})
+        raise
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        return dict(read_json(file))
+    except CassleError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 def written_aside(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is flushed to disk and takes its place.
 
-    Raises `CassleError` naming the file when the disk is full, read-only or otherwise refuses the write.
+    What processes of this machine that were killed while they wrote the same file have left is removed. Raises
+    `CassleError` naming the file when the disk is full, read-only or otherwise refuses the write.
     """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    aside = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         yield aside
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
@@ -39,6 +42,28 @@ def written_aside(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             aside.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.partial")
+
+
+def _sweep(path: Path) -> None:
+    pattern = f".{glob.escape(path.name)}.{glob.escape(os.uname().nodename)}.*.partial"
+    for left in path.parent.glob(pattern):
+        if not is_alive(int(left.name.split(".")[-2])):
+            left.unlink(missing_ok=True)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether this machine runs a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def write_with(path: str | Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -70,12 +95,31 @@ def save_tensors(path: str | Path, value: Any) -> None:
     import torch
 
     def write(file: IO[bytes]) -> None:
+        watched = _Watched(file)
         try:
-            torch.save(value, file)
+            torch.save(value, watched)  # type: ignore[arg-type]
         except RuntimeError as error:  # torch hides a full disk behind its own zip writer
-            raise OSError(str(error).splitlines()[0]) from error
+            raise watched.error or OSError(str(error).splitlines()[0]) from error
 
     write_with(path, write)
+
+
+class _Watched:
+    """A file to write to that remembers why the disk refused."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def load_tensors(path: str | Path, device: torch.device | str = "cpu") -> Any:
@@ -96,12 +140,11 @@ def load_tensors(path: str | Path, device: torch.device | str = "cpu") -> Any:
 
 def link(path: Path, name: Path) -> None:
     """Give a file a second name that costs no space and outlives the first; a copy where links are refused."""
-    aside = name.with_name(f".{name.name}.{os.getpid()}.partial")
-    try:
-        os.link(path, aside)
-    except OSError:
-        shutil.copy2(path, aside)
-    os.replace(aside, name)
+    with written_aside(name) as aside:
+        try:
+            os.link(path, aside)
+        except OSError:
+            shutil.copy2(path, aside)
 
 
 def canonical_json(value: Any) -> str:

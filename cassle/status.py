@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cassle.errors import CassleError
+from cassle.failures import marker
 from cassle.files import read_json, write_json
+from cassle.locks import holder
 
 STALE = 120.0
 """Seconds after which the heartbeat of another machine counts as silence."""
+SILENCE = 60.0
+"""Seconds without a heartbeat that are worth a word."""
+LITTLE = 10_000_000
+"""Free bytes below which a disk counts as full."""
+STATES = ("running", "waiting", "stopped", "failed", "done")
 
 
 @dataclass(frozen=True)
@@ -25,10 +34,19 @@ class Line:
     facts: dict[str, Any]
 
 
-def write_plan(study: Path, folders: list[str], probes: list[str], trackers: dict[str, Any]) -> None:
-    """Write down the trainings and evaluations of a study and what shows them, for those who look on."""
+def write_plan(
+    study: Path,
+    folders: list[str],
+    probes: list[str],
+    trackers: dict[str, Any],
+    data: Mapping[str, str] | None = None,
+) -> None:
+    """Write down the trainings and evaluations of a study and what shows them, for those who look on.
+
+    ``data`` are the outputs of the jobs that prepare data, each with its log.
+    """
     plan = {"host": os.uname().nodename, "train": folders, "probes": probes, "trackers": trackers}
-    write_json(study / "plan.json", plan)
+    write_json(study / "plan.json", {**plan, "data": dict(data or {})})
 
 
 def read_plan(study: Path) -> dict[str, Any]:
@@ -41,54 +59,97 @@ def read_plan(study: Path) -> dict[str, Any]:
 
 def lines_of(study: Path) -> list[Line]:
     """Return the state of every training of a study."""
-    plan = read_plan(study)
-    root = study.resolve().parents[2]
-    return [line_of(root, folder) for folder in plan["train"]]
+    root = _root(study)
+    return [line_of(root, folder) for folder in read_plan(study)["train"]]
 
 
 def line_of(root: Path, folder: str) -> Line:
     """Return the state of one training."""
     place = root / folder
-    files = {name: place / name for name in ("train.json", "failed.json", "progress.json", "state.pt")}
-    if files["train.json"].is_file():
+    if (place / "train.json").is_file():
         return Line(folder, "done", {})
-    beat = _beat(files["progress.json"])
-    if beat and _alive(beat):
+    beat = _read(place / "progress.json") or {}
+    held = holder(place)
+    if held is not None:
+        return Line(folder, "running", beat if beat.get("pid") == held else {})
+    if beat and beat["host"] != os.uname().nodename and time.time() - beat["updated"] < STALE:
         return Line(folder, "running", beat)
-    if files["failed.json"].is_file():
-        return Line(folder, "failed", read_json(files["failed.json"]))
-    return Line(folder, "stopped" if files["state.pt"].is_file() else "waiting", beat or {})
+    if failed := _read(marker(place)):
+        return Line(folder, "failed", failed)
+    return Line(folder, "stopped" if (place / "state.pt").is_file() else "waiting", beat)
 
 
-def _beat(file: Path) -> dict[str, Any] | None:
-    try:
-        return dict(read_json(file))
-    except CassleError:  # none yet, or just being removed
-        return None
-
-
-def _alive(beat: dict[str, Any]) -> bool:
-    """Return whether the process that wrote a heartbeat still runs, or spoke lately if it is on another machine."""
-    if beat["host"] != os.uname().nodename:
-        return bool(time.time() - beat["updated"] < STALE)
-    try:
-        os.kill(beat["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def as_text(lines: list[Line]) -> str:
-    """Return the lines as text: one per training that is not simply done or waiting, and the totals."""
+def as_text(study: Path) -> str:
+    """Return a study as text: a line per training that is not simply done or waiting, and the totals."""
+    lines, root = lines_of(study), _root(study)
     counts = Counter(line.state for line in lines)
     told = [_told(line) for line in lines if line.state not in ("done", "waiting")]
-    totals = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    jobs = _other_jobs(study)
+    failed = {output: words for output, log in jobs.items() if (words := _error(root, output, log))}
+    told += [f"failed   {output}\n         {words}\n         log: {jobs[output]}" for output, words in failed.items()]
+    totals = "trainings: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    if jobs:
+        totals += f"; other jobs: {sum((root / output).is_file() for output in jobs)} of {len(jobs)} done"
     return "\n".join([*told, totals])
 
 
-STATES = ("running", "waiting", "stopped", "failed", "done")
+def last_words(study: Path) -> str:
+    """Return what a user reads last when a run of the workflow did not come to its end.
+
+    Says which jobs failed, why, where their logs are, and how to go on.
+    """
+    root = _root(study)
+    jobs = {f"{folder}/train.json": f"{folder}/train.log" for folder in read_plan(study)["train"]} | _other_jobs(study)
+    ended = {output: log for output, log in jobs.items() if (root / log).is_file() and not (root / output).is_file()}
+    undone = sum(not (root / output).is_file() for output in jobs)
+    words = [f"{len(ended)} of {len(jobs)} jobs did not end well:"] if ended else []
+    words += [f"  {output}: {_reason(root / log)}\n    log: {log}" for output, log in ended.items()]
+    if undone > len(ended):
+        words.append(f"{undone - len(ended)} more were not begun.")
+    if shutil.disk_usage(root).free < LITTLE:
+        words.append(f"The disk of {root} is full: make room first.")
+    return "\n".join([*words, "Whatever has finished is kept: the same command goes on from there."])
+
+
+def _reason(log: Path) -> str:
+    """Return why a job ended, from the last line of its log."""
+    last = _last_line(log)
+    if last.startswith("cassle "):
+        return last.split(": ", 1)[-1]
+    return "ended without a word, as when it is killed or memory runs out" + (f"; its log ends: {last}" if last else "")
+
+
+def _error(root: Path, output: str, log: str) -> str | None:
+    """Return the error a job ended with, or None if it is done, at work or not begun."""
+    if (root / output).is_file():
+        return None
+    last = _last_line(root / log)
+    return last.split(": ", 1)[-1] if last.startswith("cassle ") else None
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:  # none, or just being removed
+        return ""
+    return next((line for line in reversed(lines) if line.strip()), "")
+
+
+def _root(study: Path) -> Path:
+    return study.resolve().parents[2]
+
+
+def _other_jobs(study: Path) -> dict[str, str]:
+    """Return the output and the log of every job that is no training."""
+    plan = read_plan(study)
+    return {**plan["data"], **{probe: str(Path(probe).with_suffix(".log")) for probe in plan["probes"]}}
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        return dict(read_json(file))
+    except CassleError:  # none, or just being removed
+        return None
 
 
 def _told(line: Line) -> str:
@@ -96,15 +157,18 @@ def _told(line: Line) -> str:
     if line.state == "failed":
         return f"failed   {line.folder}\n         {facts['message']}\n         log: {line.folder}/train.log"
     if "epoch" not in facts:
-        return f"{line.state:8} {line.folder}"
+        return f"{line.state:8} {line.folder}" + ("  starting" if line.state == "running" else "")
     text = f"{line.state:8} {line.folder}  epoch {facts['epoch']}/{facts['epochs']}"
     if facts.get("loss") is not None:
         text += f"  loss {facts['loss']:.4g}"
     if line.state == "running":
-        text += f"  {facts['images_per_second']:.0f} images/s"
+        if facts.get("images_per_second") is not None:
+            text += f"  {facts['images_per_second']:.0f} images/s"
         if facts.get("seconds_left") is not None:
             text += f"  {duration(facts['seconds_left'])} left"
         text += f"  on {facts['device']}"
+        if (silent := time.time() - facts["updated"]) > SILENCE:
+            text += f"  (silent for {duration(silent)})"
     return text
 
 

@@ -18,7 +18,9 @@ from cassle.data.streams import Split, Stream, read_split
 from cassle.data.views import Views
 from cassle.errors import CheckpointError, SettingsError
 from cassle.evaluation.features import Rows, extract_features
-from cassle.files import fingerprint, link, read_json, write_json
+from cassle.files import fingerprint, write_json
+from cassle.locks import exclusive
+from cassle.log import say
 from cassle.objectives.base import TaskStart
 from cassle.options import differences, parse
 from cassle.provenance import versions
@@ -30,9 +32,10 @@ from cassle.training.learner import Learner
 from cassle.training.lightning import pl
 from cassle.training.memories import check_memory, load_memory
 from cassle.training.model import Model, Teacher
+from cassle.training.outputs import finished, keep, remove_leftovers
 from cassle.training.precision import resolve_device, resolve_precision
 from cassle.training.records import Heartbeat, Metrics
-from cassle.training.state import Position, StateFile, StopRequest, exclusive
+from cassle.training.state import Position, StateFile, StopRequest
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,6 @@ class TrainRequest:
     memory: Path | None = None
 
 
-OUTPUTS = ("checkpoint.pt", "train.json")
-
-
 def train_task(request: TrainRequest) -> None:
     """Train one task and write its outputs, the checkpoint last but for its record.
 
@@ -66,8 +66,9 @@ def train_task(request: TrainRequest) -> None:
     torch.set_num_threads(request.site.execution.threads)
     task = assemble(request)
     with exclusive(request.folder):
+        remove_leftovers(request.folder)
         if finished(request.folder, task.key):
-            print(f"{request.folder} was finished meanwhile by another process", flush=True)
+            say(f"{request.folder} was finished meanwhile by another process")
             return
         if request.given is not None:
             return take_over(request, task)
@@ -135,7 +136,7 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
         task.device
     )
     if saved:
-        print(f"resuming at epoch {position.epoch}, step {position.step}", flush=True)
+        say(f"resuming at epoch {position.epoch}, step {position.step}")
         learner.restore(saved)
     else:
 
@@ -151,6 +152,7 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
 
 def write_outputs(request: TrainRequest, task: Task, learner: Learner, precision: str) -> None:
     """Write the checkpoint and its record; only then is the state of no use any more."""
+    learner.metrics.write()
     images = learner.moment.steps * learner.training_settings.batch_size
     facts = {
         "device": device_name(task.device),
@@ -159,6 +161,8 @@ def write_outputs(request: TrainRequest, task: Task, learner: Learner, precision
         "loader": "device",
         "seconds": round(learner.seconds, 2),
         "images_per_second": round(images / learner.seconds, 1),
+        "states": learner.state.saves,
+        "state_seconds": round(learner.state.seconds, 2),
     }
     write_result(request, task, facts)
     learner.state.delete()
@@ -171,8 +175,7 @@ def write_result(request: TrainRequest, task: Task, facts: dict[str, Any]) -> No
     save_checkpoint(request.folder / "checkpoint.pt", checkpoint)
     record = {**task.meta, "key": task.key, **facts, "checkpoint": checkpoint.fingerprint}
     write_json(request.folder / "train.json", record)
-    for name in OUTPUTS:
-        link(request.folder / name, request.folder / f".finished.{name}")
+    keep(request.folder)
 
 
 def take_over(request: TrainRequest, task: Task) -> None:
@@ -252,19 +255,6 @@ def build_teacher(request: TrainRequest, strategy: Strategy, image_size: int, nu
     frozen = build_model(request.spec, image_size, num_classes)
     load_into(frozen, load_checkpoint(request.previous).model, str(request.previous))
     return Teacher(frozen, strategy.teacher_batchnorm, strategy.teacher_network)
-
-
-def finished(folder: Path, key: str) -> bool:
-    """Return whether a folder holds complete outputs of exactly this job; second names bring back deleted ones.
-
-    Snakemake deletes the outputs of a job that it did not see finish, such as one that outlived a killed Snakemake.
-    """
-    spare = folder / ".finished.train.json"
-    if spare.is_file() and read_json(spare)["key"] == key:
-        for name in OUTPUTS:
-            if not (folder / name).is_file():
-                link(folder / f".finished.{name}", folder / name)
-    return all((folder / name).is_file() for name in OUTPUTS) and read_json(folder / "train.json")["key"] == key
 
 
 def device_name(device: torch.device) -> str:

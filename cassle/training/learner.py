@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cassle.data.loader import TaskLoader
-from cassle.errors import DivergenceError
+from cassle.errors import DivergenceError, Interrupted
 from cassle.objectives.base import Group, Moment
 from cassle.settings import Training
 from cassle.strategies.base import Strategy
@@ -20,7 +20,7 @@ from cassle.training.model import Model, Teacher
 from cassle.training.optim import build_optimizer
 from cassle.training.records import Heartbeat, Metrics
 from cassle.training.schedules import set_learning_rates
-from cassle.training.state import Interrupted, Position, StateFile, StopRequest
+from cassle.training.state import Position, StateFile, StopRequest
 from cassle.training.step import Batch, Losses, training_step
 
 LOSSES = ("loss", "objective", "penalty", "online")
@@ -57,6 +57,7 @@ class Learner(pl.LightningModule):
         self.state, self.metrics, self.heartbeat, self.stop = state, metrics, heartbeat, stop
         self._started = time.monotonic() - self.position.seconds
         self.first_step, self.first_seconds = self.moment.step, self.position.seconds
+        self.beat()
 
     # What is optimised
 
@@ -130,10 +131,10 @@ class Learner(pl.LightningModule):
         elif self.position.step % CHECK_EVERY == 0:
             self.check_finite()
         if self.stop.signal is not None:
-            self.save()
+            where = "there" if self.save() else "the last state that could be saved"
             raise Interrupted(
-                f"stopped at epoch {self.position.epoch}, step {self.position.step}; the state is saved, the same "
-                "command goes on from there",
+                f"stopped at epoch {self.position.epoch}, step {self.position.step}; the same command goes on from "
+                f"{where}",
                 128 + self.stop.signal,
             )
         if self.state.due():
@@ -146,14 +147,14 @@ class Learner(pl.LightningModule):
         self.check_finite()
         moment = self.moment
         done = moment.step / moment.steps
-        size = self.training_settings.batch_size
+        images = (moment.step - self.first_step) * self.training_settings.batch_size
         loss = self.sums[0].item() / self.position.step if self.position.step else None
         self.heartbeat.beat(
             epoch=moment.epoch,
             epochs=moment.epochs,
             done=round(done, 4),
             loss=round(loss, 4) if loss is not None else self.last_loss,
-            images_per_second=round((moment.step - self.first_step) * size / (self.seconds - self.first_seconds), 1),
+            images_per_second=round(images / (self.seconds - self.first_seconds), 1) if images else None,
             seconds_left=round(self.seconds * (1 - done) / done) if done else None,
         )
 
@@ -191,12 +192,15 @@ class Learner(pl.LightningModule):
         """Training time so far, over all interruptions."""
         return time.monotonic() - self._started
 
-    def save(self) -> None:
-        """Save everything that a resumed training needs to end in the same tensors; a loss that is NaN is not saved."""
+    def save(self) -> bool:
+        """Save everything that a resumed training needs to end in the same tensors; a loss that is NaN is not saved.
+
+        Returns whether there was room for it.
+        """
         self.check_finite()
         self.position.seconds = self.seconds
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        self.state.save(
+        return self.state.save(
             {
                 "model": self.model.state_dict(),
                 "strategy": self.strategy.state_dict(),

@@ -7,10 +7,13 @@ import math
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cassle.errors import CassleError
 from cassle.files import write_json, write_text
+from cassle.log import say
 
 PRINT_EVERY = 60.0
 """Seconds between two lines in a log."""
@@ -25,11 +28,18 @@ class Metrics:
     def __init__(self, folder: Path, lines: list[str] | None = None) -> None:
         self.path = folder / "metrics.jsonl"
         self.lines = list(lines or [])
-        write_text(self.path, "".join(f"{line}\n" for line in self.lines))
+        self.write()
 
     def append(self, values: dict[str, Any]) -> None:
-        """Add the line of an epoch."""
+        """Add the line of an epoch; while the disk is full it is only remembered."""
         self.lines.append(json.dumps(values))
+        try:
+            self.write()
+        except CassleError as error:
+            say(f"the metrics of this epoch are written later: {error}")
+
+    def write(self) -> None:
+        """Write all lines, completely or not at all."""
         write_text(self.path, "".join(f"{line}\n" for line in self.lines))
 
 
@@ -48,12 +58,13 @@ class Heartbeat:
         return time.monotonic() - self._last >= self.every
 
     def beat(self, **values: Any) -> None:
-        """Write the heartbeat, and a line to a log now and then."""
+        """Write the heartbeat, unless the disk is full, and a line to a log now and then."""
         self._last = time.monotonic()
-        write_json(self.path, {**self.constants, **values, "updated": time.time()})
+        with suppress(CassleError):
+            write_json(self.path, {**self.constants, **values, "updated": time.time()})
         if not sys.stderr.isatty() and self._last - self._printed >= PRINT_EVERY:
             self._printed = self._last
-            print(", ".join(f"{key} {value}" for key, value in values.items()), flush=True)
+            say(", ".join(f"{key} {value}" for key, value in values.items()))
 
     def end(self) -> None:
         """Remove the heartbeat: the outputs tell the rest."""

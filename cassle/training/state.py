@@ -1,4 +1,4 @@
-"""The state of a training in the middle of a task, and who may go on from it.
+"""The state of a training in the middle of a task, and the signals that ask for it.
 
 It lies beside the outputs but is none of them, since Snakemake deletes the outputs of a job that fails. Nothing about
 randomness is in it: every draw derives from (seed, task, epoch, step).
@@ -6,13 +6,9 @@ randomness is in it: every draw derives from (seed, task, epoch, step).
 
 from __future__ import annotations
 
-import fcntl
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,14 +16,7 @@ from typing import Any
 
 from cassle.errors import CassleError, CheckpointError
 from cassle.files import load_tensors, save_tensors
-
-
-class Interrupted(CassleError):
-    """A training that was asked to stop and has saved its state; ``exit_code`` is 128 + the signal's number."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+from cassle.log import say
 
 
 @dataclass
@@ -47,16 +36,31 @@ class StateFile:
         self.path = folder / "state.pt"
         self.key = key
         self.interval = minutes * 60
+        self.saves = 0
+        self.seconds = 0.0
+        """Time that the saves of this process took."""
         self._saved = time.monotonic()
 
     def due(self) -> bool:
         """Return whether the chosen interval has passed since the last save."""
         return time.monotonic() - self._saved >= self.interval
 
-    def save(self, value: dict[str, Any]) -> None:
-        """Write the state, completely or not at all."""
-        save_tensors(self.path, {"key": self.key, **value})
-        self._saved = time.monotonic()
+    def save(self, value: dict[str, Any]) -> bool:
+        """Write the state, completely or not at all; returns whether there was room.
+
+        A state is an insurance: without it a training loses time if it is stopped, so that a full disk is no reason to
+        stop it. The next try is due after the usual interval.
+        """
+        began = time.monotonic()
+        try:
+            save_tensors(self.path, {"key": self.key, **value})
+        except CassleError as error:
+            say(f"no state is saved, an earlier one is kept: {error}")
+            return False
+        finally:
+            self._saved = time.monotonic()
+        self.saves, self.seconds = self.saves + 1, self.seconds + self._saved - began
+        return True
 
     def load(self) -> dict[str, Any] | None:
         """Return the state to go on from, or None; says so and deletes it if it is damaged or of another training."""
@@ -65,11 +69,11 @@ class StateFile:
         try:
             value = load_tensors(self.path)
         except CheckpointError as error:
-            print(f"state {self.path} is damaged and is deleted; this task starts again ({error})", flush=True)
+            say(f"state {self.path} is damaged and is deleted; this task starts again ({error})")
             self.delete()
             return None
         if not isinstance(value, dict) or value.get("key") != self.key:
-            print(f"state {self.path} was made with other settings, parents or code and is deleted", flush=True)
+            say(f"state {self.path} was made with other settings, parents or code and is deleted")
             self.delete()
             return None
         return value
@@ -79,33 +83,23 @@ class StateFile:
         self.path.unlink(missing_ok=True)
 
 
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a folder against any other trainer of this machine; waits, saying so, while one is still at work."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            print(f"waiting for process {lock.read().strip() or '?'}, which still trains {folder}", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StopRequest:
-    """While it is open, the first SIGTERM or SIGINT asks to save and stop; the second one ends the process at once."""
+    """While it is open, the first of `SIGNALS` asks to save and stop; the second one ends the process at once.
+
+    A signal that is ignored, as under nohup, stays so.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._receive)
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -116,4 +110,4 @@ class StopRequest:
         if self.signal is not None:
             sys.exit(128 + number)
         self.signal = number
-        print(f"received {signal.Signals(number).name}: saving the state after this step", flush=True)
+        say(f"received {signal.Signals(number).name}: saving the state after this step")

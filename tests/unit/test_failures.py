@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cassle.errors import CassleError, DivergenceError
+from cassle.errors import CassleError, DivergenceError, Interrupted
 from cassle.failures import marker, remembered
 
 SPEC = {"task": 1, "seed": 0}
@@ -18,16 +18,45 @@ def fail(folder, error, attempt=1, spec=SPEC):
 def test_a_failure_for_good_ends_the_retry_at_once_with_its_reason(tmp_path):
     with pytest.raises(DivergenceError):
         fail(tmp_path, DivergenceError("the loss is NaN"))
-    assert json.loads(marker(tmp_path).read_text()) == {"spec": SPEC, "message": "the loss is NaN"}
+    assert json.loads(marker(tmp_path).read_text()) == {
+        "spec": SPEC,
+        "message": "the loss is NaN",
+        "final": True,
+    }
     with pytest.raises(CassleError, match="not tried again, as it would fail again: the loss is NaN"):
         fail(tmp_path, AssertionError("tried again"), attempt=2)
 
 
-def test_a_transient_failure_is_tried_again(tmp_path):
-    for attempt in (1, 2):
-        with pytest.raises(OSError, match="gone"):
-            fail(tmp_path, OSError("gone"), attempt)
+@pytest.mark.parametrize("error", [OSError("gone"), CassleError("gone"), RuntimeError("gone\nstack")])
+def test_a_transient_failure_is_told_and_tried_again(tmp_path, error):
+    for attempt in (1, 2, 3):
+        with pytest.raises(type(error), match="gone"):
+            fail(tmp_path, error, attempt)
+        told = json.loads(marker(tmp_path).read_text())
+        assert told["message"] in ("gone", "OSError: gone", "RuntimeError: gone")
+        assert not told["final"]
+    with remembered(tmp_path, SPEC, attempt=4):
+        pass
     assert not marker(tmp_path).exists()
+
+
+def test_a_training_that_was_asked_to_stop_has_not_failed(tmp_path):
+    with pytest.raises(Interrupted):
+        fail(tmp_path, Interrupted("stopped at epoch 1", 143))
+    assert not marker(tmp_path).exists()
+
+
+def test_a_damaged_marker_holds_nothing_up(tmp_path):
+    marker(tmp_path).write_text("{")
+    with remembered(tmp_path, SPEC, attempt=2):
+        pass
+    assert not marker(tmp_path).exists()
+
+
+def test_a_full_disk_does_not_hide_why_a_training_failed(disk):
+    disk.fill(leaving=0)
+    with pytest.raises(DivergenceError, match="the loss is NaN"):
+        fail(disk.folder, DivergenceError("the loss is NaN"))
 
 
 def test_a_new_run_of_the_workflow_tries_again(tmp_path):

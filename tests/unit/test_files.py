@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import resource
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from cassle.files import (
     canonical_json,
     fingerprint,
     fingerprint_tensors,
+    link,
     load_tensors,
     read_json,
     save_tensors,
@@ -120,6 +123,72 @@ def test_a_disk_without_room_is_told_by_the_name_of_the_file(tmp_path, write):
     assert "make room or fix the permissions, then run the same command again" in str(error.value)
     assert path.read_text() == "old"
     assert listed(tmp_path) == ["result"]
+
+
+@pytest.mark.parametrize("write", [write_long_text, write_long_json, write_large_tensor])
+def test_a_full_disk_is_named_as_such_and_the_same_write_succeeds_once_there_is_room(disk, write):
+    path = disk.folder / "result"
+    path.write_text("old")
+    disk.fill(leaving=20_000)
+    with pytest.raises(CassleError, match=f"cannot write {path}: (No space left on device|File too large); make room"):
+        write(path)
+    disk.free()
+    assert path.read_text() == "old"
+    assert listed(disk.folder) == ["result"]
+    write(path)
+    assert path.stat().st_size > 20_000
+
+
+def test_a_read_only_disk_is_named_as_such(disk):
+    path = disk.folder / "result"
+    with (
+        disk.read_only(),
+        pytest.raises(CassleError, match=f"cannot write {path}: (Read-only file system|Permission denied); make"),
+    ):
+        write_text(path, "new")
+    assert listed(disk.folder) == []
+
+
+KILLED_WHILE_WRITING = """
+import os, sys
+from cassle.files import written_aside
+with written_aside(sys.argv[1]) as aside:
+    aside.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_the_next_write_removes_what_a_killed_one_left(tmp_path):
+    path = tmp_path / "a[b]*.json"
+    subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(path)])
+    left = listed(tmp_path)
+    assert len(left) == 1
+    others = [f".{path.name}.another-machine.{2**22 + 1}.partial", f".{path.name}.{os.uname().nodename}.1.partial"]
+    for name in others:  # of another machine, and of a living process
+        (tmp_path / name).write_text("half")
+    write_text(path, "new")
+    assert listed(tmp_path) == sorted([*others, path.name])
+
+
+def test_a_second_name_outlives_the_first_and_costs_no_space(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_text(first, "content")
+    for _ in range(2):
+        link(first, second)
+    assert first.stat().st_ino == second.stat().st_ino
+    first.unlink()
+    assert second.read_text() == "content"
+    assert listed(tmp_path) == ["second"]
+
+
+def test_a_second_name_is_a_copy_where_links_are_refused(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    write_text(tmp_path / "first", "content")
+    link(tmp_path / "first", tmp_path / "second")
+    assert (tmp_path / "second").read_text() == "content"
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

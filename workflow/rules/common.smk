@@ -7,11 +7,13 @@ from snakemake.exceptions import WorkflowError
 
 from cassle.errors import CassleError
 from cassle.files import canonical_json, fingerprint
+from cassle.locks import clear_stale
 from cassle.paths import index_file, split_file
 from cassle.planning import other_code, plan_study
 from cassle.provenance import code_of
-from cassle.status import as_text, lines_of, write_plan
+from cassle.status import last_words, write_plan
 from cassle.tracking.follow import start_follower
+from cassle.training.outputs import forget
 
 # jobs find the commands of this environment even where it was not activated
 os.environ["PATH"] = os.pathsep.join(
@@ -30,6 +32,14 @@ except CassleError as error:
 if (notice := other_code(PLAN)) is not None:
     logger.warning(notice)
 
+if workflow.is_main_process and not workflow.dryrun:
+    # A killed Snakemake leaves its locks; the guard is a lock of the kernel, which ends with its process.
+    other = clear_stale(Path(".snakemake/guard"), locks=Path(".snakemake/locks"))
+    if other is not None:
+        logger.warning(
+            f"{other} runs Snakemake in this folder, too: what it works on is locked until it ends"
+        )
+
 SETTINGS = PLAN.study
 SITE = canonical_json(SETTINGS.site().model_dump(mode="json"))
 STUDY = f"results/studies/{SETTINGS.name}"
@@ -43,17 +53,22 @@ FORMATS = ["md", "csv", "tex", "html"]
 def begin_study():
     """Write down what is planned, for `cassle status`, and start what shows it elsewhere."""
     trackers = SETTINGS.trackers()
-    write_plan(Path(STUDY), list(PLAN.train), list(PLAN.probe), trackers)
+    write_plan(
+        Path(STUDY), list(PLAN.train), list(PLAN.probe), trackers, get_data_jobs()
+    )
     for verb in trackers:
         start_follower(verb, Path(STUDY))
 
 
-def get_last_words():
-    """What a user reads last when jobs have failed: which, where their logs are, and how to go on."""
-    return (
-        f"\n{as_text(lines_of(Path(STUDY)))}\nJobs failed; each is named above with its log. Whatever has finished"
-        " is kept: the same command goes on from there."
-    )
+def get_data_jobs():
+    """The output and the log of every job that prepares data, for `cassle status`."""
+    splits = {
+        split_file(stream): f"results/{stream}/split.log" for stream in PLAN.streams
+    }
+    sets = {stream.data_set for stream in PLAN.streams.values()}
+    return splits | {
+        index_file(name): f"results/data/{name}/prepare.log" for name in sets
+    }
 
 
 def get_train_job(wildcards):

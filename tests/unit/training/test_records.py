@@ -148,3 +148,23 @@ def test_a_terminal_gets_no_lines_because_it_shows_a_bar(tmp_path, clock, termin
     heartbeat.beat(epoch=1)
     assert capsys.readouterr().out == ""
     assert read(heartbeat.path)["epoch"] == 1
+
+
+def test_metrics_that_found_no_room_are_written_with_the_next_ones(disk, capsys):
+    metrics = Metrics(disk.folder)
+    metrics.append(EPOCHS[0])
+    disk.fill(leaving=0)
+    metrics.append({"epoch": 1, "much": "x" * 10_000})
+    assert "the metrics of this epoch are written later: cannot write" in capsys.readouterr().out
+    disk.free()
+    assert metrics.path.read_text().count("\n") == 1
+    metrics.append(EPOCHS[2])
+    assert [json.loads(line)["epoch"] for line in metrics.path.read_text().splitlines()] == [0, 1, 2]
+
+
+def test_a_heartbeat_that_finds_no_room_ends_no_training(disk):
+    heartbeat = Heartbeat(disk.folder, {})
+    heartbeat.beat(epoch=1)
+    disk.fill(leaving=0)
+    heartbeat.beat(epoch=2, much="x" * 10_000)
+    assert read(heartbeat.path)["epoch"] == 1

@@ -1,46 +1,22 @@
-"""States in the middle of a task: whose they are, when they are due, who may go on, and how a training is stopped."""
+"""States in the middle of a task: whose they are, when they are due, and how a training is stopped."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from cassle.errors import CassleError
+from cassle.errors import CassleError, Interrupted
 from cassle.files import save_tensors
 from cassle.training import state as state_module
-from cassle.training.state import Interrupted, StateFile, StopRequest, exclusive
+from cassle.training.state import SIGNALS, StateFile, StopRequest
 
 PATIENCE = 60
 """Seconds after which a process is killed, so that one that never answers fails its test and holds up no other."""
-
-INSIDE = """
-import sys
-from pathlib import Path
-from cassle.training.state import exclusive
-with exclusive(Path(sys.argv[1])):
-    Path(sys.argv[1], "entered").touch()
-    print("inside", flush=True)
-    sys.stdin.readline()
-"""
-
-COUNT = """
-import os, sys, time
-from pathlib import Path
-from cassle.training.state import exclusive
-folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
-for _ in range(rounds):
-    with exclusive(folder):
-        os.close(os.open(folder / "occupied", os.O_CREAT | os.O_EXCL))
-        time.sleep(0.005)
-        (folder / "occupied").unlink()
-"""
 
 STOP = """
 import time
@@ -53,7 +29,7 @@ with StopRequest() as stop:
     time.sleep(60)
 """
 
-SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+EACH = pytest.mark.parametrize("number", SIGNALS)
 
 
 @pytest.fixture
@@ -138,6 +114,43 @@ def test_a_damaged_state_is_deleted_with_a_message_and_never_used(tmp_path, caps
     assert not state.path.exists()
 
 
+def test_without_room_the_earlier_state_is_kept_and_the_next_try_is_due_later(disk, clock, capsys):
+    state = StateFile(disk.folder, "key", minutes=2)
+    assert state.save({"epoch": 1})
+    clock.now += 120
+    disk.fill(leaving=20_000)
+    assert not state.save({"epoch": 2, "weight": torch.randn(100_000)})
+    said = capsys.readouterr().out
+    assert said.startswith(f"no state is saved, an earlier one is kept: cannot write {state.path}: ")
+    assert not state.due()
+    assert state.load()["epoch"] == 1
+    disk.free()
+    clock.now += 120
+    assert state.due()
+    assert state.save({"epoch": 2, "weight": torch.randn(100_000)})
+    assert state.load()["epoch"] == 2
+    assert state.saves == 2
+
+
+def test_a_read_only_disk_ends_no_training(disk, capsys):
+    state = StateFile(disk.folder, "key", minutes=2)
+    with disk.read_only():
+        assert not state.save({"epoch": 1})
+    assert "no state is saved" in capsys.readouterr().out
+
+
+def test_the_time_that_saves_take_is_counted(tmp_path, clock, monkeypatch):
+    def save(path, value):
+        clock.now += 3
+
+    monkeypatch.setattr(state_module, "save_tensors", save)
+    state = StateFile(tmp_path, "key", minutes=2)
+    for _ in range(2):
+        clock.now += 100
+        state.save({})
+    assert (state.saves, state.seconds) == (2, 6)
+
+
 def test_a_state_can_be_deleted_whether_it_is_there_or_not(tmp_path):
     state = StateFile(tmp_path, "key", 10)
     state.save({})
@@ -166,60 +179,6 @@ def test_an_interval_of_zero_minutes_is_always_due(tmp_path, clock):
     assert state.due()
 
 
-def test_processes_are_never_inside_at_once(start, tmp_path):
-    # A process that enters while the file of another is there fails, because the file must be new.
-    running = [start(COUNT, tmp_path / "run", 15) for _ in range(3)]
-    assert [process.wait() for process in running] == [0, 0, 0]
-
-
-def test_the_second_waits_saying_for_whom_and_enters_after_the_first(start, tmp_path):
-    folder = tmp_path / "deep" / "run"
-    with exclusive(folder):
-        waiter = start(INSIDE, folder)
-        assert waiter.stdout.readline() == f"waiting for process {os.getpid()}, which still trains {folder}\n"
-        time.sleep(0.1)
-        assert not (folder / "entered").exists()
-        assert (folder / ".lock").read_text() == str(os.getpid())
-    assert waiter.stdout.readline() == "inside\n"
-    assert (folder / ".lock").read_text() == str(waiter.pid)
-
-
-def test_a_free_folder_is_entered_without_a_word(tmp_path, capsys):
-    for _ in range(2):
-        with exclusive(tmp_path):
-            pass
-    assert capsys.readouterr().out == ""
-
-
-def test_folders_of_other_trainings_are_not_held(start, tmp_path):
-    with exclusive(tmp_path / "one"):
-        assert start(INSIDE, tmp_path / "two").stdout.readline() == "inside\n"
-
-
-def test_killing_the_holder_lets_the_waiter_in(start, tmp_path):
-    holder = start(INSIDE, tmp_path)
-    assert holder.stdout.readline() == "inside\n"
-    waiter = start(INSIDE, tmp_path)
-    assert waiter.stdout.readline() == f"waiting for process {holder.pid}, which still trains {tmp_path}\n"
-    holder.kill()
-    assert holder.wait() == -signal.SIGKILL
-    assert waiter.stdout.readline() == "inside\n"
-
-
-def test_an_error_inside_lets_the_next_one_in(start, tmp_path):
-    with pytest.raises(KeyError), exclusive(tmp_path):
-        raise KeyError
-    assert start(INSIDE, tmp_path).stdout.readline() == "inside\n"
-
-
-def test_a_waiting_process_can_be_ended(start, tmp_path):
-    with exclusive(tmp_path):
-        waiter = start(INSIDE, tmp_path)
-        waiter.stdout.readline()
-        waiter.terminate()
-        assert waiter.wait() == -signal.SIGTERM
-
-
 def receive(stop, *numbers):
     """Let signals arrive while a stop may be requested."""
     with stop:
@@ -227,7 +186,7 @@ def receive(stop, *numbers):
             signal.raise_signal(number)
 
 
-@SIGNALS
+@EACH
 def test_the_first_signal_only_asks_to_save_and_stop(number, capsys):
     stop = StopRequest()
     assert stop.signal is None
@@ -236,8 +195,8 @@ def test_the_first_signal_only_asks_to_save_and_stop(number, capsys):
     assert capsys.readouterr().out == f"received {number.name}: saving the state after this step\n"
 
 
-@SIGNALS
-@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+@EACH
+@pytest.mark.parametrize("first", SIGNALS)
 def test_the_second_signal_ends_the_process_with_128_plus_its_number(first, number):
     stop = StopRequest()
     with pytest.raises(SystemExit) as ended:
@@ -246,7 +205,7 @@ def test_the_second_signal_ends_the_process_with_128_plus_its_number(first, numb
     assert stop.signal == first
 
 
-@SIGNALS
+@EACH
 def test_a_process_that_does_not_stop_ends_at_the_second_signal(start, number):
     process = start(STOP)
     assert process.stdout.readline() == "ready\n"
@@ -264,28 +223,38 @@ def never(number, frame):
 @pytest.fixture
 def handlers():
     """Handlers of the test's own, and a function that tells those at work."""
-    before = {number: signal.signal(number, never) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, never) for number in SIGNALS}
     yield lambda: [signal.getsignal(number) for number in before]
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
+def test_a_signal_that_is_ignored_stays_so_as_under_nohup(handlers, capsys):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = StopRequest()
+    receive(stop, signal.SIGHUP)
+    assert stop.signal is None
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    receive(stop, signal.SIGTERM)
+    assert stop.signal == signal.SIGTERM
+
+
 def test_handlers_are_restored_after_a_training(handlers):
     with StopRequest():
         assert never not in handlers()
-    assert handlers() == [never, never]
+    assert handlers() == [never] * 3
 
 
 def test_handlers_are_restored_after_an_error(handlers):
     with pytest.raises(KeyError), StopRequest():
         raise KeyError
-    assert handlers() == [never, never]
+    assert handlers() == [never] * 3
 
 
 def test_handlers_are_restored_after_a_second_signal(handlers):
     with pytest.raises(SystemExit):
         receive(StopRequest(), signal.SIGINT, signal.SIGINT)
-    assert handlers() == [never, never]
+    assert handlers() == [never] * 3
 
 
 def test_an_interruption_is_told_to_the_user_and_carries_its_exit_code():

@@ -1,0 +1,66 @@
+"""The outputs of a training: whether they are there and undamaged, and second names that keep them from being lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from cassle.errors import CassleError
+from cassle.files import link, read_json
+
+OUTPUTS = ("checkpoint.pt", "train.json")
+
+
+def second_name(folder: Path, name: str) -> Path:
+    """Return the hidden name under which an output outlives its deletion by Snakemake."""
+    return folder / f".finished.{name}"
+
+
+def keep(folder: Path) -> None:
+    """Give finished outputs their second names, which cost no space.
+
+    Snakemake deletes the outputs of a job that it did not see finish, as when it was killed before.
+    """
+    for name in OUTPUTS:
+        link(folder / name, second_name(folder, name))
+
+
+def forget(folders: Iterable[str | Path]) -> None:
+    """Remove second names, so that a deleted checkpoint frees its space: Snakemake has seen these trainings finish."""
+    for folder in folders:
+        for name in OUTPUTS:
+            second_name(Path(folder), name).unlink(missing_ok=True)
+
+
+def finished(folder: Path, key: str) -> bool:
+    """Return whether a folder holds complete, undamaged outputs of exactly this job, under whichever names.
+
+    Deleted ones come back. Second names of anything else are removed.
+    """
+    seconds = {name: second_name(folder, name) for name in OUTPUTS}
+    if _is_intact(folder / "checkpoint.pt", folder / "train.json", key):
+        return True
+    if _is_intact(seconds["checkpoint.pt"], seconds["train.json"], key):
+        for name, second in seconds.items():
+            link(second, folder / name)
+        return True
+    forget([folder])
+    return False
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder that is held against others."""
+    for left in folder.glob(".*.partial"):
+        left.unlink(missing_ok=True)
+
+
+def _is_intact(checkpoint: Path, record: Path, key: str) -> bool:
+    from cassle.training.checkpoints import load_checkpoint  # and with it torch, which `forget` can do without
+
+    if not (checkpoint.is_file() and record.is_file()):
+        return False
+    try:
+        made = read_json(record)
+        return bool(made["key"] == key and load_checkpoint(checkpoint).fingerprint == made["checkpoint"])
+    except CassleError:
+        return False
