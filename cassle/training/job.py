@@ -32,7 +32,7 @@ from cassle.training.learner import Learner
 from cassle.training.lightning import pl
 from cassle.training.memories import check_memory, load_memory
 from cassle.training.model import Model, Teacher
-from cassle.training.outputs import finished, keep, remove_leftovers
+from cassle.training.outputs import finished, keep, remove_leftovers, require_room
 from cassle.training.precision import resolve_device, resolve_precision
 from cassle.training.records import Heartbeat, Metrics
 from cassle.training.state import Position, StateFile, StopRequest
@@ -70,6 +70,7 @@ def train_task(request: TrainRequest) -> None:
         if finished(request.folder, task.key):
             say(f"{request.folder} was finished meanwhile by another process")
             return
+        require_room(request.folder, task.bytes)
         if request.given is not None:
             return take_over(request, task)
         with StopRequest() as stop:
@@ -92,6 +93,11 @@ class Task:
     device: torch.device
     meta: dict[str, Any]
     key: str
+
+    @property
+    def bytes(self) -> int:
+        """What the checkpoint's tensors take."""
+        return sum(value.nbytes for room in (self.model, self.strategy) for value in room.state_dict().values())
 
 
 def assemble(request: TrainRequest) -> Task:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes left half written in a folder that is held against others."""
     for left in folder.glob(".*.partial"):
         left.unlink(missing_ok=True)
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raise `CassleError` if a checkpoint of ``size`` bytes does not fit on the disk of a folder."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise CassleError(
+            f"cannot write {folder / 'checkpoint.pt'}: the disk has {free / 1e6:.1f} MB left and it takes "
+            f"{size / 1e6:.1f} MB; make room, then run the same command again"
+        )
 
 
 def _is_intact(checkpoint: Path, record: Path, key: str) -> bool:

@@ -8,8 +8,10 @@ import time
 
 import pytest
 
+from cassle import status
 from cassle.errors import CassleError
-from cassle.status import as_text, lines_of, write_plan
+from cassle.locks import exclusive
+from cassle.status import as_text, last_words, lines_of, write_plan
 
 FOLDERS = [f"results/s/b/o/cassle/seed0/task{task}" for task in range(5)]
 BEAT = {
@@ -24,11 +26,16 @@ BEAT = {
 }
 
 
+JOBS = {f"results/probe{number}.json": f"results/probe{number}.log" for number in range(4)}
+
+
 @pytest.fixture
 def study(tmp_path):
-    """A study of five trainings: done, running, stopped, failed, waiting."""
+    """A study of five trainings: done, running, stopped, failed, waiting; and of four probes, of which one is done."""
     folder = tmp_path / "results/studies/mine"
-    write_plan(folder, FOLDERS, [], {})
+    write_plan(folder, FOLDERS, JOBS)
+    (tmp_path / "results/probe0.json").write_text("{}")
+    (tmp_path / "results/probe0.log").write_text("cassle probe: an earlier error\n")
     done, running, stopped, failed, _ = (tmp_path / name for name in FOLDERS)
     for place in (done, running, stopped, failed):
         place.mkdir(parents=True)
@@ -37,7 +44,8 @@ def study(tmp_path):
     (stopped / "progress.json").write_text(json.dumps({**BEAT, "pid": 2**22 + 1, "updated": time.time()}))
     (stopped / "state.pt").write_bytes(b"")
     (failed / "failed.json").write_text(json.dumps({"spec": {}, "message": "the loss is NaN"}))
-    return folder
+    with exclusive(running):
+        yield folder
 
 
 def test_every_training_has_one_of_five_states(study):
@@ -45,19 +53,88 @@ def test_every_training_has_one_of_five_states(study):
 
 
 def test_the_text_tells_what_runs_what_failed_and_the_totals(study):
-    text = as_text(lines_of(study))
+    text = as_text(study)
     assert f"running  {FOLDERS[1]}  epoch 3/15  loss 0.5  812 images/s  1 h 1 min left  on cpu" in text
     assert f"stopped  {FOLDERS[2]}  epoch 3/15" in text
     assert f"the loss is NaN\n         log: {FOLDERS[3]}/train.log" in text
-    assert text.endswith("1 running, 1 waiting, 1 stopped, 1 failed, 1 done")
+    assert text.endswith("trainings: 1 running, 1 waiting, 1 stopped, 1 failed, 1 done; other jobs: 1 of 4 done")
+
+
+def test_a_training_that_holds_its_folder_runs_though_it_has_said_nothing_yet(study, tmp_path):
+    with exclusive(tmp_path / FOLDERS[2]):  # its heartbeat is that of an earlier process
+        assert f"running  {FOLDERS[2]}  starting" in as_text(study)
+    with exclusive(tmp_path / FOLDERS[4]):
+        assert f"running  {FOLDERS[4]}  starting" in as_text(study)
+
+
+def test_a_number_that_another_process_has_now_is_no_sign_of_life(study, tmp_path):
+    (tmp_path / FOLDERS[2] / "progress.json").write_text(
+        json.dumps({**BEAT, "pid": os.getpid(), "updated": time.time()})
+    )
+    assert lines_of(study)[2].state == "stopped"
+
+
+def test_a_training_without_a_speed_yet_is_told_without_one(study, tmp_path):
+    beat = {**BEAT, "pid": os.getpid(), "updated": time.time(), "loss": None, "images_per_second": None}
+    (tmp_path / FOLDERS[1] / "progress.json").write_text(json.dumps({**beat, "seconds_left": None}))
+    assert f"running  {FOLDERS[1]}  epoch 3/15  on cpu\n" in as_text(study)
+
+
+def test_a_training_that_hangs_is_told_to_be_silent(study, tmp_path):
+    beat = {**BEAT, "pid": os.getpid(), "updated": time.time() - 601}
+    (tmp_path / FOLDERS[1] / "progress.json").write_text(json.dumps(beat))
+    assert "on cpu  (silent for 10 min)" in as_text(study)
+
+
+def test_a_probe_that_failed_is_told_with_its_log_while_others_run(study, tmp_path):
+    (tmp_path / "results/probe1.log").write_text("a warning\ncassle probe: cannot read checkpoint x: damaged\n\n")
+    (tmp_path / "results/probe2.log").write_text("at work\n")
+    text = as_text(study)
+    assert (
+        "failed   results/probe1.json\n         cannot read checkpoint x: damaged\n         log: results/probe1.log"
+        in text
+    )
+    assert "results/probe2" not in text
+    assert "results/probe0" not in text
+
+
+def test_the_last_words_name_what_failed_why_and_where_its_log_is(study, tmp_path):
+    (tmp_path / FOLDERS[3] / "train.log").write_text("cassle train: the loss is NaN\n")
+    (tmp_path / FOLDERS[2] / "train.log").write_text("resuming at epoch 3, step 1\n")
+    (tmp_path / "results/probe1.log").write_text("")
+    assert last_words(study).splitlines() == [
+        "3 of 9 jobs did not end well:",
+        f"  {FOLDERS[2]}/train.json: ended without a word, as when it is killed or memory runs out; its log ends: "
+        "resuming at epoch 3, step 1",
+        f"    log: {FOLDERS[2]}/train.log",
+        f"  {FOLDERS[3]}/train.json: the loss is NaN",
+        f"    log: {FOLDERS[3]}/train.log",
+        "  results/probe1.json: ended without a word, as when it is killed or memory runs out",
+        "    log: results/probe1.log",
+        "4 more were not begun.",
+        "Whatever has finished is kept: the same command goes on from there.",
+    ]
+
+
+def test_the_last_words_of_a_run_that_was_stopped_blame_nobody(study):
+    assert last_words(study).splitlines() == [
+        "7 more were not begun.",
+        "Whatever has finished is kept: the same command goes on from there.",
+    ]
+
+
+def test_the_last_words_name_a_full_disk(study, monkeypatch, tmp_path):
+    monkeypatch.setattr(status, "LITTLE", 10**18)
+    assert f"The disk of {tmp_path} is full: make room first." in last_words(study)
 
 
 def test_another_machine_counts_as_running_while_it_speaks(study, tmp_path):
-    beat = tmp_path / FOLDERS[1] / "progress.json"
+    (tmp_path / FOLDERS[4]).mkdir()
+    beat = tmp_path / FOLDERS[4] / "progress.json"
     beat.write_text(json.dumps({**BEAT, "host": "elsewhere", "pid": 1, "updated": time.time()}))
-    assert lines_of(study)[1].state == "running"
+    assert lines_of(study)[4].state == "running"
     beat.write_text(json.dumps({**BEAT, "host": "elsewhere", "pid": 1, "updated": time.time() - 3600}))
-    assert lines_of(study)[1].state == "waiting"
+    assert lines_of(study)[4].state == "waiting"
 
 
 def test_an_unknown_study_is_an_error(tmp_path):

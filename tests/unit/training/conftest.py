@@ -44,7 +44,9 @@ def request_for(prepared, tmp_path):
 
     from cassle.training.job import TrainRequest  # and with it Lightning, which most tests here can do without
 
-    def make(job: TrainJob, previous: Path | None = None, folder: str | None = None, **execution) -> TrainRequest:
+    def make(
+        job: TrainJob, previous: Path | None = None, folder: str | Path | None = None, **execution
+    ) -> TrainRequest:
         spec = json.loads(job.key)
         site = Site(execution=Execution(**execution))
         place = tmp_path / (folder or job.folder)

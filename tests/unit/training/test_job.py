@@ -2,17 +2,19 @@
 
 import json
 import os
+import shutil
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from cassle.errors import CheckpointError, DataError, DivergenceError
+from cassle.errors import CassleError, CheckpointError, DataError, DivergenceError, Interrupted
 from cassle.training import job as job_module
 from cassle.training.checkpoints import load_checkpoint
 from cassle.training.job import assemble, begin, fit, train_task
 from cassle.training.learner import Learner
-from cassle.training.state import Interrupted, StopRequest
+from cassle.training.state import StopRequest
 from cassle.training.step import training_step
 from tests.unit.training.conftest import planned
 
@@ -129,6 +131,34 @@ def test_outputs_that_were_deleted_as_unfinished_come_back(request_for, first_ta
     assert (request.folder / "checkpoint.pt").read_bytes() == before
 
 
+def test_a_checkpoint_that_was_damaged_and_then_deleted_does_not_come_back(request_for, first_task, capsys):
+    # The second name of a file that is damaged in place is damaged, too.
+    before = load_checkpoint(first_task).fingerprint
+    first_task.write_bytes(first_task.read_bytes()[:-5000])
+    for name in ("checkpoint.pt", "train.json"):
+        (first_task.parent / name).unlink()
+    train_task(request_for(planned()[0]))
+    assert "was finished meanwhile" not in capsys.readouterr().out
+    assert load_checkpoint(first_task).fingerprint == before
+
+
+def test_a_damaged_checkpoint_is_replaced_by_the_job_that_wrote_it(request_for, first_task):
+    before = load_checkpoint(first_task).fingerprint
+    content = bytearray(first_task.read_bytes())
+    content[len(content) // 2] ^= 255
+    first_task.unlink()
+    first_task.write_bytes(content)
+    train_task(request_for(planned()[0]))
+    assert load_checkpoint(first_task).fingerprint == before
+
+
+def test_half_written_files_of_a_killed_trainer_are_removed(request_for, first_task):
+    left = first_task.parent / ".state.pt.some-machine.12.partial"
+    left.write_bytes(b"half")
+    train_task(request_for(planned()[0]))
+    assert not left.exists()
+
+
 def never(*args):
     raise AssertionError("trained again")
 
@@ -161,6 +191,111 @@ def test_an_interrupted_task_ends_in_the_same_bits(request_for, monkeypatch, obj
     assert not (broken.folder / "checkpoint.pt").exists()
     train_task(broken)
     assert_equal_bits(whole.folder, broken.folder)
+
+
+@pytest.fixture
+def on_disk(request_for, disk):
+    """Function from a number of epochs to the same training twice: in a folder, and on a small disk."""
+
+    def make(**training):
+        job = planned("byol", epochs=2)[0]
+        return request_for(job, folder="whole"), request_for(job, folder=disk.folder / "broken", **training)
+
+    return make
+
+
+def at_step(steps, act, monkeypatch):
+    """Let something happen in the middle of the given steps of a training."""
+    original = Learner.on_train_batch_end
+
+    def hook(self, outputs, batch, batch_idx):
+        if self.moment.step in steps:
+            act[steps.index(self.moment.step)]()
+        original(self, outputs, batch, batch_idx)
+
+    monkeypatch.setattr(Learner, "on_train_batch_end", hook)
+
+
+ROOM = 50_000
+"""Bytes of a disk that is full: enough for a line in a log, not for tensors."""
+
+
+def test_a_disk_that_is_full_for_a_while_costs_a_training_nothing(on_disk, disk, monkeypatch, capsys):
+    whole, broken = on_disk(state_minutes=0)
+    train_task(whole)
+    with monkeypatch.context() as patch:
+        at_step([2, 7], [lambda: disk.fill(ROOM), disk.free], patch)
+        train_task(broken)
+    assert_equal_bits(whole.folder, broken.folder)
+    said = capsys.readouterr().out
+    assert said.count("no state is saved, an earlier one is kept: cannot write") == 5
+    assert not (broken.folder / "state.pt").exists()
+
+
+def test_a_disk_that_is_full_at_the_end_fails_the_job_and_the_next_one_goes_on(on_disk, disk, monkeypatch, capsys):
+    whole, broken = on_disk(state_minutes=0)
+    train_task(whole)
+    with monkeypatch.context() as patch:
+        at_step([8], [lambda: disk.fill(ROOM)], patch)
+        with pytest.raises(CassleError, match=r"cannot write .*/checkpoint\.pt: .*; make room .* run the same command"):
+            train_task(broken)
+    left = {path.name for path in broken.folder.iterdir()}
+    assert left == {".lock", "metrics.jsonl", "progress.json", "state.pt"}
+    disk.free()
+    train_task(broken)
+    assert "resuming at epoch 1, step 3" in capsys.readouterr().out
+    assert_equal_bits(whole.folder, broken.folder)
+
+
+def test_a_training_that_must_stop_on_a_full_disk_goes_on_from_the_last_state(on_disk, disk, monkeypatch, capsys):
+    whole, broken = on_disk(state_minutes=0)
+    train_task(whole)
+    with monkeypatch.context() as patch:
+        stop = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+        at_step([4, 6], [lambda: disk.fill(ROOM), stop], patch)
+        with pytest.raises(Interrupted, match=r"epoch 1, step 2; .* from the last state that could be saved"):
+            train_task(broken)
+    disk.free()
+    train_task(broken)
+    assert "resuming at epoch 0, step 4" in capsys.readouterr().out
+    assert_equal_bits(whole.folder, broken.folder)
+
+
+def test_a_disk_that_is_full_from_the_start_is_told_before_anything_is_trained(request_for, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=ROOM))
+    monkeypatch.setattr(job_module, "fit", never)
+    with pytest.raises(CassleError, match=r"checkpoint.pt: the disk has 0.1 MB left and it takes [\d.]+ MB; make room"):
+        train_task(request_for(planned()[0]))
+
+
+def test_a_read_only_disk_is_told_before_anything_is_trained(on_disk, disk, monkeypatch):
+    _, broken = on_disk()
+    task = assemble(broken)
+    monkeypatch.setattr(job_module, "assemble", lambda request: task)
+    with disk.read_only(), pytest.raises(CassleError, match=f"cannot write in {broken.folder}: .*fix that"):
+        train_task(broken)
+
+
+def test_a_training_tells_that_it_has_begun_before_its_first_step(request_for, monkeypatch):
+    request = request_for(planned()[0])
+    seen = []
+
+    def look(self, *args):
+        seen.append(json.loads((request.folder / "progress.json").read_text()))
+        raise Interrupted("seen", 1)
+
+    monkeypatch.setattr(Learner, "training_step", look)
+    with pytest.raises(Interrupted):
+        train_task(request)
+    assert (seen[0]["epoch"], seen[0]["epochs"], seen[0]["images_per_second"], seen[0]["loss"]) == (0, 1, None, None)
+
+
+def test_a_record_tells_what_saving_states_cost(request_for):
+    request = request_for(planned()[0], state_minutes=0)
+    train_task(request)
+    record = json.loads((request.folder / "train.json").read_text())
+    assert record["states"] == 5
+    assert 0 < record["state_seconds"] <= record["seconds"]
 
 
 def test_a_state_of_other_settings_is_thrown_away(request_for, monkeypatch, capsys):
