@@ -16,6 +16,8 @@ def pytest_addoption(parser):
         default=GOLDEN_DATA,
         help="folder of reference numbers that tests/golden compares with (default: tests/golden/data)",
     )
+    parser.addoption("--kills", type=int, default=20, help="how often tests/torture kills a study (default: 20)")
+    parser.addoption("--kill-seed", type=int, default=3, help="seed of the moments of these kills (default: 3)")
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from cassle.training.learner import Learner
 from cassle.training.lightning import pl
 from cassle.training.memories import check_memory, load_memory
 from cassle.training.model import Model, Teacher
-from cassle.training.outputs import finished, keep, remove_leftovers, require_room
+from cassle.training.outputs import finished, keep, remove_leftovers, remove_traces, require_room
 from cassle.training.precision import resolve_device, resolve_precision
 from cassle.training.records import Heartbeat, Metrics
 from cassle.training.state import Position, StateFile, StopRequest
@@ -69,6 +69,7 @@ def train_task(request: TrainRequest) -> None:
         remove_leftovers(request.folder)
         if finished(request.folder, task.key):
             say(f"{request.folder} was finished meanwhile by another process")
+            remove_traces(request.folder)
             return
         require_room(request.folder, task.bytes)
         if request.given is not None:

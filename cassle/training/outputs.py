@@ -55,6 +55,12 @@ def remove_leftovers(folder: Path) -> None:
         left.unlink(missing_ok=True)
 
 
+def remove_traces(folder: Path) -> None:
+    """Remove what is of no use once a training has ended, as when it was killed just after that."""
+    for name in ("state.pt", "progress.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def require_room(folder: Path, size: int) -> None:
     """Raise `CassleError` if a checkpoint of ``size`` bytes does not fit on the disk of a folder."""
     free = shutil.disk_usage(folder).free

@@ -1,168 +1,146 @@
-"""A study that is killed and started again ends in the same files as one that was left alone."""
+"""A study that is killed or stopped, in every way there is, and started again by the same plain command."""
 
-import json
 import os
-import shutil
 import signal
-import subprocess
-import time
-from pathlib import Path
 
-import pytest
+from tests.torture.study import PATIENCE, kill, log_says, trainer, wait_for
 
-from cassle.training.checkpoints import load_checkpoint
-from tests.workflow.conftest import Project, copy_of_the_project
-
-STUDY = """
-name: killed
-streams: [digits-domain2]
-backbones: [conv3-narrow]
-objectives: [byol]
-strategies: [cassle]
-probes: [knn]
-figures: []
-training: {epochs: 20, batch_size: 256}
-execution: {device: cpu, state_minutes: 0.01}
-"""
-WORDS = ("--configfile", "killed.yaml")
-PATIENCE = 120
+ON = "Whatever has finished is kept: the same command goes on from there."
+TASK = "results/digits-domain2/conv3-narrow/{}/cassle/seed0/task1/checkpoint.pt"
 
 
-def new_project(folder: Path) -> Project:
-    project = copy_of_the_project(folder)
-    (folder / "killed.yaml").write_text(STUDY)
-    return project
+def checkpoint(study):
+    """The output of the second task: a target that needs no probes."""
+    objective = next(study.folder.glob("results/digits-domain2/conv3-narrow/barlow_twins*")).name
+    return TASK.format(objective)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """The study, left alone."""
-    project = new_project(tmp_path_factory.mktemp("undisturbed") / "project")
-    code, said = project.run(*WORDS)
-    assert code == 0, said
-    return project
+def equal(study, undisturbed):
+    """Whether everything has ended as in the study that was left alone, and nothing else is left."""
+    return study.contents() == undisturbed.contents() and not study.leftovers()
 
 
-@pytest.fixture
-def prepared(undisturbed, tmp_path):
-    """The study with its second task undone."""
-    project = undisturbed.copy(tmp_path / "project")
-    for folder in project.folder.glob("results/digits-domain2/*/*/cassle"):
-        shutil.rmtree(folder)
-    return project
+def alike(study, undisturbed):
+    """The same where only the second task was asked for, which leaves no rows."""
+    theirs = undisturbed.contents()
+    del theirs["runs.csv"]
+    return study.contents() == theirs and not study.leftovers()
 
 
-def contents(project: Project) -> dict[str, object]:
-    """What has to be equal: tensors and metadata of checkpoints, metrics, rows."""
-    root = project.folder / "results"
-    found: dict[str, object] = {
-        str(file.relative_to(root)): load_checkpoint(file).fingerprint for file in root.rglob("checkpoint.pt")
-    }
-    found |= {str(file.relative_to(root)): file.read_text() for file in root.rglob("metrics.jsonl")}
-    return {**found, "runs.csv": (root / "runs.csv").read_text()}
+def test_a_trainer_that_is_stopped_and_then_killed_is_tried_again_in_the_same_run(undisturbed, study):
+    running = study.start()
+    first = trainer(study)
+    os.kill(first, signal.SIGTERM)
+    second = trainer(study, other_than=first)
+    log_says(study, "resuming at epoch")
+    os.kill(second, signal.SIGKILL)
+    assert running.wait(PATIENCE) == 0, study.said()
+    assert "resuming at epoch" in study.file("train.log").read_text()
+    assert equal(study, undisturbed)
 
 
-def start(project: Project) -> subprocess.Popen:
-    """Start the study in a session of its own."""
-    return project.start(*WORDS)
-
-
-def beat_of(project: Project) -> dict:
-    """Wait until the second task is in the middle of its training, and return its heartbeat."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        for file in project.folder.glob("results/digits-domain2/*/*/cassle/seed0/task1/progress.json"):
-            try:
-                beat = json.loads(file.read_text())
-            except (OSError, ValueError):
-                continue
-            if (file.parent / "state.pt").is_file():
-                return beat
-        time.sleep(0.02)
-    raise AssertionError("the task never came that far")
-
-
-def wait_for(project: Project, words: str) -> None:
-    """Wait until the second task's log says something."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        for log in project.folder.glob("results/digits-domain2/*/*/cassle/seed0/task1/train.log"):
-            if words in log.read_text():
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"the log never said: {words}")
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
-
-
-def finish(project: Project) -> str:
-    """Run the study to its end, as a user would after whatever happened."""
-    project.run("--unlock", *WORDS)
-    code, said = project.run(*WORDS)
-    assert code == 0, said
-    return said
-
-
-def test_a_killed_trainer_is_tried_again_in_the_same_run_and_goes_on(undisturbed, prepared):
-    running = start(prepared)
-    os.kill(beat_of(prepared)["pid"], signal.SIGKILL)
-    assert running.wait(PATIENCE) == 0
-    assert contents(prepared) == contents(undisturbed)
-
-
-def test_a_killed_snakemake_leaves_an_orphan_that_the_next_one_waits_for(undisturbed, prepared):
-    running = start(prepared)
-    orphan = beat_of(prepared)["pid"]
+def test_a_killed_snakemake_leaves_an_orphan_that_the_same_command_waits_for(undisturbed, study):
+    running = study.start()
+    orphan = trainer(study)
     os.kill(orphan, signal.SIGSTOP)  # so slow that the next run meets it
     running.kill()
     running.wait()
-    prepared.run("--unlock", *WORDS)
-    running = start(prepared)
-    wait_for(prepared, f"waiting for process {orphan}")
+    running = study.start()
+    log_says(study, f"waiting for process {orphan}")
     os.kill(orphan, signal.SIGCONT)
-    assert running.wait(PATIENCE) == 0
-    assert gone(orphan)
-    wait_for(prepared, "was finished meanwhile by another process")
-    assert contents(prepared) == contents(undisturbed)
+    assert running.wait(PATIENCE) == 0, study.said()
+    log_says(study, "was finished meanwhile by another process")
+    assert equal(study, undisturbed)
 
 
-def test_an_orphan_that_finishes_alone_has_not_worked_in_vain(undisturbed, prepared):
-    running = start(prepared)
-    orphan = beat_of(prepared)["pid"]
+def test_an_orphan_that_finishes_alone_has_not_worked_in_vain(undisturbed, study):
+    running = study.start(checkpoint(study))
+    orphan = trainer(study)
     running.kill()
     running.wait()
-    until = time.monotonic() + PATIENCE
-    while not gone(orphan) and time.monotonic() < until:
-        time.sleep(0.1)
-    finish(prepared)
-    wait_for(prepared, "was finished meanwhile by another process")
-    assert contents(prepared) == contents(undisturbed)
+    wait_for(lambda: orphan not in study.processes(), "the orphan had ended")
+    assert study.run(checkpoint(study)) == 0, study.said()
+    log_says(study, "was finished meanwhile by another process")
+    assert alike(study, undisturbed)
 
 
-def test_both_killed_in_the_middle_of_a_task_go_on_from_its_state(undisturbed, prepared):
-    running = start(prepared)
-    trainer = beat_of(prepared)["pid"]
+def test_both_killed_in_the_middle_of_a_task_go_on_from_its_state(undisturbed, study):
+    running = study.start()
+    pid = trainer(study)
     running.kill()
-    os.kill(trainer, signal.SIGKILL)
+    kill(pid)
     running.wait()
-    finish(prepared)
-    log = next(prepared.folder.glob("results/digits-domain2/*/*/cassle/seed0/task1/train.log")).read_text()
-    assert "resuming at epoch" in log
-    assert contents(prepared) == contents(undisturbed)
+    assert study.run() == 0, study.said()
+    assert "resuming at epoch" in study.file("train.log").read_text()
+    assert equal(study, undisturbed)
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(undisturbed, prepared):
-    running = start(prepared)
-    beat_of(prepared)
+def test_ctrl_c_saves_and_the_same_command_goes_on(undisturbed, study):
+    running = study.start(checkpoint(study))
+    trainer(study)
     os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(PATIENCE) == 1
+    assert "received SIGINT: saving the state after this step" in study.file("train.log").read_text()
+    assert "the same command goes on from there" in study.said()
+    assert ON in study.said()
+    assert study.processes() == []
+    assert study.run(checkpoint(study)) == 0, study.said()
+    assert "resuming at epoch" in study.file("train.log").read_text()
+    assert alike(study, undisturbed)
+
+
+def test_ctrl_c_twice_ends_everything_at_once_and_the_same_command_goes_on(undisturbed, study):
+    running = study.start(checkpoint(study))
+    pid = trainer(study)
+    os.kill(pid, signal.SIGSTOP)  # in the middle of a step that takes long
+    os.killpg(running.pid, signal.SIGINT)
+    wait_for(lambda: "on user request" in study.said(), "Snakemake had heard the first one")
+    os.killpg(running.pid, signal.SIGINT)
+    os.kill(pid, signal.SIGCONT)
+    assert running.wait(PATIENCE) != 0
+    wait_for(lambda: study.processes() == [], "nothing ran any more")
+    assert study.run(checkpoint(study)) == 0, study.said()
+    assert "resuming at epoch" in study.file("train.log").read_text()
+    assert alike(study, undisturbed)
+
+
+def test_a_second_snakemake_is_refused_and_sigterm_lets_running_jobs_finish(undisturbed, study):
+    running = study.start()
+    trainer(study)
+    assert study.start().wait(PATIENCE) == 1
+    assert f"process {running.pid} on {os.uname().nodename} runs Snakemake in this folder, too" in study.said()
+    assert "Directory cannot be locked" in study.said()
+    running.terminate()
+    assert running.wait(PATIENCE) == 1
+    assert study.file("checkpoint.pt").is_file()
+    assert not list(study.file("probes").rglob("*.json"))
+    assert study.run() == 0, study.said()
+    assert "train_next_task" not in study.said()
+    assert equal(study, undisturbed)
+
+
+def test_a_walltime_ends_everything_in_two_steps_and_the_same_command_goes_on(undisturbed, study):
+    running = study.start(checkpoint(study))
+    trainer(study)
+    os.killpg(running.pid, signal.SIGTERM)
+    log_says(study, "the same command goes on from there")
+    study.end()
     running.wait(PATIENCE)
-    log = next(prepared.folder.glob("results/digits-domain2/*/*/cassle/seed0/task1/train.log")).read_text()
-    assert "received SIGINT: saving the state after this step" in log
-    finish(prepared)
-    assert contents(prepared) == contents(undisturbed)
+    assert study.run(checkpoint(study)) == 0, study.said()
+    assert "resuming at epoch" in study.file("train.log").read_text()
+    assert alike(study, undisturbed)
+
+
+def test_a_damaged_checkpoint_is_named_and_once_deleted_trained_again(undisturbed, study):
+    damaged = next(study.folder.glob("results/digits-domain2/conv3-narrow/*/first/seed0/task0/checkpoint.pt"))
+    before = damaged.stat()
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    os.utime(damaged, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert study.run(checkpoint(study)) == 1
+    name = damaged.relative_to(study.folder)
+    assert f"task1/train.json: cannot read checkpoint {name}: " in study.said()
+    assert "delete it and run the workflow again" in study.said()
+    assert f"log: {study.file('train.log').relative_to(study.folder)}" in study.said()
+    damaged.unlink()
+    assert study.run(checkpoint(study)) == 0, study.said()
+    assert alike(study, undisturbed)

@@ -121,6 +121,14 @@ def test_a_finished_job_is_not_trained_again(request_for, first_task, capsys):
     assert (request.folder / "checkpoint.pt").stat().st_mtime_ns == written
 
 
+def test_a_training_that_was_killed_just_after_its_end_leaves_no_state(request_for, first_task):
+    (first_task.parent / "state.pt").write_bytes(b"state")
+    (first_task.parent / "progress.json").write_text("{}")
+    train_task(request_for(planned()[0]))
+    assert not (first_task.parent / "state.pt").exists()
+    assert not (first_task.parent / "progress.json").exists()
+
+
 def test_outputs_that_were_deleted_as_unfinished_come_back(request_for, first_task, monkeypatch):
     request = request_for(planned()[0])
     before = (request.folder / "checkpoint.pt").read_bytes()

@@ -1,0 +1,146 @@
+"""A shortened default study in a folder of its own, its processes, and what has to be equal in the end."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cassle.training.checkpoints import load_checkpoint
+from tests.workflow.conftest import REPOSITORY, SNAKEMAKE
+
+SETTINGS = """
+name: killed
+streams: [digits-domain2]
+backbones: [conv3-narrow]
+objectives: [{objectives}]
+strategies: [finetune, cassle]
+seeds: [{seeds}]
+probes: [knn]
+figures: []
+training: {{epochs: {epochs}, batch_size: 256}}
+execution: {{device: cpu, state_minutes: 0.003}}
+"""
+PATIENCE = 300
+"""Seconds after which something that should happen counts as not happening, on a machine however loaded."""
+ALL = "results/runs.csv"
+
+
+@dataclass
+class Study:
+    """A folder with a study; what runs in it belongs to the sessions that it starts."""
+
+    folder: Path
+    sessions: list[int] = field(default_factory=list)
+
+    def write(self, objectives: str = "barlow_twins", seeds: str = "0", epochs: int = 30) -> "Study":
+        """Write the study's settings."""
+        self.folder.mkdir(parents=True)
+        settings = SETTINGS.format(objectives=objectives, seeds=seeds, epochs=epochs)
+        (self.folder / "killed.yaml").write_text(settings)
+        return self
+
+    def start(self, target: str = ALL) -> subprocess.Popen:
+        """Start Snakemake in a session of its own; what it says goes into a file."""
+        words = [SNAKEMAKE, target, "--cores", "2", "-s", str(REPOSITORY / "workflow/Snakefile")]
+        with (self.folder / "said.log").open("w") as said:
+            running = subprocess.Popen(
+                [*words, "--configfile", "killed.yaml"],
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.sessions.append(running.pid)
+        return running
+
+    def run(self, target: str = ALL) -> int:
+        """Run Snakemake to its end and return its exit code."""
+        return self.start(target).wait(PATIENCE)
+
+    def said(self) -> str:
+        """Return what the latest Snakemake has said so far."""
+        return (self.folder / "said.log").read_text()
+
+    def processes(self, words: str = "") -> list[int]:
+        """Return the living processes of all sessions whose command line holds these words."""
+        return [pid for pid, command in _processes(self.sessions) if words in command]
+
+    def end(self) -> None:
+        """Kill whatever still runs."""
+        for pid in self.processes():
+            kill(pid)
+
+    def file(self, name: str) -> Path:
+        """Return a file of the run's second task."""
+        return next(self.folder.glob("results/digits-domain2/conv3-narrow/*/cassle/seed0/task1")) / name
+
+    def contents(self) -> dict[str, Any]:
+        """Return what has to be equal: tensors and metadata of checkpoints, metrics, rows."""
+        root = self.folder / "results"
+        found: dict[str, Any] = {
+            str(file.relative_to(root)): load_checkpoint(file).fingerprint for file in root.rglob("checkpoint.pt")
+        }
+        found |= {str(file.relative_to(root)): file.read_text() for file in root.rglob("metrics.jsonl")}
+        return found | {file.name: file.read_text() for file in root.glob("runs.csv")}
+
+    def leftovers(self) -> list[str]:
+        """Return files that only a training that has not ended may have."""
+        names = ("*.partial", "state.pt", "progress.json", "failed.json")
+        return [str(file) for name in names for file in (self.folder / "results").rglob(name)]
+
+
+def _processes(sessions: list[int]) -> list[tuple[int, str]]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            facts = (folder / "stat").read_text().rpartition(")")[2].split()
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it has just ended
+            continue
+        if int(facts[3]) in sessions and facts[0] != "Z":
+            found.append((int(folder.name), command))
+    return found
+
+
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal to a process that may have ended meanwhile."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def wait_for(what: Callable[[], Any], words: str) -> Any:
+    """Wait until something is the case and return it."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        try:
+            if found := what():
+                return found
+        except (OSError, ValueError, StopIteration):  # files that come and go
+            pass
+        time.sleep(0.02)
+    raise AssertionError(f"waited in vain until {words}")
+
+
+def trainer(study: Study, other_than: int = 0) -> int:
+    """Wait until the second task is in the middle of its training, and return its process."""
+
+    def look() -> int:
+        assert study.processes(), study.said()
+        beat = json.loads(study.file("progress.json").read_text())
+        alive = beat["pid"] != other_than and beat["pid"] in study.processes("train")
+        return beat["pid"] if alive and study.file("state.pt").is_file() else 0
+
+    return wait_for(look, "the second task was in the middle of its training")
+
+
+def log_says(study: Study, words: str) -> None:
+    """Wait until the second task's log says something."""
+    wait_for(lambda: words in study.file("train.log").read_text(), f"the log said: {words}")

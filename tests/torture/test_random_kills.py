@@ -1,0 +1,100 @@
+"""A study whose trainers and Snakemakes are killed at random moments ends in the same files as one left alone.
+
+`pytest tests/torture/test_random_kills.py --kills 200 --kill-seed 7 -s` is the long one.
+"""
+
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.torture.study import PATIENCE, Study, kill, wait_for
+
+VICTIMS = ("trainer", "Snakemake", "both", "everything, and a state is damaged")
+USUAL = 20
+
+
+@pytest.fixture
+def pair(request, tmp_path, kills) -> Iterator[tuple[Study, Study]]:
+    """The study left alone and the one to be killed; more kills get a larger study."""
+    if kills == USUAL:
+        whole = request.getfixturevalue("undisturbed")
+        broken = Study(tmp_path / "broken").write()
+    else:
+        size = {"objectives": "simclr, barlow_twins", "seeds": "0, 1", "epochs": 30 + kills // 2}
+        whole, broken = Study(tmp_path / "whole").write(**size), Study(tmp_path / "broken").write(**size)
+        assert whole.run() == 0, whole.said()
+    yield whole, broken
+    broken.end()
+
+
+def states(study: Study) -> set[tuple[str, int]]:
+    """Return every state there is, each with what changes when it is saved anew."""
+    found = set()
+    for file in study.folder.rglob("state.pt"):
+        try:
+            found.add((str(file), file.stat().st_mtime_ns))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def wait_for_a_moment(study: Study, running: subprocess.Popen, rng: random.Random) -> None:
+    """Wait for a random time: mostly until states were saved a few times, else from wherever Snakemake is."""
+    if rng.random() < 0.3:
+        time.sleep(rng.uniform(0, 8))
+        return
+    for _ in range(rng.randint(1, 4)):
+        before = states(study)
+        wait_for(lambda before=before: running.poll() is not None or states(study) - before, "a state was saved")
+    time.sleep(rng.uniform(0, 0.2))
+
+
+def strike(study: Study, running: subprocess.Popen, victim: str, rng: random.Random) -> None:
+    """Kill the victim; where there is no trainer, whatever job there is, or else Snakemake."""
+    jobs = study.processes("cassle train") or study.processes("cassle ")
+    if victim == "trainer" and jobs:
+        kill(rng.choice(jobs))
+        return
+    if victim != "Snakemake":
+        for pid in jobs:
+            kill(pid)
+    kill(running.pid)
+    running.wait(PATIENCE)
+    if victim == VICTIMS[-1]:
+        study.end()
+        for file in sorted(study.folder.rglob("state.pt"))[:1]:
+            content = file.read_bytes()
+            file.write_bytes(content[: rng.randrange(len(content))])
+
+
+def test_random_kills_change_nothing(pair, kills, kill_seed):
+    whole, broken = pair
+    rng = random.Random(kill_seed)
+    struck: Counter[str] = Counter()
+    starts, began = 1, time.monotonic()
+    running = broken.start()
+    while struck.total() < kills:
+        wait_for_a_moment(broken, running, rng)
+        if running.poll() is not None:
+            if running.returncode == 0:
+                break
+            starts, running = starts + 1, broken.start()
+            continue
+        victim = rng.choice(VICTIMS)
+        strike(broken, running, victim, rng)
+        struck[victim] += 1
+        if running.poll() is not None:
+            starts, running = starts + 1, broken.start()
+    running.wait(PATIENCE)
+    code = broken.run()
+    assert code == 0, broken.said()
+    wait_for(lambda: not broken.processes(), "the last orphan had ended")
+    told = ", ".join(f"{victim} {count}" for victim, count in sorted(struck.items()))
+    print(f"\nseed {kill_seed}: {struck.total()} kills ({told}), {starts} starts, {time.monotonic() - began:.0f} s")
+    assert struck.total() > kills / 2
+    assert broken.contents() == whole.contents()
+    assert broken.leftovers() == []
