@@ -76,22 +76,21 @@ def train(args: argparse.Namespace) -> None:
 
     if args.words:
         _fill_in(args)
-    site = _site(args)
     if not (args.spec and args.index and args.split and args.folder):
         raise SettingsError(
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
         )
-    wanted = 0 if site.execution.device == "cpu" else args.gpus
-    record = Path(args.folder, "train.json")
-    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(record):
-        _show_only(devices, wanted)
-        from cassle.training.job import TrainRequest, train_task
+    spec, folder = json.loads(args.spec), Path(args.folder)
+    with remembered(folder, spec, args.attempt):  # first of all: a retry that is not worth it ends at once
+        site = _site(args)
+        wanted = 0 if site.execution.device == "cpu" else args.gpus
+        with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(folder / "train.json"):
+            _show_only(devices, wanted)
+            from cassle.training.job import TrainRequest, train_task
 
-        previous = Path(args.previous) if args.previous else None
-        given = Path(args.given) if args.given else None
-        memory = Path(args.memory) if args.memory else None
-        spec, folder = json.loads(args.spec), Path(args.folder)
-        with remembered(folder, spec, args.attempt):
+            previous = Path(args.previous) if args.previous else None
+            given = Path(args.given) if args.given else None
+            memory = Path(args.memory) if args.memory else None
             train_task(TrainRequest(spec, site, Path(args.index), Path(args.split), folder, previous, given, memory))
 
 

@@ -103,7 +103,7 @@ def last_words(study: Path) -> str:
     ended = {output: log for output, log in jobs.items() if (root / log).is_file() and not (root / output).is_file()}
     undone = sum(not (root / output).is_file() for output in jobs)
     words = [f"{len(ended)} of {len(jobs)} jobs did not end well:"] if ended else []
-    words += [f"  {output}: {_reason(root / log)}\n    log: {log}" for output, log in ended.items()]
+    words += [f"  {output}: {_reason(root / output, root / log)}\n    log: {log}" for output, log in ended.items()]
     if undone > len(ended):
         words.append(f"{undone - len(ended)} more were not begun.")
     if shutil.disk_usage(root).free < LITTLE:
@@ -111,8 +111,10 @@ def last_words(study: Path) -> str:
     return "\n".join([*words, "Whatever has finished is kept: the same command goes on from there."])
 
 
-def _reason(log: Path) -> str:
-    """Return why a job ended, from the last line of its log."""
+def _reason(output: Path, log: Path) -> str:
+    """Return why a job ended, from a training's marker or from the last line of its log."""
+    if failed := _read(marker(output.parent)):
+        return str(failed["message"])
     last = _last_line(log)
     if last.startswith("cassle "):
         return last.split(": ", 1)[-1]

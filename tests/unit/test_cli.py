@@ -196,6 +196,50 @@ def test_a_verb_that_cannot_says_why_and_exits_with_1(here, capsys, words, messa
     assert message in said.err
 
 
+STUDY = "results/studies/mine/study.json"
+WHAT = ["--runs", "results/runs.csv", "--study", STUDY, "--stream", "digits-domain2", "--probe", "knn"]
+TABLES = "results/studies/mine/tables/digits-domain2/knn"
+
+
+@pytest.mark.parametrize(
+    ("words", "made"),
+    [
+        (["prepare", "--data_set", "digits"], {"index.npz": INDEX}),
+        (["split", "--stream", "digits-domain2", "--index", INDEX], {"split.npz": SPLIT}),
+        (["collect"], {"runs.csv": "results/runs.csv"}),
+        (["table", *WHAT], {f"knn.{suffix}": f"{TABLES}.{suffix}" for suffix in ("md", "csv", "tex", "html")}),
+        (["figure", *WHAT, "--name", "accuracy_matrix"], {"matrix.pdf": None}),
+    ],
+)
+def test_a_full_disk_is_told_and_the_same_words_succeed_once_there_is_room(here, disk, capsys, words, made):
+    out = disk.folder / next(iter(made))
+    disk.fill(leaving=100)
+    assert main([*words, "--out", str(out)]) == 1
+    disk.free()
+    said = capsys.readouterr().err
+    assert said.startswith(f"cassle {words[0]}: cannot write {disk.folder}/")
+    assert "make room or fix the permissions, then run the same command again" in said
+    assert list(disk.folder.iterdir()) == []
+    assert main([*words, "--out", str(out)]) == 0
+    for name, usual in made.items():
+        assert usual is None or (disk.folder / name).read_bytes() == Path(usual).read_bytes()
+        assert (disk.folder / name).stat().st_size > 0
+
+
+def test_a_retry_that_is_not_worth_it_ends_before_anything_is_imported(here):
+    folder = here / "results/failed"
+    folder.mkdir()
+    (folder / "failed.json").write_text(json.dumps({"spec": {}, "message": "the loss is NaN", "final": True}))
+    words = ["train", "--spec", "{}", "--index", INDEX, "--split", SPLIT, "--folder", str(folder), "--attempt", "2"]
+    code = (
+        f"import sys; from cassle.cli import main; code = main({words!r}); "
+        "sys.exit(10 * code + bool({'torch', 'numpy', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 10
+    assert done.stderr == "cassle train: not tried again, as it would fail again: the loss is NaN\n"
+
+
 def test_an_unknown_verb_is_refused(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["trian"])

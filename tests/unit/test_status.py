@@ -99,7 +99,7 @@ def test_a_probe_that_failed_is_told_with_its_log_while_others_run(study, tmp_pa
 
 
 def test_the_last_words_name_what_failed_why_and_where_its_log_is(study, tmp_path):
-    (tmp_path / FOLDERS[3] / "train.log").write_text("cassle train: the loss is NaN\n")
+    (tmp_path / FOLDERS[3] / "train.log").write_text("cassle train: not tried again, as ...\n")
     (tmp_path / FOLDERS[2] / "train.log").write_text("resuming at epoch 3, step 1\n")
     (tmp_path / "results/probe1.log").write_text("")
     assert last_words(study).splitlines() == [

@@ -1,5 +1,6 @@
 """A whole study, and what is planned again after which change."""
 
+import json
 import shutil
 from collections import Counter
 
@@ -126,5 +127,15 @@ def test_a_chain_that_fails_stops_alone_and_says_so(project):
     assert code != 0
     assert f"cannot read checkpoint {checkpoint.relative_to(project.folder)}" in said
     assert "delete it and run the workflow again" in said
+    failed = [broken / strategy / "seed0/task1" for strategy in ("finetune", "cassle")]
+    last = said[said.index(" jobs did not end well:") :]
+    for folder in failed:
+        name = folder.relative_to(project.folder)
+        assert f"{name}/train.json: cannot read checkpoint {checkpoint.relative_to(project.folder)}" in last
+        assert f"log: {name}/train.log" in last
+        assert json.loads((folder / "failed.json").read_text())["final"]
+    assert "more were not begun." in last
+    assert "the same command goes on from there" in last
+    assert said.count("Trying to restart job") == 2 * 2  # a retry that ends at once
     for strategy in ("finetune", "cassle"):
         assert (base / f"barlow_twins~batch_size=512~epochs=1/{strategy}/seed0/task1/checkpoint.pt").exists()
