@@ -4,7 +4,7 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,10 +21,11 @@ class Disk:
         self.filler = folder / ".filler"
         self.mounted = not run("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder))
 
-    def fill(self, leaving: int) -> None:
-        """Leave room for so many bytes; without a mount: let no file become longer than that."""
+    def fill(self, leaving: int, processes: Iterable[int] = (0,)) -> None:
+        """Leave room for so many bytes; without a mount: let no file of these processes become longer than that."""
         if not self.mounted:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (leaving, resource.RLIM_INFINITY))
+            for pid in processes:
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (leaving, resource.RLIM_INFINITY))
             return
         with self.filler.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self.folder).free - leaving)

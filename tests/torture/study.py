@@ -23,7 +23,7 @@ seeds: [{seeds}]
 probes: [knn]
 figures: []
 training: {{epochs: {epochs}, batch_size: 256}}
-execution: {{device: cpu, state_minutes: 0.003}}
+execution: {{device: cpu, state_minutes: 0.001}}
 """
 PATIENCE = 300
 """Seconds after which something that should happen counts as not happening, on a machine however loaded."""
@@ -37,7 +37,7 @@ class Study:
     folder: Path
     sessions: list[int] = field(default_factory=list)
 
-    def write(self, objectives: str = "barlow_twins", seeds: str = "0", epochs: int = 30) -> "Study":
+    def write(self, objectives: str = "barlow_twins", seeds: str = "0", epochs: int = 20) -> "Study":
         """Write the study's settings."""
         self.folder.mkdir(parents=True)
         settings = SETTINGS.format(objectives=objectives, seeds=seeds, epochs=epochs)

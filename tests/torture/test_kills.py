@@ -1,9 +1,10 @@
 """A study that is killed or stopped, in every way there is, and started again by the same plain command."""
 
 import os
+import shutil
 import signal
 
-from tests.torture.study import PATIENCE, kill, log_says, trainer, wait_for
+from tests.torture.study import PATIENCE, Study, kill, log_says, trainer, wait_for
 
 ON = "Whatever has finished is kept: the same command goes on from there."
 TASK = "results/digits-domain2/conv3-narrow/{}/cassle/seed0/task1/checkpoint.pt"
@@ -144,3 +145,19 @@ def test_a_damaged_checkpoint_is_named_and_once_deleted_trained_again(undisturbe
     damaged.unlink()
     assert study.run(checkpoint(study)) == 0, study.said()
     assert alike(study, undisturbed)
+
+
+def test_a_disk_that_fills_up_under_a_study_stops_it_and_once_there_is_room_it_goes_on(undisturbed, study, disk):
+    shutil.copytree(study.folder, disk.folder, symlinks=True, dirs_exist_ok=True)
+    full = Study(disk.folder, study.sessions)
+    running = full.start(checkpoint(full))
+    trainer(full)
+    disk.fill(leaving=30_000, processes=full.processes())
+    assert running.wait(PATIENCE) != 0
+    assert not full.file("checkpoint.pt").is_file()
+    if disk.mounted:
+        assert f"The disk of {disk.folder} is full: make room first." in full.said()
+    disk.free()
+    assert full.run(checkpoint(full)) == 0, full.said()
+    assert "resuming at epoch" in full.file("train.log").read_text()
+    assert alike(full, undisturbed)
