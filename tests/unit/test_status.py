@@ -26,14 +26,15 @@ BEAT = {
 }
 
 
-JOBS = {f"results/probe{number}.json": f"results/probe{number}.log" for number in range(4)}
+PROBES = [f"results/probe{number}.json" for number in range(3)]
+DATA = {"results/index.npz": "results/prepare.log"}
 
 
 @pytest.fixture
 def study(tmp_path):
     """A study of five trainings: done, running, stopped, failed, waiting; and of four probes, of which one is done."""
     folder = tmp_path / "results/studies/mine"
-    write_plan(folder, FOLDERS, JOBS)
+    write_plan(folder, FOLDERS, PROBES, {}, DATA)
     (tmp_path / "results/probe0.json").write_text("{}")
     (tmp_path / "results/probe0.log").write_text("cassle probe: an earlier error\n")
     done, running, stopped, failed, _ = (tmp_path / name for name in FOLDERS)
