@@ -7,6 +7,14 @@ import pytest
 from tests.torture.study import ALL, Study
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say what was killed, how often and from which seed, also where all went well."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, words in report.user_properties:
+            if name == "kills":
+                terminalreporter.write_line(words)
+
+
 @pytest.fixture
 def kills(request):
     """How often a study is killed."""

@@ -37,7 +37,7 @@ class Study:
     folder: Path
     sessions: list[int] = field(default_factory=list)
 
-    def write(self, objectives: str = "barlow_twins", seeds: str = "0", epochs: int = 20) -> "Study":
+    def write(self, objectives: str = "barlow_twins", seeds: str = "0", epochs: int = 15) -> "Study":
         """Write the study's settings."""
         self.folder.mkdir(parents=True)
         settings = SETTINGS.format(objectives=objectives, seeds=seeds, epochs=epochs)

@@ -1,6 +1,6 @@
 """A study whose trainers and Snakemakes are killed at random moments ends in the same files as one left alone.
 
-`pytest tests/torture/test_random_kills.py --kills 200 --kill-seed 7 -s` is the long one.
+`pytest tests/torture/test_random_kills.py --kills 200 --kill-seed 7` is the long one.
 """
 
 import random
@@ -45,7 +45,7 @@ def states(study: Study) -> set[tuple[str, int]]:
 def wait_for_a_moment(study: Study, running: subprocess.Popen, rng: random.Random) -> None:
     """Wait for a random time: mostly until states were saved a few times, else from wherever Snakemake is."""
     if rng.random() < 0.3:
-        time.sleep(rng.uniform(0, 8))
+        time.sleep(rng.uniform(0, 5))
         return
     for _ in range(rng.randint(1, 4)):
         before = states(study)
@@ -71,7 +71,7 @@ def strike(study: Study, running: subprocess.Popen, victim: str, rng: random.Ran
             file.write_bytes(content[: rng.randrange(len(content))])
 
 
-def test_random_kills_change_nothing(pair, kills, kill_seed):
+def test_random_kills_change_nothing(pair, kills, kill_seed, record_property):
     whole, broken = pair
     rng = random.Random(kill_seed)
     struck: Counter[str] = Counter()
@@ -94,7 +94,8 @@ def test_random_kills_change_nothing(pair, kills, kill_seed):
     assert code == 0, broken.said()
     wait_for(lambda: not broken.processes(), "the last orphan had ended")
     told = ", ".join(f"{victim} {count}" for victim, count in sorted(struck.items()))
-    print(f"\nseed {kill_seed}: {struck.total()} kills ({told}), {starts} starts, {time.monotonic() - began:.0f} s")
+    took = f"{starts} starts, {time.monotonic() - began:.0f} s"
+    record_property("kills", f"seed {kill_seed}: {struck.total()} kills ({told}), {took}")
     assert struck.total() > kills / 2
     assert broken.contents() == whole.contents()
     assert broken.leftovers() == []

@@ -1,6 +1,7 @@
 """Every step by hand: the verbs, in the order in which the workflow calls them, and what they say when they cannot."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from cassle.objectives.base import objectives
 from cassle.runs import resolve
 from cassle.settings import read_study
 from cassle.training.checkpoints import Checkpoint, save_checkpoint
+from cassle.training.learner import Learner
 from cassle.training.model import Model
 from tests.unit.data.images import write_classes
 
@@ -238,6 +240,21 @@ def test_a_retry_that_is_not_worth_it_ends_before_anything_is_imported(here):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 10
     assert done.stderr == "cassle train: not tried again, as it would fail again: the loss is NaN\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_training_that_is_asked_to_stop_exits_with_the_signal_and_goes_on_next_time(
+    here, capsys, monkeypatch, number
+):
+    words = ["train", *TYPED, f"seed={int(number)}", "task=0"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "on_train_batch_start", lambda *args: signal.raise_signal(number))
+        assert main(words) == 128 + number
+    said = capsys.readouterr()
+    assert f"received {number.name}: saving the state after this step" in said.out
+    assert said.err == "cassle train: stopped at epoch 0, step 1; the same command goes on from there\n"
+    assert main(words) == 0
+    assert "resuming at epoch 0, step 1" in capsys.readouterr().out
 
 
 def test_an_unknown_verb_is_refused(capsys):
