@@ -39,14 +39,14 @@ def write_plan(
     folders: list[str],
     probes: list[str],
     trackers: dict[str, Any],
-    data: Mapping[str, str] | None = None,
+    others: Mapping[str, str] | None = None,
 ) -> None:
     """Write down the trainings and evaluations of a study and what shows them, for those who look on.
 
-    ``data`` are the outputs of the jobs that prepare data, each with its log.
+    ``others`` are the outputs of all other jobs that take their time, each with its log.
     """
     plan = {"host": os.uname().nodename, "train": folders, "probes": probes, "trackers": trackers}
-    write_json(study / "plan.json", {**plan, "data": dict(data or {})})
+    write_json(study / "plan.json", {**plan, "others": dict(others or {})})
 
 
 def read_plan(study: Path) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _root(study: Path) -> Path:
 def _other_jobs(study: Path) -> dict[str, str]:
     """Return the output and the log of every job that is no training."""
     plan = read_plan(study)
-    return {**plan["data"], **{probe: str(Path(probe).with_suffix(".log")) for probe in plan["probes"]}}
+    return {**plan["others"], **{probe: str(Path(probe).with_suffix(".log")) for probe in plan["probes"]}}
 
 
 def _read(file: Path) -> dict[str, Any] | None:

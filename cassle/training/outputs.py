@@ -50,9 +50,10 @@ def finished(folder: Path, key: str) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half written in a folder that is held against others."""
-    for left in folder.glob(".*.partial"):
-        left.unlink(missing_ok=True)
+    """Remove what killed trainers of any machine left half written in a folder that is held against others."""
+    for name in (*OUTPUTS, "state.pt", "metrics.jsonl", "progress.json"):
+        for left in folder.glob(f".{name}.*.partial"):
+            left.unlink(missing_ok=True)
 
 
 def remove_traces(folder: Path) -> None:

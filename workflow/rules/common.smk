@@ -54,21 +54,21 @@ def begin_study():
     """Write down what is planned, for `cassle status`, and start what shows it elsewhere."""
     trackers = SETTINGS.trackers()
     write_plan(
-        Path(STUDY), list(PLAN.train), list(PLAN.probe), trackers, get_data_jobs()
+        Path(STUDY), list(PLAN.train), list(PLAN.probe), trackers, get_other_jobs()
     )
     for verb in trackers:
         start_follower(verb, Path(STUDY))
 
 
-def get_data_jobs():
-    """The output and the log of every job that prepares data, for `cassle status`."""
+def get_other_jobs():
+    """The output and the log of every job that prepares data or keeps a memory, for `cassle status`."""
     splits = {
         split_file(stream): f"results/{stream}/split.log" for stream in PLAN.streams
     }
     sets = {stream.data_set for stream in PLAN.streams.values()}
-    return splits | {
-        index_file(name): f"results/data/{name}/prepare.log" for name in sets
-    }
+    indices = {index_file(name): f"results/data/{name}/prepare.log" for name in sets}
+    memories = {job.file: f"{job.folder}/remember.log" for job in PLAN.memory.values()}
+    return indices | splits | memories
 
 
 def get_train_job(wildcards):
