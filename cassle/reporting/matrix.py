@@ -50,9 +50,10 @@ class Cell:
 
     def has(self, metric: str) -> bool:
         """Whether a metric means anything here, measured or not."""
-        if metric == "F":
-            return self.continual
-        return metric != "T" or (self.continual and self.random is not None)
+        if metric not in ("F", "T"):
+            return True
+        own_tasks = all(_continual(matrix) for matrix in self.matrices.values())
+        return self.continual and own_tasks and (metric == "F" or self.random is not None)
 
     def by_seed(self, metric: Callable[[Cell, int], float]) -> dict[int, float]:
         """Return a metric of every seed that has it."""
@@ -95,7 +96,8 @@ def accuracy_aware(cell: Cell, seed: int) -> float:
 
 def _continual(matrix: Matrix) -> bool:
     """Return whether models and evaluated tasks are the same ones; a probe may look at tasks of another stream."""
-    return bool(len(matrix) == matrix.shape[1] > 1)
+    models, tasks = matrix.shape
+    return bool(models == tasks > 1)
 
 
 METRICS: dict[str, Callable[[Cell, int], float]] = {"A": accuracy, "F": forgotten, "T": transferred}

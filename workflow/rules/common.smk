@@ -104,6 +104,11 @@ def get_split(wildcards):
     return split_file(wildcards.stream)
 
 
+def get_evaluation_split(wildcards):
+    """The split of the stream that is evaluated on."""
+    return split_file(wildcards.evaluation)
+
+
 def get_probe_job(wildcards):
     """The planned evaluation that a file of accuracies belongs to."""
     file = RANDOM_FILE
