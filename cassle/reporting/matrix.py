@@ -50,9 +50,13 @@ class Cell:
 
     def has(self, metric: str) -> bool:
         """Whether a metric means anything here, measured or not."""
-        if metric == "F":
-            return self.continual
-        return metric != "T" or (self.continual and self.random is not None)
+        continual = self.continual and self.own_tasks
+        return metric == "A" or (continual and (metric == "F" or self.random is not None))
+
+    @property
+    def own_tasks(self) -> bool:
+        """Whether networks were evaluated on the tasks they met, and not on other data as by a transfer."""
+        return all(len(matrix) in (1, matrix.shape[1]) for matrix in self.matrices.values())
 
     def by_seed(self, metric: Callable[[Cell, int], float]) -> dict[int, float]:
         """Return a metric of every seed that has it."""
