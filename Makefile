@@ -1,5 +1,5 @@
 # make demo: environment, then the default study. make test: environment, then every test.
-.PHONY: demo test lint dali clean
+.PHONY: demo gallery test lint dali clean
 .DEFAULT_GOAL := demo
 SHELL := /bin/bash
 
@@ -15,6 +15,11 @@ demo: $(READY)
 
 test: $(READY)
 	pytest tests/unit tests/golden tests/workflow -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+
+# the figures in docs/images, from the default study with three seeds
+gallery: $(READY)
+	snakemake --cores all --config 'seeds=[0,1,2]' 'features=[tsne,cka]'
+	python docs/gallery.py $(STUDY)
 
 lint: $(READY)
 	ruff check .

@@ -97,6 +97,7 @@ def train(args: argparse.Namespace) -> None:
 def remember(args: argparse.Namespace) -> None:
     """Write what a strategy keeps after a task: by --spec and files, or by words such as strategy=er task=0."""
     from cassle.devices import lease
+    from cassle.timing import timed
 
     if args.words:
         _fill_in_memory(args)
@@ -106,7 +107,8 @@ def remember(args: argparse.Namespace) -> None:
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --checkpoint, --out"
         )
     wanted = 0 if site.execution.device == "cpu" else args.gpus
-    with lease(wanted, site.execution.jobs_per_gpu) as devices:
+    record = Path(args.out).with_name("remember.json")
+    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(record):
         _show_only(devices, wanted)
         from cassle.training.remember import RememberRequest, remember_task
 

@@ -43,10 +43,10 @@ COLUMNS = {
 
 
 def jobs_of(results: Path) -> list[Row]:
-    """Return a row for every job that has left a record or a benchmark under a results folder, in a fixed order."""
+    """Return a row, in a fixed order, for every job that has left a record, a benchmark or its times under a folder."""
     stems = set()
     for pattern in ("*/*/*/*/seed*/task*", "*/*/*/*/seed*/task*/probes/*", f"*/*/{RANDOM}/seed*/probes/*"):
-        for ending in (".json", ".benchmark.tsv"):
+        for ending in (".json", ".benchmark.tsv", ".times.jsonl"):
             stems |= {file.with_name(file.name.removesuffix(ending)) for file in results.glob(f"{pattern}/*{ending}")}
     return [_row(results, stem) for stem in sorted(stems) if not _is_no_job(stem)]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -120,7 +120,7 @@ def _specs(records: dict[str, dict[str, Any]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder, record in sorted(records.items(), key=lambda item: item[1]["spec"].get("task", 0)):
         settings = {key: value for key, value in record["spec"].items() if key not in ("seed", "task")}
-        found["/".join(folder.split("/")[:4])] = json.dumps(settings, indent=1, ensure_ascii=False)
+        found["/".join(folder.split("/")[:4])] = yaml.safe_dump(settings, allow_unicode=True, default_flow_style=None)
     return dict(sorted(found.items()))
 
 

@@ -17,9 +17,9 @@ from cassle.reporting.figures.base import STYLE, save_figure
 from cassle.reporting.frame import read_summary
 from cassle.reporting.jobs import jobs_of_study, read_jobs
 
-COLOURS = {"train": "#0072B2", "probe": "#E69F00", "memory": "#009E73"}
+COLOURS = {"train": "#0072B2", "probe": "#E69F00", "remember": "#009E73"}
 OTHER = "#CC79A7"
-NAMES = {"train": "training", "probe": "evaluation", "memory": "memory"}
+NAMES = {"train": "training", "probe": "evaluation", "remember": "memory"}
 IDLE = 0.05
 """Share of the busy time beyond which a time without any job is cut out."""
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from cassle.reporting.jobs import read_jobs
 from tests.workflow.conftest import copy_of_the_project
 
 TINY = ("--configfile", "tiny.yaml")
@@ -32,12 +33,30 @@ def test_a_study_ends_in_tables_and_figures(finished):
     for probe in ("knn", "online"):
         for suffix in ("md", "csv", "tex", "html"):
             assert (study / f"tables/digits-domain2/{probe}.{suffix}").stat().st_size > 200
-    for figure in ("bars", "accuracy_over_tasks", "accuracy_matrix"):
+    for figure in ("results", "bars", "accuracy_over_tasks", "forgetting_against_accuracy", "accuracy_matrix"):
         for suffix in ("pdf", "svg", "png"):
             assert (study / f"figures/digits-domain2/knn/{figure}.{suffix}").stat().st_size > 2000
     table = (study / "tables/digits-domain2/knn.md").read_text()
     assert all(word in table for word in ("random network", "finetune", "cassle", "offline"))
     assert "nan" not in table.lower()
+    assert "training (min)" in table
+
+
+def test_every_job_says_when_it_worked_and_what_it_took(finished):
+    jobs = read_jobs(finished.folder / "results/benchmark.csv")
+    assert Counter(jobs["job"]) == {"train": 8, "probe": 9}
+    assert jobs["intervals"].str.fullmatch(r"\S+Z/\S+Z").all()
+    assert (jobs["wall_seconds"] > 0).all()
+    trained = jobs[jobs["job"] == "train"]
+    assert (trained[["images_per_second", "seconds", "memory_mb"]] > 0).all(axis=None)
+    assert set(trained["device"]) == {"cpu"}
+
+
+def test_a_study_ends_in_a_page_with_its_tables_and_figures(finished):
+    page = (finished.folder / "results/studies/tiny/report.html").read_text()
+    assert "6 of 6 runs finished" in page
+    for shown in ("accuracy over tasks, digits-domain2, knn", 'alt="timeline"', "digits-domain2, probe online"):
+        assert shown in page
 
 
 def test_the_second_run_has_nothing_to_do(finished):
@@ -46,10 +65,10 @@ def test_the_second_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in said
 
 
-def test_the_report_is_one_file_that_holds_tables_and_figures(project):
+def test_snakemakes_report_is_one_file_that_holds_tables_and_figures(project):
     code, said = project.run("report", *TINY)
     assert code == 0, said
-    report = (project.folder / "results/studies/tiny/report.html").read_text()
+    report = (project.folder / "results/studies/tiny/workflow.html").read_text()
     assert "accuracy_over_tasks" in report
     assert "Tables" in report
 
@@ -91,12 +110,12 @@ def test_a_changed_recipe_plans_the_chains_of_that_objective_if_overwriting_is_a
 
 def test_a_changed_figure_draws_that_figure_only(project):
     project.edit("cassle/reporting/figures/bars.py", "capsize=2", "capsize=3")
-    assert project.plan(*TINY) == {"draw_figure": 1}
+    assert project.plan(*TINY) == {"draw_figure": 1, "write_page": 1}
 
 
 def test_a_changed_table_makes_the_tables_only(project):
     project.edit("cassle/reporting/tables.py", 'MIXED = "*"', 'MIXED = "†"')
-    assert project.plan(*TINY) == {"make_table": 2}
+    assert project.plan(*TINY) == {"make_table": 2, "write_page": 1}
 
 
 def test_another_seed_adds_runs_and_touches_no_finished_one(project):

@@ -31,7 +31,7 @@ def results(tmp_path):
     attempts = ['{"began": 0, "host": "atlas"}', '{"began": 60, "ended": 120, "host": "atlas", "gpu_mb": 2048.0}']
     put(tmp_path, f"{RUN}/cassle/seed0/task1", "train", 1800.0, 1900.0, attempts, device="H100")
     put(tmp_path, f"{RUN}/cassle/seed0/task1/probes/{STREAM}", "knn+online", 5.0, 6.0)
-    put(tmp_path, f"{RUN}/cassle/seed0/task0", "memory", wall=9.0)
+    put(tmp_path, f"{RUN}/cassle/seed0/task0", "remember", wall=9.0)
     put(tmp_path, f"{STREAM}/conv3/random/seed0/probes/{STREAM}", "knn", 2.0)
     put(tmp_path, "digits-all/conv3/simclr/first/seed0/task0", "train", 7200.0)
     for name in (".finished.train.json", "progress.json", "failed.json"):
@@ -51,7 +51,7 @@ def test_every_job_has_one_row_and_other_files_have_none(jobs):
     ] == [
         ("train", "digits-all", "simclr", "first", 0, ""),
         ("probe", STREAM, "", "random", 0, STREAM),
-        ("memory", STREAM, "simclr", "cassle", 0, ""),
+        ("remember", STREAM, "simclr", "cassle", 0, ""),
         ("probe", STREAM, "simclr", "cassle", 1, STREAM),
         ("train", STREAM, "simclr", "cassle", 1, ""),
         ("train", STREAM, "simclr", "first", 0, ""),
@@ -69,7 +69,7 @@ def test_a_row_says_time_speed_memory_device_and_attempts(jobs):
 
 
 def test_what_is_not_known_stays_empty(jobs):
-    memory = jobs[jobs["job"] == "memory"].iloc[0]
+    memory = jobs[jobs["job"] == "remember"].iloc[0]
     assert math.isnan(memory["seconds"])
     assert memory["wall_seconds"] == 9.0
     assert memory["device"] == ""

@@ -145,3 +145,11 @@ def test_tasks_of_another_stream_have_an_average_and_neither_forgetting_nor_tran
     rows = rows_of([[0.2, 0.4, 0.6], [0.3, 0.5, 0.7]], "finetune", tasks=2) + rows_of([[0.1, 0.1, 0.4]], "random")
     assert numbers(cell(rows, "finetune")) == {"A": [pytest.approx(0.5)], "F": [], "T": []}
     assert numbers(cell(rows, "random"))["A"] == [pytest.approx(0.2)]
+
+
+def test_an_evaluation_on_other_data_than_the_tasks_has_an_accuracy_and_nothing_to_forget():
+    rows = [{**row, "tasks": 3} for row in rows_of([[0.5], [0.6], [0.7]], "cassle")]
+    rows += [{**row, "tasks": 3} for row in rows_of([[0.1]], "random")]
+    found = cell(rows, "cassle")
+    assert numbers(found) == {"A": [0.7], "F": [], "T": []}
+    assert [name for name in METRICS if found.has(name)] == ["A"]

@@ -1,0 +1,58 @@
+"""A study that is looked at before it is finished, and the features of its checkpoints afterwards."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.workflow.conftest import BIN, copy_of_the_project
+
+STUDY = """
+name: looked
+streams: [digits-domain2]
+backbones: [conv3-narrow]
+objectives: [simclr]
+strategies: [finetune, cassle]
+probes: [knn]
+features: [pca, tsne, cka]
+training: {epochs: 1, batch_size: 512}
+execution: {device: cpu}
+"""
+FOLDER = "results/studies/looked"
+LOOKED = ("--configfile", "looked.yaml")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    project = copy_of_the_project(tmp_path_factory.mktemp("looked") / "project")
+    (project.folder / "looked.yaml").write_text(STUDY)
+    return project
+
+
+def test_an_unfinished_study_can_be_looked_at_and_goes_on_as_if_nobody_had(project):
+    code, said = project.run(*LOOKED, "--until", "train_first_task", "describe_study")
+    assert code == 0, said
+    words = [f"{BIN}/cassle", "table", "--partial", FOLDER]
+    done = subprocess.run(words, cwd=project.folder, env=project.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("missing") >= 4
+    assert "0 of 2 runs finished" in (project.folder / FOLDER / "partial/report.html").read_text()
+    planned = project.plan(*LOOKED)
+    assert (planned["train_next_task"], planned["probe_checkpoint"], planned["extract_features"]) == (2, 3, 3)
+    assert "train_first_task" not in planned
+
+
+def test_features_of_every_checkpoint_make_figures_and_stand_on_the_page(project):
+    code, said = project.run(*LOOKED)
+    assert code == 0, said
+    files = sorted(Path(project.folder / "results/digits-domain2").glob("*/*/*/seed0/task*/features/*.npz"))
+    assert len(files) == 3
+    shapes = {np.load(file)["features"].shape for file in files}
+    assert [rows for rows, _ in shapes] == [718]
+    page = (project.folder / FOLDER / "report.html").read_text()
+    for figure in ("pca", "tsne", "cka"):
+        assert (project.folder / FOLDER / f"features/digits-domain2/{figure}.png").stat().st_size > 2000
+        assert f'alt="{figure}, digits-domain2"' in page
+    code, said = project.run(*LOOKED)
+    assert "Nothing to be done" in said
