@@ -402,15 +402,29 @@ def _objective(study: Study, choice: Choice, data_set: str, given: str | None = 
     recipe = _recipe(name, data_set, recipe_folders(study))
     usual = recipe.model_dump(mode="json", include=set(Training.model_fields))
     changes = merged(study.training, options.pop("training", {}))
-    training = parse(Training, merged(usual, changes), f"training of {name} on {data_set}")
+    where = f"training of {name} on {data_set}"
+    views = changes.get("views")
+    if isinstance(views, str):
+        changes["views"] = _more_views(recipe, views, where)
+    training = parse(Training, merged(usual, changes), where)
     if len(training.views) > 2 and not kind.many_views:
         raise SettingsError(f"objective {name} takes two views, not {len(training.views)}; shorten training.views")
     base = parse(kind.Settings, recipe.objective, f"recipe of {name} on {data_set}, objective").model_dump(mode="json")
     settings = parse(kind.Settings, merged(base, options), f"objective {name}").model_dump(mode="json")
     changed = differences(usual, training.model_dump(mode="json")) | differences(base, settings)
+    if isinstance(views, str):
+        changed = {key: value for key, value in changed.items() if not key.startswith("views")} | {"views": views}
     if given is not None:
         changed["first"] = given
     return Part(label_of(name, changed), name, settings), training, recipe
+
+
+def _more_views(recipe: Recipe, word: str, where: str) -> list[dict[str, Any]]:
+    """Return the views that a recipe keeps under a name."""
+    if word not in recipe.more_views:
+        known = ", ".join(recipe.more_views) or "no others"
+        raise SettingsError(f"{where}: the recipe has no views '{word}'; besides its usual ones it has {known}")
+    return [view.model_dump(mode="json") for view in recipe.more_views[word]]
 
 
 def _strategy(choice: Choice, recipe: Recipe, objective: str) -> Part:

@@ -37,8 +37,12 @@ class Recipe(Training):
     """Hyper-parameters of one objective on one data set, with their source."""
 
     source: str = Field(description="where the numbers come from")
+    corrections: list[str] = Field(default_factory=list, description="what differs from the source, and why")
     objective: dict[str, Any] = Field(default_factory=dict, description="settings of the objective")
     strategies: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings per strategy")
+    more_views: dict[str, list[ViewSettings]] = Field(
+        default_factory=dict, description="other `views` under a name, such as multicrop"
+    )
 
 
 class Execution(Options):
