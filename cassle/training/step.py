@@ -89,9 +89,8 @@ class Outputs:
 
     def of_views(self, places: list[int]) -> Outputs:
         """Return the outputs of some of the views; targets, which the objective alone reads, stay as they are."""
-        features, z, p, maps = (
-            [part[place] for place in places] if part else [] for part in (self.features, self.z, self.p, self.maps)
-        )
+        features, z, p = ([part[place] for place in places] if part else [] for part in (self.features, self.z, self.p))
+        maps = [self.maps[place] for place in places] if self.maps else []
         return Outputs(features, z, p, self.targets, maps)
 
     def in_full(self) -> Outputs:

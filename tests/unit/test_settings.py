@@ -18,7 +18,7 @@ GRID = {"streams": ["digits-domain5"], "objectives": ["simclr"], "strategies": [
         ({"seeds": [-1]}, "'seeds' = .*: seeds must be different and not negative"),
         ({"seeds": []}, "'seeds' = \\[\\]"),
         ({"name": "../elsewhere"}, "'name' = '../elsewhere'"),
-        ({"streams": []}, "'streams' = \\[\\]"),
+        ({"streams": []}, "'streams' is missing; name at least one"),
     ],
 )
 def test_a_wrong_study_names_key_place_and_nearest_name(changes, message):
