@@ -263,6 +263,21 @@ def tensorboard(args: argparse.Namespace) -> None:
     print(f"`tensorboard --logdir {folder}` shows them")
 
 
+def plan(args: argparse.Namespace) -> None:
+    """Tell what a study will cost before it is run: jobs, images, operations, disk, time, and what is done already."""
+    from cassle.cost.estimate import measured_rate
+    from cassle.cost.text import describe
+    from cassle.planning import plan_study
+    from cassle.settings import read_yaml
+
+    given: dict[str, Any] = {}
+    for file in args.configfile:
+        given |= read_yaml(file)
+    default = Path(__file__).parents[1] / "config" / "config.yaml"
+    planned = plan_study({**given, **_words(args.words)}, args.configfile, default)
+    print(describe(planned, measured_rate(planned)))
+
+
 def show(args: argparse.Namespace) -> None:
     """Print a study's tables, where its figures lie and, with --since, where the time went."""
     from cassle.reporting.show import listing, time_spent
@@ -449,6 +464,9 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--mode", choices=["online", "offline"], help="by default as the study says, else online")
             verb.add_argument("--entity", help="user or team")
             verb.add_argument("--project", help="project")
+    verb = add(plan)
+    verb.add_argument("--configfile", nargs="+", default=[], help="file of a study, such as config/paper/all.yaml")
+    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as after snakemake --config, such as seed=3")
     verb = add(show)
     verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
     verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")

@@ -106,6 +106,12 @@ def full(x: Tensor) -> Tensor:
     return x.float() if x.dtype in HALF else x
 
 
+def unmixed(x: Tensor) -> AbstractContextManager[Any]:
+    """Return a context without mixed precision on a tensor's device; one without storage has none to begin with."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+
+
 @dataclass(frozen=True)
 class Step:
     """What a strategy sees of the step at hand; the teacher runs at most once, when first asked for."""

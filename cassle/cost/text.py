@@ -1,0 +1,84 @@
+"""The cost of a plan as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cassle.cost.estimate import Job, counts, critical_path, jobs_of
+from cassle.runs import Plan
+from cassle.status import duration
+
+UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")
+HINT = "unknown: measure this machine with `cassle bench step --out FILE` and give it as --bench FILE"
+
+
+def short(value: float, unit: str) -> str:
+    """Return a number with three digits and a prefix of thousands.
+
+    >>> short(4.354e18, "FLOP"), short(21_000_000_000, "B"), short(0, "B")
+    ('4.35 EFLOP', '21 GB', '0 B')
+    """
+    steps = 0
+    while value >= 999.5 and steps < len(UNITS) - 1:
+        value, steps = value / 1000, steps + 1
+    return f"{value:.3g} {UNITS[steps]}{unit}"
+
+
+def describe(plan: Plan, rate: float | None, root: Path = Path()) -> str:
+    """Return what a plan holds, what of it is done and what the rest costs; ``rate`` in operations per second."""
+    jobs = jobs_of(plan, root)
+    parts = [_table(jobs), _costs(jobs, rate)]
+    if plan.studies:
+        parts.insert(1, _sharing(plan, jobs, root))
+    return f"{plan.study.name}\n\n" + "\n\n".join(parts)
+
+
+def _table(jobs: Sequence[Job]) -> str:
+    found = counts(list(jobs))
+    total = (sum(number for number, _ in found.values()), sum(done for _, done in found.values()))
+    rows = [("job", "number", "done"), *((rule, f"{n}", f"{done}") for rule, (n, done) in found.items())]
+    rows.append(("total", f"{total[0]}", f"{total[1]}"))
+    return "\n".join(f"{rule:<22}{number:>8}{done:>8}" for rule, number, done in rows)
+
+
+def _sharing(plan: Plan, jobs: Sequence[Job], root: Path) -> str:
+    """Return how many jobs the studies have alone, and how many of them they share."""
+    alone = {part.study.name: len(jobs_of(part, root)) for part in plan.studies}
+    lines = [f"{name:<22}{number:>8}" for name, number in alone.items()]
+    shared = sum(alone.values()) - len(jobs)
+    return "\n".join(
+        [*lines, f"{shared} jobs are shared: {sum(alone.values())} of the studies alone, {len(jobs)} here"]
+    )
+
+
+def _costs(jobs: Sequence[Job], rate: float | None) -> str:
+    trained = [job for job in jobs if job.rule.startswith("train")]
+    probed = [job for job in jobs if job.rule.startswith("probe")]
+    chain = critical_path(list(jobs))
+    lines = {
+        "training": f"{len(trained)} tasks, {sum(job.epochs for job in trained):,} epochs, "
+        f"{short(sum(job.images for job in trained), 'images')}, {_left(trained)}",
+        "probing": f"{len(probed)} checkpoints, {_left(probed)}",
+        "disk": f"{short(sum(job.bytes for job in trained), 'B')} of checkpoints, "
+        f"{short(sum(job.bytes for job in trained if not job.done), 'B')} of them to come",
+        "GPU time": HINT if rate is None else f"{_time(jobs, rate)} to come, at {short(rate, 'FLOP/s')}",
+        "critical path": _path(chain, rate),
+    }
+    return "\n".join(f"{name:<15}{text}" for name, text in lines.items())
+
+
+def _left(jobs: Sequence[Job]) -> str:
+    every, left = (sum(job.flops for job in part) for part in (jobs, [job for job in jobs if not job.done]))
+    return f"{short(every, 'FLOP')}, {short(left, 'FLOP')} of it to come"
+
+
+def _time(jobs: Sequence[Job], rate: float) -> str:
+    return duration(sum(job.flops for job in jobs if not job.done) / rate)
+
+
+def _path(chain: Sequence[Job], rate: float | None) -> str:
+    if not chain:
+        return "nothing left"
+    time = "" if rate is None else f", {_time(chain, rate)}"
+    return f"{len(chain)} jobs, {short(sum(job.flops for job in chain), 'FLOP')}{time}: up to {chain[-1].name}"
