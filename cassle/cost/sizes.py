@@ -43,6 +43,7 @@ def task_sizes(stream: Stream, root: Path = Path()) -> tuple[list[int], int]:
     domains = PUBLISHED[stream.data_set]
     train, test = (sum(sizes[half] for sizes in domains.values()) for half in (0, 1))
     if stream.scenario != "domain":
-        return [train // stream.tasks + (task < train % stream.tasks) for task in range(stream.tasks)], test
+        equal, rest = divmod(train, stream.tasks)
+        return [equal + rest, *[equal] * (stream.tasks - 1)], test
     names = list(domains)[: stream.tasks] if stream.domain_order == "paper" else stream.domain_order
     return [domains[name][0] for name in names], sum(domains[name][1] for name in names)
