@@ -13,7 +13,7 @@ UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")
 HINT = "unknown: measure this machine with `cassle bench step --out FILE` and give it as --bench FILE"
 
 
-def short(value: float, unit: str) -> str:
+def short(value: float, unit: str = "") -> str:
     """Return a number with three digits and a prefix of thousands.
 
     >>> short(4.354e18, "FLOP"), short(21_000_000_000, "B"), short(0, "B")
@@ -58,7 +58,7 @@ def _costs(jobs: Sequence[Job], rate: float | None) -> str:
     chain = critical_path(list(jobs))
     lines = {
         "training": f"{len(trained)} tasks, {sum(job.epochs for job in trained):,} epochs, "
-        f"{short(sum(job.images for job in trained), 'images')}, {_left(trained)}",
+        f"{short(sum(job.images for job in trained)).strip()} images, {_left(trained)}",
         "probing": f"{len(probed)} checkpoints, {_left(probed)}",
         "disk": f"{short(sum(job.bytes for job in trained), 'B')} of checkpoints, "
         f"{short(sum(job.bytes for job in trained if not job.done), 'B')} of them to come",

@@ -109,7 +109,7 @@ def test_the_text_tells_numbers_costs_and_the_longest_chain(plan, tmp_path):
     assert "train_next_task              2       0" in text
     assert "cassle bench step" in text
     assert "critical path  3 jobs" in text
-    assert "3 tasks, 6 epochs, 6.14 kimages" in text
+    assert "3 tasks, 6 epochs, 6.14 k images" in text
     assert "GPU time       0 s to come" not in describe(plan, 1e6, tmp_path)
 
 
