@@ -265,17 +265,9 @@ def tensorboard(args: argparse.Namespace) -> None:
 
 def plan(args: argparse.Namespace) -> None:
     """Tell what a study will cost before it is run: jobs, images, operations, disk, time, and what is done already."""
-    from cassle.cost.estimate import measured_rate
-    from cassle.cost.text import describe
-    from cassle.planning import plan_study
-    from cassle.settings import read_yaml
+    from cassle.cost.text import cost_of
 
-    given: dict[str, Any] = {}
-    for file in args.configfile:
-        given |= read_yaml(file)
-    default = Path(__file__).parents[1] / "config" / "config.yaml"
-    planned = plan_study({**given, **_words(args.words)}, args.configfile, default)
-    print(describe(planned, measured_rate(planned)))
+    print(cost_of(args.configfile, args.words))
 
 
 def show(args: argparse.Namespace) -> None:

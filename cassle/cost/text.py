@@ -4,13 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from cassle.cost.estimate import Job, counts, critical_path, jobs_of
+import yaml
+
+from cassle.cost.estimate import Job, counts, critical_path, jobs_of, measured_rate
+from cassle.errors import SettingsError
+from cassle.planning import plan_study
 from cassle.runs import Plan
+from cassle.settings import read_yaml
 from cassle.status import duration
 
 UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")
+DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"
+"""The default study."""
 HINT = "unknown: measure this machine with `cassle bench step --out FILE` and give it as --bench FILE"
+
+
+def cost_of(configfiles: Sequence[str], words: Sequence[str]) -> str:
+    """Return the cost of the study that files and words such as ``seed=3`` describe, as Snakemake would plan it here.
+
+    Raises `SettingsError` for impossible settings.
+    """
+    if bad := [word for word in words if "=" not in word]:
+        raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as seed=3")
+    given: dict[str, Any] = {}
+    for file in configfiles:
+        given |= read_yaml(file)
+    given |= {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
+    plan = plan_study(given, configfiles, DEFAULT)
+    return describe(plan, measured_rate(plan))
 
 
 def short(value: float, unit: str = "") -> str:

@@ -1,13 +1,12 @@
 """Jobs of a plan, what is done, and the chain that decides how long it takes."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from cassle.cost.estimate import counts, critical_path, jobs_of, measured_rate
 from cassle.cost.sizes import PUBLISHED, task_sizes
-from cassle.cost.text import describe, short
+from cassle.cost.text import DEFAULT, cost_of, describe, short
 from cassle.data.base import data_sets, write_index
 from cassle.data.streams import Stream
 from cassle.errors import SettingsError
@@ -39,8 +38,7 @@ def finish(plan, folder, root, seconds=10.0):
 
 
 def test_jobs_are_those_that_snakemake_plans(tmp_path):
-    default = Path(__file__).parents[3] / "config" / "config.yaml"
-    found = counts(jobs_of(plan_study({}, [], default), tmp_path))
+    found = counts(jobs_of(plan_study({}, [], DEFAULT), tmp_path))
     assert {rule: number for rule, (number, _) in found.items()} == JOBS_OF_THE_DEFAULT_STUDY
 
 
@@ -118,3 +116,12 @@ def test_the_text_tells_numbers_costs_and_the_longest_chain(plan, tmp_path):
 )
 def test_numbers_are_short(value, text):
     assert short(value, "B") == text
+
+
+def test_words_beside_a_file_change_its_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(json.dumps({"name": "mine", **TINY}))
+    assert cost_of(["study.yaml"], ["seeds=[0, 1]"]).startswith("mine\n")
+    assert "train_first_task             2       0" in cost_of(["study.yaml"], ["seeds=[0, 1]"])
+    with pytest.raises(SettingsError, match="'seeds' is not of the form key=value"):
+        cost_of(["study.yaml"], ["seeds"])
