@@ -41,6 +41,25 @@ def jobs_of(plan: Plan, root: Path = Path()) -> list[Job]:
     return [*_data_jobs(plan, root), *_train_jobs(plan, root), *_probe_jobs(plan, root), *_report_jobs(plan, root)]
 
 
+def jobs_by_rule(plan: Plan) -> dict[str, int]:
+    """Return rule -> number of jobs of a plan, without their cost."""
+    parts = plan.parts()
+    first = sum(job.parent is None for job in plan.train.values())
+    trained = sum(job.trained for job in plan.probe.values())
+    return {
+        "prepare_data": len({stream.data_set for stream in plan.streams.values()}),
+        "split_stream": len(plan.streams),
+        "train_first_task": first,
+        "train_next_task": len(plan.train) - first,
+        "probe_checkpoint": trained,
+        "probe_random_network": len(plan.probe) - trained,
+        "collect_runs": 1,
+        "describe_study": len(parts),
+        "make_table": sum(len(part.tables()) for part in parts),
+        "draw_figure": sum(len(part.figures()) for part in parts),
+    }
+
+
 def counts(jobs: list[Job]) -> dict[str, tuple[int, int]]:
     """Return rule -> number of jobs, and how many of them are done."""
     every, done = Counter(job.rule for job in jobs), Counter(job.rule for job in jobs if job.done)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from cassle.cost.estimate import Job, counts, critical_path, jobs_of, measured_rate
+from cassle.cost.estimate import Job, counts, critical_path, jobs_by_rule, jobs_of, measured_rate
 from cassle.errors import SettingsError
 from cassle.planning import plan_study
 from cassle.runs import Plan
@@ -53,7 +53,7 @@ def describe(plan: Plan, rate: float | None, root: Path = Path()) -> str:
     jobs = jobs_of(plan, root)
     parts = [_table(jobs), _costs(jobs, rate)]
     if plan.studies:
-        parts.insert(1, _sharing(plan, jobs, root))
+        parts.insert(1, _sharing(plan, len(jobs)))
     return f"{plan.study.name}\n\n" + "\n\n".join(parts)
 
 
@@ -65,14 +65,12 @@ def _table(jobs: Sequence[Job]) -> str:
     return "\n".join(f"{rule:<22}{number:>8}{done:>8}" for rule, number, done in rows)
 
 
-def _sharing(plan: Plan, jobs: Sequence[Job], root: Path) -> str:
+def _sharing(plan: Plan, together: int) -> str:
     """Return how many jobs the studies have alone, and how many of them they share."""
-    alone = {part.study.name: len(jobs_of(part, root)) for part in plan.studies}
+    alone = {part.study.name: sum(jobs_by_rule(part).values()) for part in plan.studies}
     lines = [f"{name:<22}{number:>8}" for name, number in alone.items()]
-    shared = sum(alone.values()) - len(jobs)
-    return "\n".join(
-        [*lines, f"{shared} jobs are shared: {sum(alone.values())} of the studies alone, {len(jobs)} here"]
-    )
+    every = sum(alone.values())
+    return "\n".join([*lines, f"{every - together} jobs are shared: {every} of the studies alone, {together} here"])
 
 
 def _costs(jobs: Sequence[Job], rate: float | None) -> str:

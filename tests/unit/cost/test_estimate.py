@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cassle.cost.estimate import counts, critical_path, jobs_of, measured_rate
+from cassle.cost.estimate import counts, critical_path, jobs_by_rule, jobs_of, measured_rate
 from cassle.cost.sizes import PUBLISHED, task_sizes
 from cassle.cost.text import DEFAULT, cost_of, describe, short
 from cassle.data.base import data_sets, write_index
@@ -38,8 +38,10 @@ def finish(plan, folder, root, seconds=10.0):
 
 
 def test_jobs_are_those_that_snakemake_plans(tmp_path):
-    found = counts(jobs_of(plan_study({}, [], DEFAULT), tmp_path))
+    default = plan_study({}, [], DEFAULT)
+    found = counts(jobs_of(default, tmp_path))
     assert {rule: number for rule, (number, _) in found.items()} == JOBS_OF_THE_DEFAULT_STUDY
+    assert jobs_by_rule(default) == JOBS_OF_THE_DEFAULT_STUDY
 
 
 def test_a_training_has_the_images_of_whole_batches_in_all_epochs(plan, tmp_path):
@@ -125,3 +127,12 @@ def test_words_beside_a_file_change_its_study(tmp_path, monkeypatch):
     assert "train_first_task             2       0" in cost_of(["study.yaml"], ["seeds=[0, 1]"])
     with pytest.raises(SettingsError, match="'seeds' is not of the form key=value"):
         cost_of(["study.yaml"], ["seeds"])
+
+
+def test_studies_done_together_tell_what_they_share(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(json.dumps({"name": name, **TINY}))
+    text = cost_of([], ["studies=[one.yaml, two.yaml]"])
+    assert "one                         12" in text
+    assert "9 jobs are shared: 24 of the studies alone, 15 here" in text
