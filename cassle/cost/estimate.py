@@ -11,7 +11,6 @@ from typing import Any
 
 from cassle.cost.flops import forward_flops, step_cost
 from cassle.cost.sizes import task_sizes
-from cassle.data.base import DataSet, data_sets
 from cassle.data.streams import Stream
 from cassle.files import read_json
 from cassle.paths import index_file, split_file
@@ -38,7 +37,8 @@ class Job:
 
 def jobs_of(plan: Plan, root: Path = Path()) -> list[Job]:
     """Return every job of a plan, as Snakemake counts them in a folder without results."""
-    return [*_data_jobs(plan, root), *_train_jobs(plan, root), *_probe_jobs(plan, root), *_report_jobs(plan, root)]
+    kinds = (_data_jobs, _train_jobs, _memory_jobs, _probe_jobs, _report_jobs)
+    return [job for made in kinds for job in made(plan, root)]
 
 
 def jobs_by_rule(plan: Plan) -> dict[str, int]:
@@ -47,10 +47,11 @@ def jobs_by_rule(plan: Plan) -> dict[str, int]:
     first = sum(job.parent is None for job in plan.train.values())
     trained = sum(job.trained for job in plan.probe.values())
     return {
-        "prepare_data": len({stream.data_set for stream in plan.streams.values()}),
+        "prepare_data": len({stream.index for stream in plan.streams.values()}),
         "split_stream": len(plan.streams),
         "train_first_task": first,
         "train_next_task": len(plan.train) - first,
+        **({"remember_task": len(plan.memory)} if plan.memory else {}),
         "probe_checkpoint": trained,
         "probe_random_network": len(plan.probe) - trained,
         "collect_runs": 1,
@@ -98,7 +99,7 @@ def measured_rate(plan: Plan, root: Path = Path()) -> float | None:
 
 
 def _data_jobs(plan: Plan, root: Path) -> Iterator[Job]:
-    for name in sorted({stream.data_set for stream in plan.streams.values()}):
+    for name in sorted({stream.index for stream in plan.streams.values()}):
         file = index_file(name)
         yield Job("prepare_data", file, (root / file).is_file())
     for stream in plan.streams:
@@ -112,6 +113,11 @@ def _train_jobs(plan: Plan, root: Path) -> Iterator[Job]:
         yield Job(rule, job.folder, _trained(job, root), after=job.parent, **_training(job, root))
 
 
+def _memory_jobs(plan: Plan, root: Path) -> Iterator[Job]:
+    for job in plan.memory.values():
+        yield Job("remember_task", job.file, (root / job.file).is_file(), after=job.checkpoint)
+
+
 def _trained(job: TrainJob, root: Path) -> bool:
     record = root / job.folder / "train.json"
     return record.is_file() and bool(read_json(record)["spec"] == job.spec)
@@ -119,7 +125,7 @@ def _trained(job: TrainJob, root: Path) -> bool:
 
 def _training(job: TrainJob, root: Path) -> dict[str, Any]:
     stream, training = Stream(**job.spec["stream"]), job.spec["training"]
-    data_set = _data_set(stream)
+    data_set = stream.open({})
     cost = step_cost(job.spec, data_set.image_size, data_set.num_classes or 1)
     steps = task_sizes(stream, root)[0][job.spec["task"]] // training["batch_size"]
     images = training["epochs"] * steps * training["batch_size"]
@@ -146,7 +152,7 @@ def _probing(job: ProbeJob, backbone: dict[str, Any], root: Path) -> float:
     train, test = task_sizes(stream, root)
     epochs: int = sum(probe["settings"].get("epochs", 0) for probe in job.spec["probes"])
     images = sum(train) * (1 + epochs) + test
-    return images * forward_flops(backbone, _data_set(stream).image_size)
+    return images * forward_flops(backbone, stream.open({}).image_size)
 
 
 def _report_jobs(plan: Plan, root: Path) -> Iterator[Job]:
@@ -158,7 +164,3 @@ def _report_jobs(plan: Plan, root: Path) -> Iterator[Job]:
         files = [("describe_study", f"{place}/study.json"), *(("make_table", file) for file in tables)]
         for rule, file in [*files, *(("draw_figure", file) for file in figures)]:
             yield Job(rule, file, (root / file).is_file())
-
-
-def _data_set(stream: Stream) -> type[DataSet]:
-    return data_sets.get(stream.data_set)

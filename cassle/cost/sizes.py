@@ -33,7 +33,7 @@ def task_sizes(stream: Stream, root: Path = Path()) -> tuple[list[int], int]:
 
     Without an index, classes count as equally large. Raises `SettingsError` for a data set that nobody has counted.
     """
-    file = root / index_file(stream.data_set)
+    file = root / index_file(stream.index)
     if file.is_file():
         made = split(stream, read_index(file))
         sizes = np.bincount(made.train_task[made.train_task >= 0], minlength=stream.tasks)

@@ -17,8 +17,6 @@ from cassle.presets import (
 )
 from cassle.runs import resolve
 from cassle.settings import read_study
-from cassle.strategies.cassle import CassleSettings
-from cassle.strategies.finetune import Finetune
 from tests.unit.test_recipes import DATA_SETS
 
 GRID = {"streams": ["digits-domain2"], "objectives": ["swav"], "strategies": ["finetune", "cassle"]}
@@ -29,7 +27,7 @@ def plan(**changes):
 
 
 def test_clean_changes_nothing():
-    assert strategy_preset("clean", CassleSettings) == {}
+    assert strategy_preset("clean", "cassle") == {}
     assert objective_preset("clean", SwAVSettings) == {}
     assert backbone_preset("clean", ResNetSettings, 32) == {}
     assert training_preset("clean", "cifar100", "simclr", 256) == {}
@@ -37,14 +35,14 @@ def test_clean_changes_nothing():
 
 
 def test_original_sets_every_switch_of_the_release():
-    assert strategy_preset("original", CassleSettings) == {"teacher_batchnorm": "batch"}
+    assert strategy_preset("original", "cassle") == {"teacher_batchnorm": "batch"}
     assert objective_preset("original", SwAVSettings) == {"prototypes": "free"}
     assert backbone_preset("original", ResNetSettings, 32) == {"stem_padding": 2}
     assert training_preset("original", "cifar100", "simclr", 256)["online_batch"] == "shared"
 
 
 def test_original_leaves_alone_what_has_no_such_switch():
-    assert strategy_preset("original", Finetune.Settings) == {}
+    assert strategy_preset("original", "finetune") == {}
     assert objective_preset("original", DINOSettings) == {}
     assert backbone_preset("original", Conv3.Settings, 16) == {}
     assert backbone_preset("original", ResNetSettings, 224) == {}
