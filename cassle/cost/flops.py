@@ -16,13 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from cassle.files import canonical_json
 from cassle.nets.base import backbones
 from cassle.options import parse
-from cassle.settings import Training
 from cassle.training.build import build_model, build_strategy
 from cassle.training.model import Teacher
 from cassle.training.step import Batch, training_step
-
-COUNTED = ("backbone", "objective", "strategy", "training")
-"""What the cost of a training's step depends on, beside the sizes of its data and whether it is the first task."""
 
 
 @dataclass(frozen=True)
@@ -43,27 +39,29 @@ def step_cost(spec: Mapping[str, Any], image_size: int, num_classes: int) -> Ste
     The online classifier is not in it. Replayed rows of strategies that have a ``replay_size`` are, as if the buffer
     were full. Nothing is computed, so that any network is counted in seconds.
     """
-    named = {**{key: spec[key] for key in COUNTED}, "seed": 0, "task": min(spec["task"], 1)}
-    return _step_cost(canonical_json(named), image_size, num_classes)
+    parts = {key: spec[key] for key in ("backbone", "objective", "strategy")}
+    training = spec["training"]
+    sides = [view["size"] for view in training["views"]]
+    shape = {"batch_size": training["batch_size"], "sides": sides, "task": min(spec["task"], 1), "seed": 0}
+    return _step_cost(canonical_json({**parts, **shape}), image_size, num_classes)
 
 
 @cache
 def _step_cost(text: str, image_size: int, num_classes: int) -> StepCost:
     spec = json.loads(text)
-    training = parse(Training, spec["training"], "training")
+    count = spec["batch_size"]
     with torch.device("meta"):
         model = build_model(spec, image_size, num_classes)
         strategy = build_strategy(spec, model)
         batchnorm = strategy.teacher_batchnorm if spec["task"] else None
         teacher = None if batchnorm is None else Teacher(copy.deepcopy(model), batchnorm)
-        views = [torch.empty(training.batch_size, 3, view.size, view.size) for view in training.views]
-        batch = _blank_batch(training.batch_size, spec["task"])
+        views = [torch.empty(count, 3, side, side) for side in spec["sides"]]
+        batch = _blank_batch(count, spec["task"])
         with FlopCounterMode(display=False) as counter:
             losses, _ = training_step(batch, lambda _: views, model, strategy, teacher)
             losses.total.backward()  # type: ignore[no-untyped-call]
-    rows = training.batch_size + (_replayed(spec["strategy"], training.batch_size) if spec["task"] else 0)
-    flops = counter.get_total_flops() / training.batch_size * rows / training.batch_size
-    return StepCost(flops, _bytes(model) + _bytes(strategy))
+    rows = count + (_replayed(spec["strategy"], count) if spec["task"] else 0)
+    return StepCost(counter.get_total_flops() / count * rows / count, _bytes(model) + _bytes(strategy))
 
 
 def _blank_batch(count: int, task: int) -> Batch:
