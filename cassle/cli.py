@@ -265,6 +265,13 @@ def tensorboard(args: argparse.Namespace) -> None:
     print(f"`tensorboard --logdir {folder}` shows them")
 
 
+def plan(args: argparse.Namespace) -> None:
+    """Tell what a study will cost before it is run: jobs, images, operations, disk, time, and what is done already."""
+    from cassle.cost.text import cost_of
+
+    print(cost_of(args.configfile, args.words))
+
+
 def show(args: argparse.Namespace) -> None:
     """Print a study's tables, where its figures lie and, with --since, where the time went."""
     from cassle.reporting.show import listing, time_spent
@@ -451,6 +458,9 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--mode", choices=["online", "offline"], help="by default as the study says, else online")
             verb.add_argument("--entity", help="user or team")
             verb.add_argument("--project", help="project")
+    verb = add(plan)
+    verb.add_argument("--configfile", nargs="+", default=[], help="file of a study, such as config/paper/all.yaml")
+    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as after snakemake --config, such as seed=3")
     verb = add(show)
     verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
     verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")

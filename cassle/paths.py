@@ -4,6 +4,8 @@ FIRST = "first"
 """Folder of a first task that strategies share, in the strategy's place."""
 RANDOM = "random"
 """Folder of the untrained network, in the objective's place."""
+OFFLINE = "offline"
+"""What tables call joint training on everything, in the strategy's place."""
 ONLINE = "online"
 """The probe that is trained along with the network, and read from its checkpoint."""
 

@@ -9,8 +9,8 @@ from typing import Any
 from cassle.errors import SettingsError
 from cassle.files import read_json
 from cassle.options import differences
-from cassle.runs import Plan, resolve
-from cassle.settings import WORDS, read_study, read_yaml
+from cassle.runs import Plan, resolve, together
+from cassle.settings import WORDS, read_studies, read_study, read_yaml
 from cassle.training.build import training_code
 
 SHOWN = 5
@@ -21,18 +21,25 @@ def plan_study(config: Mapping[str, Any], configfiles: Sequence[str | Path], def
     """Return the plan of what the user asked for.
 
     A study file stands for itself, and so do words that name a stream and an objective; anything less changes the
-    default study, which then takes its name from the words. Raises `SettingsError` for impossible settings, and for a
+    default study, which then takes its name from the words. A study may list files of studies to do together, relative
+    to the folder of its own file. Raises `SettingsError` for impossible settings, and for a
     plan that would overwrite finished work without ``overwrite=true``.
     """
     given = dict(config)
     where = ", ".join(map(str, configfiles)) or "--config"
-    if not configfiles and not ({"stream", "streams"} & set(given) and {"objective", "objectives"} & set(given)):
+    complete = {"grids", "studies"} & set(given) or (
+        {"stream", "streams"} & set(given) and {"objective", "objectives"} & set(given)
+    )
+    if not configfiles and not complete:
         usual = read_yaml(default)
         if set(given) & set(WORDS):
             del usual["name"]
         given = {**usual, **given}
         where = str(default)
-    plan = resolve(read_study(given, where))
+    folder = Path(configfiles[-1]).parent if configfiles else Path()
+    study = read_study(given, where)
+    plans = [resolve(one) for one in read_studies(study, folder)]
+    plan = together(study, plans) if study.studies else plans[0]
     if not plan.study.overwrite:
         refuse_overwriting(plan)
     return plan

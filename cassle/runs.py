@@ -25,7 +25,8 @@ from cassle.files import canonical_json, fingerprint
 from cassle.nets.base import backbones as backbone_registry
 from cassle.objectives.base import objectives as objective_registry
 from cassle.options import Options, differences, merged, parse
-from cassle.paths import FIRST, RANDOM
+from cassle.paths import FIRST, OFFLINE, RANDOM
+from cassle.presets import backbone_preset, data_preset, objective_preset, strategy_preset, training_preset
 from cassle.registry import load_plugins
 from cassle.settings import Choice, Recipe, Study, Training, read_yaml
 from cassle.strategies.compose import keeps_memory, recipe_settings, resolve_strategy, shares_first_task
@@ -117,22 +118,61 @@ class Plan:
     """Everything a study needs, each thing once."""
 
     study: Study
+    studies: list[Plan] = field(default_factory=list)
+    """The plans of the studies that are done together, if there are several."""
     streams: dict[str, Stream] = field(default_factory=dict)
     train: dict[str, TrainJob] = field(default_factory=dict)
     memory: dict[str, MemoryJob] = field(default_factory=dict)
     probe: dict[str, ProbeJob] = field(default_factory=dict)
-    cells: dict[str, Any] = field(default_factory=dict)
-    """What tables show: names of streams, backbones, objectives and strategies, variants included."""
+    cells: dict[str, list[Any]] = field(
+        default_factory=lambda: {
+            key: [] for key in ("streams", "backbones", "objectives", "strategies", "probes", "rows")
+        }
+    )
+    """What tables show: names of streams, backbones, objectives, strategies and probes, variants included, each list in
+    the order of the study; and ``rows``, which of them belong together: one entry per row of a table."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Label -> name of what is used as recipe and preset say, where the two differ; a variant is not among them."""
 
     def summary(self) -> dict[str, Any]:
         """Return what tables and figures need to know of the study."""
-        study = self.study
+        grids = self.study.complete_grids()
         return {
-            "name": study.name,
+            "name": self.study.name,
             **self.cells,
-            "seeds": study.seeds,
-            "offline": study.offline,
+            "seeds": sorted({seed for grid in grids for seed in grid.seeds}),
+            "offline": any(grid.offline for grid in grids),
+            "presets": sorted({grid.preset for grid in grids}),
+            "names": self.names,
         }
+
+    def name(self, label: str, choice: Choice) -> None:
+        """Note what a label means that a preset made of a name."""
+        if isinstance(choice, str) and label != choice:
+            self.names[label] = choice
+
+    def show(self, stream: str, backbone: str, objective: str, strategy: str, probe: str) -> None:
+        """Add a row to the table of a stream under a probe."""
+        row = {"stream": stream, "backbone": backbone, "objective": objective, "strategy": strategy, "probe": probe}
+        names = zip(("streams", "backbones", "objectives", "strategies", "probes"), row.values(), strict=True)
+        for key, name in [*names, ("rows", row)]:
+            if name not in self.cells[key]:
+                self.cells[key].append(name)
+
+    def parts(self) -> list[Plan]:
+        """Return the plan of each study that has tables of its own: several that are done together, or this one."""
+        return self.studies or [self]
+
+    def tables(self) -> list[tuple[str, str]]:
+        """Return the (stream, probe) of every table, in the study's order."""
+        return list(dict.fromkeys((row["stream"], row["probe"]) for row in self.cells["rows"]))
+
+    def figures(self) -> list[tuple[str, str, str]]:
+        """Return the (stream, probe, name) of every figure: those of the study for the first table of each stream."""
+        first: dict[str, str] = {}
+        for stream, probe in self.tables():
+            first.setdefault(stream, probe)
+        return [(stream, probe, figure) for stream, probe in first.items() for figure in self.study.figures]
 
     def add_train(self, job: TrainJob) -> None:
         """Add a job; two jobs with one folder must have the same settings."""
@@ -151,35 +191,77 @@ def resolve(study: Study) -> Plan:
     """Return the plan of a study; raises `SettingsError` for anything impossible in it."""
     load_plugins(study.plugins)
     declare(study.data)
-    _check_names(study)
     plan = Plan(study)
-    given = _given(study)
-    probes = [probe_part(choice) for choice in study.probes]
-    labels: dict[str, dict[str, None]] = {"streams": {}, "backbones": {}, "objectives": {}, "strategies": {}}
-    for stream in (_stream(choice, study.data) for choice in study.streams):
-        labels["streams"][stream.name] = None
-        _check_probes(probes, stream)
-        chosen = study.backbones or [data_sets.get(stream.data_set).default_backbone]
-        for backbone in (_backbone(choice) for choice in chosen):
-            labels["backbones"][backbone.label] = None
-            for seed in study.seeds:
-                _add_random(plan, stream, backbone, seed, probes)
-                for choice in study.objectives:
-                    objective, training, recipe = _objective(study, choice, stream.data_set, given)
-                    labels["objectives"][objective.label] = None
-                    strategies = [_strategy(s, recipe, objective.name) for s in study.strategies]
-                    labels["strategies"] |= {strategy.label: None for strategy in strategies}
-                    chain = _Chain(plan, stream, backbone, objective, training, seed, probes, given)
-                    for strategy in strategies:
-                        chain.add(strategy)
-                    if study.offline:
-                        joint = _objective(study, choice, stream.data_set)[0]
-                        replace(chain, objective=joint, given=None).add_offline()
-    plan.cells = {key: list(names) for key, names in labels.items()}
-    if study.offline:
-        plan.cells["strategies"].append("offline")
-    plan.cells["probes"] = [probe.label for probe in probes]
+    for grid in study.complete_grids():
+        _check_names(grid)
+        _add_grid(plan, grid)
+    plan.cells["strategies"].sort(key=lambda name: name == OFFLINE)  # behind those that it bounds
     return plan
+
+
+def together(study: Study, plans: list[Plan]) -> Plan:
+    """Return one plan of several studies, each job once; raises `SettingsError` where two contradict each other."""
+    plan = Plan(study, plans)
+    for one in plans:
+        plan.streams |= one.streams
+        plan.probe |= one.probe
+        plan.memory |= one.memory
+        for job in one.train.values():
+            plan.add_train(job)
+    return plan
+
+
+def _add_grid(plan: Plan, study: Study) -> None:
+    """Add the runs of one grid, complete in itself, and what tables show of it."""
+    given, data = _given(study), data_preset(study.preset, study.data)
+    probes = [probe_part(choice) for choice in study.probes]
+    for choice in study.streams:
+        stream = _stream(choice, data)
+        _check_probes(probes, stream)
+        data_set = stream.open({})
+        if set(study.data.get(stream.data_set, {})) <= data_set.places:
+            plan.name(stream.name, choice)
+        methods = [_method(plan, study, one, stream.data_set, given) for one in study.objectives]
+        for one in study.backbones or [data_set.default_backbone]:
+            backbone = _backbone(one, study, data_set.image_size)
+            plan.name(backbone.label, one)
+            for seed in study.seeds:
+                _add_random(plan, stream, backbone, seed, probes, data)
+                for method in methods:
+                    chain = _Chain(plan, study, stream, backbone, method, seed, probes, data, given)
+                    for strategy in method.strategies:
+                        chain.add(strategy)
+                    if method.joint is not None:
+                        chain.add_offline(method.joint)
+                    for label in method.labels():
+                        for probe in probes:
+                            plan.show(stream.name, backbone.label, method.objective.label, label, probe.label)
+
+
+@dataclass(frozen=True)
+class _Method:
+    """An objective on a data set: its training, its strategies, and itself as it is trained on everything at once."""
+
+    objective: Part
+    training: Training
+    strategies: list[Part]
+    joint: Part | None
+
+    def labels(self) -> list[str]:
+        """Return the names of its rows in a table."""
+        return [*(strategy.label for strategy in self.strategies), *([] if self.joint is None else [OFFLINE])]
+
+
+def _method(plan: Plan, study: Study, choice: Choice, data_set: str, given: str | None) -> _Method:
+    """Return an objective of a study with all its strategies."""
+    objective, training, recipe = _objective(study, choice, data_set, given)
+    if not study.training and given is None:
+        plan.name(objective.label, choice)
+    strategies = [_strategy(one, study, recipe, objective.name) for one in study.strategies]
+    for strategy, one in zip(strategies, study.strategies, strict=True):
+        plan.name(strategy.label, one)
+    joint = _objective(study, choice, data_set)[0] if study.offline else None
+    return _Method(objective, training, strategies, joint)
 
 
 @dataclass
@@ -187,12 +269,14 @@ class _Chain:
     """The runs of one (stream, backbone, objective, seed)."""
 
     plan: Plan
+    study: Study
     stream: Stream
     backbone: Part
-    objective: Part
-    training: Training
+    method: _Method
     seed: int
     probes: list[Part]
+    data: Mapping[str, Mapping[str, Any]]
+    """Settings per data set, those of the preset among them."""
     given: str | None = None
     """Fingerprint of the file that the first task is taken over from."""
 
@@ -203,14 +287,14 @@ class _Chain:
             "task": task,
             "seed": self.seed,
             "backbone": self.backbone.spec(),
-            "objective": self.objective.spec(),
+            "objective": self.method.objective.spec(),
             "strategy": None if shared or strategy is None else strategy.spec(),
-            "training": self.training.model_dump(mode="json"),
+            "training": self.method.training.model_dump(mode="json"),
         }
         if self.given is not None:
             spec["first_checkpoint"] = self.given
         label = FIRST if shared or strategy is None else strategy.label
-        execution = self.plan.study.execution
+        execution = self.study.execution
         gpus = 0 if execution.device == "cpu" else execution.gpus
         self.plan.streams[stream.name] = stream
         return TrainJob(
@@ -218,11 +302,12 @@ class _Chain:
             spec=spec,
             parent=parent,
             gpus=data_sets.get(stream.data_set).gpus if gpus == "auto" else gpus,
-            given=self.plan.study.first_checkpoint if self.given and task == 0 else None,
+            given=self.study.first_checkpoint if self.given and task == 0 else None,
         )
 
     def _folder(self, stream: Stream, label: str, task: int) -> str:
-        return f"results/{stream.name}/{self.backbone.label}/{self.objective.label}/{label}/seed{self.seed}/task{task}"
+        objective = self.method.objective.label
+        return f"results/{stream.name}/{self.backbone.label}/{objective}/{label}/seed{self.seed}/task{task}"
 
     def add(self, strategy: Part) -> None:
         """Add every task of a strategy, what it keeps after each but the last, and each evaluation."""
@@ -241,12 +326,13 @@ class _Chain:
 
     def evaluation(self, folder: str) -> ProbeJob:
         """Return the evaluation of a checkpoint on the chain's stream."""
-        return ProbeJob(folder, probe_spec(self.probes, self.stream, self.seed, self.plan.study.data), trained=True)
+        return ProbeJob(folder, probe_spec(self.probes, self.stream, self.seed, self.data), trained=True)
 
-    def add_offline(self) -> None:
+    def add_offline(self, objective: Part) -> None:
         """Add the one-task stream of all data, evaluated on the tasks of this chain's stream."""
         joint = Stream.parse(f"{self.stream.data_set}-all", {self.stream.data_set: self.stream.data})
-        job = self._job(joint, None, 0, None)
+        chain = replace(self, method=replace(self.method, objective=objective), given=None)
+        job = chain._job(joint, None, 0, None)
         self.plan.add_train(job)
         self.plan.add_probe(self.evaluation(job.folder))
 
@@ -265,11 +351,18 @@ def _given(study: Study) -> str | None:
         raise SettingsError(f"first_checkpoint {study.first_checkpoint}: {error.strerror}; check the path") from error
 
 
-def _add_random(plan: Plan, stream: Stream, backbone: Part, seed: int, probes: list[Part]) -> None:
+def _add_random(
+    plan: Plan,
+    stream: Stream,
+    backbone: Part,
+    seed: int,
+    probes: list[Part],
+    data: Mapping[str, Mapping[str, Any]],
+) -> None:
     plan.streams[stream.name] = stream
     folder = f"results/{stream.name}/{backbone.label}/{RANDOM}/seed{seed}"
     if untrained := [probe for probe in probes if not build_probe(probe.spec()).needs_training]:
-        spec = probe_spec(untrained, stream, seed, plan.study.data)
+        spec = probe_spec(untrained, stream, seed, data)
         plan.add_probe(ProbeJob(folder, {**spec, "backbone": backbone.spec()}, trained=False))
 
 
@@ -370,9 +463,10 @@ def _stream(choice: Choice, data: Mapping[str, Mapping[str, Any]]) -> Stream:
     return stream
 
 
-def _backbone(choice: Choice) -> Part:
+def _backbone(choice: Choice, study: Study, image_size: int) -> Part:
     name, options = _named(choice)
-    return _part(name, options, backbone_registry.get(name).Settings, "backbone")
+    kind = backbone_registry.get(name).Settings
+    return _part(name, {**backbone_preset(study.preset, kind, image_size), **options}, kind, "backbone")
 
 
 @cache
@@ -402,21 +496,39 @@ def _objective(study: Study, choice: Choice, data_set: str, given: str | None = 
     recipe = _recipe(name, data_set, recipe_folders(study))
     usual = recipe.model_dump(mode="json", include=set(Training.model_fields))
     changes = merged(study.training, options.pop("training", {}))
-    training = parse(Training, merged(usual, changes), f"training of {name} on {data_set}")
+    preset = training_preset(study.preset, data_set, name, changes.get("batch_size", recipe.batch_size))
+    changes = merged(preset, changes)
+    where = f"training of {name} on {data_set}"
+    views = changes.get("views")
+    if isinstance(views, str):
+        changes["views"] = _more_views(recipe, views, where)
+    training = parse(Training, merged(usual, changes), where)
     if len(training.views) > 2 and not kind.many_views:
         raise SettingsError(f"objective {name} takes two views, not {len(training.views)}; shorten training.views")
     base = parse(kind.Settings, recipe.objective, f"recipe of {name} on {data_set}, objective").model_dump(mode="json")
+    options = {**objective_preset(study.preset, kind.Settings), **options}
     settings = parse(kind.Settings, merged(base, options), f"objective {name}").model_dump(mode="json")
     changed = differences(usual, training.model_dump(mode="json")) | differences(base, settings)
+    if isinstance(views, str):
+        changed = {key: value for key, value in changed.items() if not key.startswith("views")} | {"views": views}
     if given is not None:
         changed["first"] = given
     return Part(label_of(name, changed), name, settings), training, recipe
 
 
-def _strategy(choice: Choice, recipe: Recipe, objective: str) -> Part:
+def _more_views(recipe: Recipe, word: str, where: str) -> list[dict[str, Any]]:
+    """Return the views that a recipe keeps under a name."""
+    if word not in recipe.more_views:
+        known = ", ".join(recipe.more_views) or "no others"
+        raise SettingsError(f"{where}: the recipe has no views '{word}'; besides its usual ones it has {known}")
+    return [view.model_dump(mode="json") for view in recipe.more_views[word]]
+
+
+def _strategy(choice: Choice, study: Study, recipe: Recipe, objective: str) -> Part:
     name, options = _named(choice)
     kind = objective_registry.get(objective)
     usual = recipe_settings(name, recipe.strategies)
     base = resolve_strategy(name, usual, kind)
-    settings = resolve_strategy(name, merged(usual, options), kind)
+    chosen = merged(strategy_preset(study.preset, name), options)
+    settings = resolve_strategy(name, merged(usual, chosen), kind)
     return Part(label_of(name, differences(base, settings)), name, settings)

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from cassle.data.view_settings import ViewSettings
 from cassle.errors import SettingsError
-from cassle.options import Options, parse
+from cassle.options import Options, merged, parse
 from cassle.tracking.wandb import WandbSettings
 from cassle.training.optim_settings import OptimizerSettings
 from cassle.training.schedules import ScheduleSettings
@@ -31,14 +31,23 @@ class Training(Options):
     schedule: ScheduleSettings = Field(description="learning-rate schedule, restarted at every task")
     views: list[ViewSettings] = Field(min_length=2, description="one entry per view of an image")
     classifier_lr: float = Field(gt=0, description="learning rate of the online classifier")
+    online_batch: Literal["apart", "shared"] = Field(
+        "apart",
+        description="images of the online classifier. apart: unaugmented, and the network stays as it is; shared: "
+        "augmented like the last view, their statistics enter BatchNorm's (original)",
+    )
 
 
 class Recipe(Training):
     """Hyper-parameters of one objective on one data set, with their source."""
 
     source: str = Field(description="where the numbers come from")
+    corrections: list[str] = Field(default_factory=list, description="what differs from the source, and why")
     objective: dict[str, Any] = Field(default_factory=dict, description="settings of the objective")
     strategies: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings per strategy")
+    more_views: dict[str, list[ViewSettings]] = Field(
+        default_factory=dict, description="other `views` under a name, such as multicrop"
+    )
 
 
 class Execution(Options):
@@ -76,20 +85,41 @@ class Site(Options):
         return Path(chosen) if chosen else None
 
 
-class Study(Site):
-    """A grid of runs and what is made of them."""
+class Grid(Options):
+    """Runs: every stream with every backbone, objective, strategy and seed."""
 
-    name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=,-]*$", description="folder of tables and figures")
-    streams: list[Choice] = Field(min_length=1, description="streams, such as digits-domain6 or cifar100-class5")
+    streams: list[Choice] = Field(default_factory=list, description="streams, such as digits-domain6, cifar100-class5")
     backbones: list[Choice] = Field(default_factory=list, description="backbones; none: the data set's default")
-    objectives: list[Choice] = Field(min_length=1, description="self-supervised objectives")
+    objectives: list[Choice] = Field(default_factory=list, description="self-supervised objectives")
     strategies: list[Choice] = Field(default_factory=list, description="continual strategies")
     seeds: list[int] = Field(default=[0], min_length=1, description="one run per seed; tables give mean and spread")
     offline: bool = Field(False, description="also train on all data at once (the upper bound)")
     probes: list[Choice] = Field(
         default=["linear_cached", "knn", "online"], min_length=1, description="evaluations of each checkpoint"
     )
+    preset: Literal["clean", "original"] = Field(
+        "clean", description="original: the settings of the release where this project does otherwise; clean: its own"
+    )
     training: dict[str, Any] = Field(default_factory=dict, description="changes to every recipe, such as epochs")
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise ValueError("seeds must be different and not negative")
+        return seeds
+
+
+class Study(Site, Grid):
+    """One grid of runs or several, and what is made of them; or several studies done together."""
+
+    name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=,-]*$", description="folder of tables and figures")
+    grids: list[Grid] = Field(
+        default_factory=list, description="several grids in one study; what a grid leaves out is taken from the study"
+    )
+    studies: list[str] = Field(
+        default_factory=list, description="files of studies to do together; other keys here replace those of the files"
+    )
     figures: list[str] = Field(
         default=["results", "bars", "accuracy_over_tasks", "forgetting_against_accuracy", "accuracy_matrix"],
         description="figures of accuracies",
@@ -103,16 +133,18 @@ class Study(Site):
     )
     overwrite: bool = Field(False, description="allow a changed setting to retrain finished runs in place")
 
+    def complete_grids(self) -> list[Study]:
+        """Return the study once per grid, each complete in itself."""
+        complete = []
+        for grid in self.grids or [Grid()]:
+            own = {key: getattr(grid, key) for key in grid.model_fields_set}
+            training = merged(self.training, own.get("training", {}))
+            complete.append(self.model_copy(update={**own, "training": training, "grids": []}))
+        return complete
+
     def site(self) -> Site:
         """Return what every job of the study is told about where it runs."""
         return Site(**{key: getattr(self, key) for key in Site.model_fields})
-
-    @field_validator("seeds")
-    @classmethod
-    def _seeds_differ(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-            raise ValueError("seeds must be different and not negative")
-        return seeds
 
 
 WORDS = {
@@ -127,17 +159,54 @@ WORDS = {
 
 
 def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
-    """Return the study that a mapping describes; words such as ``objective=byol`` replace the whole list."""
+    """Return the study that a mapping describes; words such as ``objective=byol`` replace the whole list.
+
+    A word holds for each grid of the study. Raises `SettingsError` for a grid that names no stream or no objective.
+    """
     values = dict(given)
     named = "name" in values
-    words = {word: values.pop(word) for word in WORDS if word in values}
-    for word, value in words.items():
-        values[WORDS[word]] = value if isinstance(value, list) else [value]
-    study = parse(Study, values, where)
+    words = {WORDS[word]: values.pop(word) for word in list(values) if word in WORDS}
+    lists = {key: value if isinstance(value, list) else [value] for key, value in words.items()}
+    study = parse(Study, replaced(values, lists), where)
     if words and not named:
-        parts = [f"{word}{value}" if word == "seed" else f"{value}" for word, value in words.items()]
+        parts = [f"seed{value}" if key == "seeds" else f"{value}" for key, value in words.items()]
         study = study.model_copy(update={"name": re.sub(r"[^A-Za-z0-9._+=,]+", "-", "-".join(parts)).strip("-")})
+    for grid in [] if study.studies else study.complete_grids():
+        if missing := [key for key in ("streams", "objectives") if not getattr(grid, key)]:
+            raise SettingsError(f"{where}: '{missing[0]}' is missing; name at least one")
     return study
+
+
+def read_studies(study: Study, folder: Path) -> list[Study]:
+    """Return the studies to do: the given one, or those of the files it lists, which lie relative to ``folder``.
+
+    What the outer study says replaces what the files say. They say nothing of where jobs run: that is one thing for
+    all of them, and the outer study's.
+    """
+    if not study.studies:
+        return [study]
+    outer = {key: getattr(study, key) for key in study.model_fields_set - {"name", "studies"}}
+    found = []
+    for file in study.studies:
+        values = read_yaml(folder / file)
+        if refused := sorted({*Site.model_fields, "studies"} & set(values)):
+            raise SettingsError(f"{folder / file}: '{refused[0]}' belongs into the study that lists this file")
+        found.append(read_study(replaced(values, outer), str(folder / file)))
+    names = [one.name for one in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise SettingsError(f"two of the studies are called '{twice[0]}'; their tables need names of their own")
+    return found
+
+
+def replaced(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study's values with some keys replaced, in its grids as well."""
+    result = {**values, **changes}
+    if isinstance(result.get("grids"), list):
+        result["grids"] = [
+            {key: value for key, value in grid.items() if key not in changes} if isinstance(grid, dict) else grid
+            for grid in result["grids"]
+        ]
+    return result
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -141,6 +141,10 @@ class Views:
             views.append(view.contiguous(memory_format=torch.channels_last))
         return views
 
+    def last(self) -> Views:
+        """Return what draws the last of these views alone."""
+        return Views(self.settings[-1:], self.mean, self.std)
+
     def clean(self, images: Tensor) -> Tensor:
         """Return the images without augmentation, at the size of the first view."""
         return clean_view(images, self.settings[0].size, self.mean, self.std)

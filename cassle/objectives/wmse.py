@@ -14,7 +14,7 @@ from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Objective, objectives
 from cassle.options import Options
-from cassle.training.step import Batch, Outputs
+from cassle.training.step import Batch, Outputs, unmixed
 
 
 def whiten(x: Tensor, eps: float = 0.0) -> Tensor:
@@ -24,7 +24,7 @@ def whiten(x: Tensor, eps: float = 0.0) -> Tensor:
     For ``eps`` 0, N must exceed D and no feature may follow from others; otherwise NaN. Half precision is computed in
     single, also under autocast; nothing waits for the device.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with unmixed(x):
         x = x if x.dtype == torch.float64 else x.float()
         centred = x - x.mean(dim=-2, keepdim=True)
         covariance = centred.mT @ centred / (x.shape[-2] - 1)

@@ -108,8 +108,8 @@ class Cassle(Taught):
     def student(self, step: Step) -> list[Tensor]:
         """Return what goes into the predictor, one (B, D) tensor per view."""
         if self.settings.space == "features":
-            return step.outputs.features
-        return [step.model.objective.distilled(view) for view in step.outputs.z]
+            return step.student_outputs.features
+        return [step.model.objective.distilled(view) for view in step.student_outputs.z]
 
     def frozen(self, outputs: Outputs) -> list[Tensor]:
         """Return what the predictions are compared with, one (B, D) tensor per view."""

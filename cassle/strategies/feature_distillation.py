@@ -41,5 +41,5 @@ class FeatureDistillation(Taught):
         """Return lambda times the distance; None in the first task."""
         if step.teacher is None:
             return None
-        loss = feature_distillation_loss(step.outputs.features, step.teacher_outputs.features)
+        loss = feature_distillation_loss(step.student_outputs.features, step.teacher_outputs.features)
         return self.settings.weight * loss  # type: ignore[no-any-return]

@@ -45,5 +45,5 @@ class LessForget(Taught):
         if step.teacher is None:
             return None
         growth = math.sqrt(step.batch.task) if self.settings.adaptive else 1.0
-        loss = less_forget_loss(step.outputs.features, step.teacher_outputs.features)
+        loss = less_forget_loss(step.student_outputs.features, step.teacher_outputs.features)
         return self.settings.weight * growth * loss  # type: ignore[no-any-return]

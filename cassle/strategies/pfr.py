@@ -49,7 +49,7 @@ class PFR(Taught):
         """Return lambda times the negative cosine; None in the first task."""
         if step.teacher is None:
             return None
-        predicted = [self.predictor(view) for view in step.outputs.features]
+        predicted = [self.predictor(view) for view in step.student_outputs.features]
         return self.settings.weight * pfr_loss(predicted, step.teacher_outputs.features)  # type: ignore[no-any-return]
 
     def groups(self) -> list[Group]:

@@ -136,6 +136,6 @@ class PNR(Cassle):
         if not isinstance(self.distillation, Contrastive):
             return swapped_negatives(self.settings.distillation["name"], p, frozen)
         objective = step.model.objective
-        own = log_denominators(objective, step.outputs)
+        own = log_denominators(objective, step.student_outputs)
         temperatures = objective.settings.temperature, self.distillation.settings.temperature
-        return contrastive_negatives(step.outputs.z, p, frozen, own, *temperatures)
+        return contrastive_negatives(step.student_outputs.z, p, frozen, own, *temperatures)

@@ -68,7 +68,7 @@ class POD(Taught):
         """Return both distances, weighted; None in the first task."""
         if step.teacher is None:
             return None
-        hp, ours, theirs = self.settings, step.outputs, step.teacher_outputs
+        hp, ours, theirs = self.settings, step.student_outputs, step.teacher_outputs
         spatial = pod_spatial_loss(self._chosen(ours.maps), self._chosen(theirs.maps))
         flat = less_forget_loss(ours.features, theirs.features)
         growth = math.sqrt(step.batch.task + 1) if hp.adaptive else 1.0

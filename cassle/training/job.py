@@ -139,9 +139,8 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
     state = StateFile(folder, task.key, request.site.execution.state_minutes)
     saved = state.load()
     position = Position(saved["epoch"], saved["step"], saved["seconds"]) if saved else Position()
-    learner = Learner(task.model, task.strategy, task.teacher, training, loader, views, views.clean, position).to(
-        task.device
-    )
+    drawn = (views, views.clean, views.last())
+    learner = Learner(task.model, task.strategy, task.teacher, training, loader, *drawn, position).to(task.device)
     if saved:
         say(f"resuming at epoch {position.epoch}, step {position.step}")
         learner.restore(saved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -40,13 +41,14 @@ class Learner(pl.LightningModule):
         loader: TaskLoader,
         draw_views: Callable[[Batch], list[Tensor]],
         clean: Callable[[Tensor], Tensor],
+        last_view: Callable[[Batch], list[Tensor]],
         position: Position,
     ) -> None:
         super().__init__()
         self.model, self.strategy = model, strategy
         self.teacher = teacher
         self.training_settings = training
-        self.loader, self.draw_views, self.clean = loader, draw_views, clean
+        self.loader, self.draw_views, self.clean, self.last_view = loader, draw_views, clean, last_view
         self.position = position
         self.last_loss: float | None = None
         self.sums: Tensor
@@ -81,25 +83,28 @@ class Learner(pl.LightningModule):
         """The one optimiser, without Lightning's wrapping."""
         return cast(torch.optim.Optimizer, self.optimizers(use_pl_optimizer=False))
 
-    def online_loss(self) -> Tensor:
-        """Return the classifier's cross-entropy on clean labelled images of all tasks, on detached features.
+    def online_loss(self, batch: Batch) -> Tensor:
+        """Return the classifier's cross-entropy on labelled images of all tasks, on detached features.
 
-        The backbone runs in evaluation mode, so that its BatchNorm statistics never see these images.
+        With ``online_batch`` apart, the images are unaugmented and pass through the backbone in evaluation mode, so
+        that its BatchNorm statistics never see them. With shared they are augmented like the last view of ``batch`` and
+        pass in training mode, after the views, as in the original release.
         """
         images, labels = self.loader.online_batch(self.position.epoch, self.position.step)
+        shared = self.training_settings.online_batch == "shared"
         with torch.autocast(images.device.type, enabled=False):
-            clean = self.clean(images)
+            seen = self.last_view(replace(batch, images=images))[0] if shared else self.clean(images)
         backbone = self.model.backbone
-        backbone.eval()
+        backbone.train(shared)
         with torch.no_grad():
-            features = backbone(clean)
+            features = backbone(seen)
         backbone.train()
         return F.cross_entropy(self.model.classifier(features), labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the total loss of a batch: the pure step's, and the online classifier's beside it."""
         losses, _ = training_step(batch, self.draw_views, self.model, self.strategy, self.teacher)
-        online = self.online_loss()
+        online = self.online_loss(batch)
         self.record(losses, online.detach())
         return losses.total + online
 

@@ -87,6 +87,12 @@ class Outputs:
     targets: list[Tensor] = field(default_factory=list)
     maps: list[list[Tensor]] = field(default_factory=list)
 
+    def of_views(self, places: list[int]) -> Outputs:
+        """Return the outputs of some of the views; targets, which the objective alone reads, stay as they are."""
+        features, z, p = ([part[place] for place in places] if part else [] for part in (self.features, self.z, self.p))
+        maps = [self.maps[place] for place in places] if self.maps else []
+        return Outputs(features, z, p, self.targets, maps)
+
     def in_full(self) -> Outputs:
         """Return the outputs at single precision or better: losses need the digits that networks can do without."""
         if self.z[0].dtype not in HALF:
@@ -98,6 +104,12 @@ class Outputs:
 def full(x: Tensor) -> Tensor:
     """Return a tensor of half precision in single precision, and any other as it is."""
     return x.float() if x.dtype in HALF else x
+
+
+def unmixed(x: Tensor) -> AbstractContextManager[Any]:
+    """Return a context without mixed precision on a tensor's device; one without storage has none to begin with."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 @dataclass(frozen=True)
@@ -113,13 +125,28 @@ class Step:
     """The mixed precision that networks run in."""
 
     @cached_property
+    def compared(self) -> list[int]:
+        """Places of the views that are compared with the teacher's: the largest ones.
+
+        Small crops of multi-crop views are left out: they say too little of an image to be a target, and SwAV and
+        DINO, whose crops they are, take none from them either.
+        """
+        largest = max(view.numel() for view in self.views)
+        return [place for place, view in enumerate(self.views) if view.numel() == largest]
+
+    @cached_property
     def teacher_outputs(self) -> Outputs:
-        """Outputs of the frozen previous model for the same views, without gradient."""
+        """Outputs of the frozen previous model for the views that are compared, without gradient."""
         if self.teacher is None:
             raise RuntimeError("this step has no teacher: the strategy did not ask for one, or this is the first task")
         with self.autocast:
-            outputs: Outputs = self.teacher(self.views)
+            outputs: Outputs = self.teacher([self.views[place] for place in self.compared])
         return outputs.in_full()
+
+    @cached_property
+    def student_outputs(self) -> Outputs:
+        """Outputs of the model in training for the views that are compared, one to one with the teacher's."""
+        return self.outputs.of_views(self.compared)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,9 @@ def test_every_example_resolves(tmp_path, monkeypatch):
     examples = re.findall(r"```yaml\n(.*?)```", MANUAL, re.DOTALL)
     assert len(examples) >= 6
     for text in examples:
-        if "streams" in yaml.safe_load(text):
+        if "studies" in yaml.safe_load(text):
+            assert read_study(yaml.safe_load(text)).studies
+        elif "streams" in yaml.safe_load(text):
             assert resolve(read_study(yaml.safe_load(text))).train
         else:
             Path("my_recipes/simclr.yaml").write_text(text)

@@ -51,6 +51,25 @@ def test_a_study_file_stands_for_itself(default):
     assert plan_study(GRID, ["mine.yaml"], default).study.name == "study"
 
 
+def test_studies_done_together_share_jobs_and_keep_their_tables(tmp_path, default):
+    lines = "streams: [digits-domain2]\nobjectives: [simclr]\nstrategies: [{}]\nprobes: [{}]\n"
+    (tmp_path / "one.yaml").write_text("name: one\n" + lines.format("finetune, cassle", "knn"))
+    (tmp_path / "two.yaml").write_text("name: two\n" + lines.format("finetune", "online"))
+    outer = tmp_path / "both.yaml"
+    outer.write_text("name: both\nstudies: [one.yaml, two.yaml]\n")
+    made = plan_study({"name": "both", "studies": ["one.yaml", "two.yaml"]}, [outer], default)
+    assert [part.study.name for part in made.parts()] == ["one", "two"]
+    assert [len(part.train) for part in made.parts()] == [3, 2]
+    assert len(made.train) == 3
+    assert [part.tables() for part in made.parts()] == [[("digits-domain2", "knn")], [("digits-domain2", "online")]]
+    assert made.study.name == "both"
+
+
+def test_a_study_of_grids_needs_no_default_study(default):
+    grids = [{"streams": ["digits-class2"], "objectives": ["byol"], "strategies": ["cassle"]}]
+    assert len(plan_study({"grids": grids}, [], default).train) == 2
+
+
 def test_an_error_names_the_file_it_is_in(default):
     with pytest.raises(SettingsError, match=r"mine\.yaml: unknown key 'sedes'"):
         plan_study({**GRID, "sedes": [1]}, ["mine.yaml"], default)

@@ -67,6 +67,31 @@ def test_settings_of_training_are_part_of_the_variant():
     assert any("simclr~epochs=2/" in folder for folder in folders(plan(training={"epochs": 2})))
 
 
+def test_named_views_of_a_recipe_are_chosen_by_one_word_which_marks_the_path():
+    made = plan(training={"views": "multicrop"})
+    assert all("/simclr~views=multicrop/" in folder for folder in folders(made))
+    job = next(iter(made.train.values()))
+    assert [view["size"] for view in job.spec["training"]["views"]] == [16, 16, *[12] * 6]
+
+
+def test_grids_share_jobs_and_tables_show_only_what_a_grid_asks_for():
+    grids = [
+        {"objectives": ["simclr", "byol"], "strategies": ["finetune", "cassle"], "offline": True},
+        {"objectives": ["supervised"], "strategies": ["finetune"], "probes": ["knn"]},
+        {"objectives": ["simclr"], "strategies": ["finetune"]},
+    ]
+    made = plan(grids=grids, probes=["online"])
+    assert len(made.train) == 2 * (1 + 2 + 2 + 1) + 3
+    rows = {(row["objective"], row["strategy"], row["probe"]) for row in made.cells["rows"]}
+    ssl = {(name, label, "online") for name in ("simclr", "byol") for label in ("finetune", "cassle", "offline")}
+    assert rows == ssl | {("supervised", "finetune", "knn")}
+    assert len(made.cells["rows"]) == len(rows)
+    assert made.cells["strategies"] == ["finetune", "cassle", "offline"]
+    stream = made.cells["streams"][0]
+    assert made.tables() == [(stream, "online"), (stream, "knn")]
+    assert {probe for _, probe, _ in made.figures()} == {"online"}
+
+
 def test_what_only_executes_stays_out_of_paths_and_identities():
     made, other = plan(), plan(execution={"device": "cpu", "threads": 2, "precision": "fp32"})
     assert {folder: job.key for folder, job in made.train.items()} == {f: j.key for f, j in other.train.items()}
@@ -146,6 +171,7 @@ def test_two_runs_of_one_path_and_other_settings_are_refused(tmp_path):
         ({"strategies": [{"name": "cassle", "distillation": {"name": "contrastiv"}}]}, "did you mean 'contrastive'"),
         ({"strategies": []}, "trains nothing"),
         ({"objectives": ["byol"], "training": {"views": [{"size": 16}] * 3}}, "byol takes two views, not 3"),
+        ({"training": {"views": "multicorp"}}, "the recipe has no views 'multicorp'; besides its usual .* multicrop"),
         ({"plugins": ["nowhere.py"]}, "plugin nowhere.py is not a readable Python file"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from cassle.errors import SettingsError
-from cassle.settings import read_study, read_yaml
+from cassle.settings import read_studies, read_study, read_yaml
 
 GRID = {"streams": ["digits-domain5"], "objectives": ["simclr"], "strategies": ["cassle"]}
 
@@ -18,7 +18,7 @@ GRID = {"streams": ["digits-domain5"], "objectives": ["simclr"], "strategies": [
         ({"seeds": [-1]}, "'seeds' = .*: seeds must be different and not negative"),
         ({"seeds": []}, "'seeds' = \\[\\]"),
         ({"name": "../elsewhere"}, "'name' = '../elsewhere'"),
-        ({"streams": []}, "'streams' = \\[\\]"),
+        ({"streams": []}, "'streams' is missing; name at least one"),
     ],
 )
 def test_a_wrong_study_names_key_place_and_nearest_name(changes, message):
@@ -84,3 +84,72 @@ def test_a_broken_settings_file_is_named(tmp_path, text, message):
 def test_a_missing_settings_file_is_named(tmp_path):
     with pytest.raises(SettingsError, match=r"cannot read .*none\.yaml: No such file"):
         read_yaml(tmp_path / "none.yaml")
+
+
+def test_a_grid_takes_from_the_study_what_it_leaves_out():
+    grids = [{"objectives": ["byol"], "offline": True}, {"seeds": [1], "training": {"epochs": 2}}]
+    study = read_study({**GRID, "training": {"epochs": 1, "batch_size": 64}, "grids": grids})
+    first, second = study.complete_grids()
+    assert (first.objectives, first.strategies, first.offline, first.seeds) == (["byol"], ["cassle"], True, [0])
+    assert (second.objectives, second.seeds, second.offline) == (["simclr"], [1], False)
+    assert (first.training, second.training) == ({"epochs": 1, "batch_size": 64}, {"epochs": 2, "batch_size": 64})
+
+
+def test_without_grids_a_study_is_one_grid():
+    study = read_study(GRID)
+    assert study.complete_grids() == [study]
+
+
+def test_a_grid_without_a_stream_is_refused():
+    with pytest.raises(SettingsError, match=r"study\.yaml: 'streams' is missing"):
+        read_study({"grids": [{"objectives": ["byol"]}]}, "study.yaml")
+
+
+def test_a_wrong_key_of_a_grid_is_named():
+    with pytest.raises(SettingsError, match=r"unknown key 'grids\.0\.objektives': did you mean 'objectives'"):
+        read_study({**GRID, "grids": [{"objektives": ["byol"]}]})
+
+
+def test_a_word_holds_for_every_grid():
+    study = read_study({**GRID, "grids": [{"seeds": [0, 1]}, {}], "seed": 3})
+    assert [grid.seeds for grid in study.complete_grids()] == [[3], [3]]
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "one.yaml").write_text(
+        "name: one\nstreams: [digits-class2]\nobjectives: [simclr]\nseeds: [0, 1]\n"
+        "grids: [{strategies: [cassle], seeds: [5]}, {offline: true}]\n"
+    )
+    (tmp_path / "two.yaml").write_text("name: two\nstreams: [digits-class2]\nobjectives: [byol]\noffline: true\n")
+    return tmp_path
+
+
+def test_studies_are_read_from_files_beside_the_one_that_lists_them(files):
+    studies = read_studies(read_study({"name": "both", "studies": ["one.yaml", "two.yaml"]}), files)
+    assert [study.name for study in studies] == ["one", "two"]
+    assert [grid.seeds for grid in studies[0].complete_grids()] == [[5], [0, 1]]
+
+
+def test_what_the_outer_study_says_replaces_what_files_and_their_grids_say(files):
+    outer = {"studies": ["one.yaml", "two.yaml"], "seed": 3, "execution": {"threads": 2}}
+    for study in read_studies(read_study(outer), files):
+        assert study.execution.threads == 2
+        assert [grid.seeds for grid in study.complete_grids()] == [[3]] * len(study.complete_grids())
+
+
+def test_a_study_in_a_list_says_nothing_of_where_it_runs(files):
+    with (files / "two.yaml").open("a") as file:
+        file.write("data_root: /elsewhere\n")
+    with pytest.raises(SettingsError, match=r"two.yaml: 'data_root' belongs into the study that lists this file"):
+        read_studies(read_study({"studies": ["two.yaml"]}), files)
+
+
+def test_two_studies_of_one_name_are_refused(files):
+    with pytest.raises(SettingsError, match="two of the studies are called 'one'"):
+        read_studies(read_study({"studies": ["one.yaml", "one.yaml"]}), files)
+
+
+def test_a_missing_file_of_a_study_is_named(files):
+    with pytest.raises(SettingsError, match=r"cannot read .*three\.yaml"):
+        read_studies(read_study({"studies": ["three.yaml"]}), files)

@@ -2,6 +2,11 @@
 
 import pytest
 
+from cassle.cost.estimate import jobs_by_rule
+from cassle.planning import plan_study
+from cassle.settings import read_yaml
+from tests.workflow.conftest import REPOSITORY
+
 JOBS_OF_THE_DEFAULT_STUDY = {
     "prepare_data": 1,
     "split_stream": 2,
@@ -43,6 +48,24 @@ def test_a_study_file_plans_nothing_of_the_default_study(fresh):
     assert "digits-domain2" in said
     assert "digits-domain5" not in said
     assert "results/studies/digits/" not in said
+
+
+def test_studies_in_one_run_plan_shared_jobs_once_and_tables_for_each(fresh):
+    study = (fresh.folder / "tiny.yaml").read_text().replace("execution: {device: cpu}", "")
+    (fresh.folder / "one.yaml").write_text(study.replace("name: tiny", "name: one"))
+    (fresh.folder / "two.yaml").write_text(study.replace("[simclr, barlow_twins]", "[simclr]"))
+    (fresh.folder / "both.yaml").write_text("name: both\nstudies: [one.yaml, two.yaml]\nexecution: {device: cpu}\n")
+    planned = fresh.plan("--configfile", "both.yaml")
+    alone = fresh.plan("--configfile", "tiny.yaml")
+    trained = ("train_first_task", "train_next_task", "probe_checkpoint", "probe_random_network")
+    assert {rule: planned[rule] for rule in trained} == {rule: alone[rule] for rule in trained}
+    assert (planned["describe_study"], planned["make_table"]) == (2, 2 * alone["make_table"])
+
+
+def test_a_study_of_the_paper_is_planned_without_any_data(fresh):
+    planned = fresh.plan("--configfile", "config/paper/cifar100_methods.yaml")
+    study = read_yaml(REPOSITORY / "config/paper/cifar100_methods.yaml")
+    assert planned == jobs_by_rule(plan_study(study, ["cifar100_methods.yaml"], REPOSITORY))
 
 
 def test_one_experiment_is_asked_for_by_words(fresh):

@@ -244,42 +244,63 @@ def get_results(wildcards=None):
     return checkpoints + memories + get_records() + get_probes()
 
 
+def get_part(wildcards):
+    """The plan of the study that a file belongs to, one of several that may be done together."""
+    return next(p for p in PLAN.parts() if p.study.name == wildcards.study)
+
+
 def get_tables(wildcards=None):
-    """Every table of the study, in every format."""
+    """Every table of every study, in every format."""
     return [
-        f"{STUDY}/tables/{stream}/{probe}.{suffix}"
-        for stream in PLAN.cells["streams"]
-        for probe in PLAN.cells["probes"]
+        f"results/studies/{part.study.name}/tables/{stream}/{probe}.{suffix}"
+        for part in PLAN.parts()
+        for stream, probe in part.tables()
         for suffix in FORMATS
     ]
 
 
-def get_figures(wildcards=None):
-    """Every figure of the study: of accuracies, of features, and of when its jobs worked."""
+def figures_of(part):
+    """Every figure of one study: of accuracies, of features, and of when its jobs worked."""
+    place = f"results/studies/{part.study.name}"
     accuracies = [
-        f"{STUDY}/figures/{stream}/{probe}/{figure}.pdf"
-        for stream in PLAN.cells["streams"]
-        for probe in PLAN.cells["probes"][:1]
-        for figure in SETTINGS.figures
+        f"{place}/figures/{stream}/{probe}/{figure}.pdf"
+        for stream, probe, figure in part.figures()
     ]
     features = [
-        f"{STUDY}/features/{stream}/{figure}.pdf"
-        for stream in PLAN.cells["streams"]
-        for figure in SETTINGS.features
+        f"{place}/features/{stream}/{figure}.pdf"
+        for stream in part.cells["streams"]
+        for figure in part.study.features
     ]
-    return accuracies + features + [f"{STUDY}/timeline.pdf"]
+    return accuracies + features + [f"{place}/timeline.pdf"]
+
+
+def get_figures(wildcards=None):
+    """Every figure of every study."""
+    return [file for part in PLAN.parts() for file in figures_of(part)]
+
+
+def get_own_figures(wildcards):
+    """Every figure of the study that a report belongs to."""
+    return figures_of(get_part(wildcards))
+
+
+def get_pages(wildcards=None):
+    """The report of every study."""
+    return [f"results/studies/{p.study.name}/report.html" for p in PLAN.parts()]
 
 
 def get_features(wildcards):
-    """The features of a stream's test images after every task of the study's first seed."""
-    seed = f"/seed{SETTINGS.seeds[0]}/"
-    return [
+    """The features of a stream's test images after every task of a study's first seed."""
+    part = get_part(wildcards)
+    seed = f"/seed{part.summary()['seeds'][0]}/"
+    files = [
         f"{probe.folder}/features/{wildcards.stream}.npz"
-        for probe in PLAN.probe.values()
+        for probe in part.probe.values()
         if probe.trained
         and seed in f"{probe.folder}/"
         and f"/probes/{wildcards.stream}/" in probe.file
     ]
+    return list(dict.fromkeys(files))
 
 
 def get_evaluation_spec(wildcards):
@@ -288,8 +309,8 @@ def get_evaluation_spec(wildcards):
 
 
 def get_cells(wildcards):
-    """What the study's tables show, as one text."""
-    return canonical_json(PLAN.summary())
+    """What a study's tables show, as one text."""
+    return canonical_json(get_part(wildcards).summary())
 
 
 def get_table_code(wildcards):

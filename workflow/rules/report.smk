@@ -30,16 +30,16 @@ rule collect_runs:
 
 rule describe_study:
     output:
-        study=f"{STUDY}/study.json",
+        study="results/studies/{study}/study.json",
     log:
-        f"{STUDY}/study.log",
+        "results/studies/{study}/study.log",
     priority: 200
     conda:
         "../../environment.yml"
     params:
         cells=get_cells,
     message:
-        "Writing down what the study's tables show"
+        "Writing down what the tables of {wildcards.study} show"
     shell:
         "cassle study --cells {params.cells:q} --out {output.study:q} > {log:q} 2>&1"
 
@@ -48,25 +48,25 @@ rule make_table:
     input:
         runs="results/runs.csv",
         jobs="results/benchmark.csv",
-        study=f"{STUDY}/study.json",
+        study="results/studies/{study}/study.json",
     output:
-        markdown=f"{STUDY}/tables/{{stream}}/{{probe}}.md",
-        csv=f"{STUDY}/tables/{{stream}}/{{probe}}.csv",
-        latex=f"{STUDY}/tables/{{stream}}/{{probe}}.tex",
+        markdown="results/studies/{study}/tables/{stream}/{probe}.md",
+        csv="results/studies/{study}/tables/{stream}/{probe}.csv",
+        latex="results/studies/{study}/tables/{stream}/{probe}.tex",
         html=report(
-            f"{STUDY}/tables/{{stream}}/{{probe}}.html",
+            "results/studies/{study}/tables/{stream}/{probe}.html",
             caption="../report/table.rst",
             category="Tables",
-            labels={"stream": "{stream}", "probe": "{probe}"},
+            labels={"study": "{study}", "stream": "{stream}", "probe": "{probe}"},
         ),
     log:
-        f"{STUDY}/tables/{{stream}}/{{probe}}.log",
+        "results/studies/{study}/tables/{stream}/{probe}.log",
     conda:
         "../../environment.yml"
     params:
         code=get_table_code,
     message:
-        "Making the table of {wildcards.stream}, {wildcards.probe}"
+        "Making the table of {wildcards.study}: {wildcards.stream}, {wildcards.probe}"
     shell:
         "cassle table --runs {input.runs:q} --study {input.study:q} --stream {wildcards.stream:q}"
         " --probe {wildcards.probe:q} --jobs {input.jobs:q} --out {output.markdown:q} > {log:q} 2>&1"
@@ -75,24 +75,29 @@ rule make_table:
 rule draw_figure:
     input:
         runs="results/runs.csv",
-        study=f"{STUDY}/study.json",
+        study="results/studies/{study}/study.json",
     output:
-        pdf=f"{STUDY}/figures/{{stream}}/{{probe}}/{{figure}}.pdf",
-        png=f"{STUDY}/figures/{{stream}}/{{probe}}/{{figure}}.png",
+        pdf="results/studies/{study}/figures/{stream}/{probe}/{figure}.pdf",
+        png="results/studies/{study}/figures/{stream}/{probe}/{figure}.png",
         svg=report(
-            f"{STUDY}/figures/{{stream}}/{{probe}}/{{figure}}.svg",
+            "results/studies/{study}/figures/{stream}/{probe}/{figure}.svg",
             caption="../report/figure.rst",
             category="Figures",
-            labels={"stream": "{stream}", "probe": "{probe}", "figure": "{figure}"},
+            labels={
+                "study": "{study}",
+                "stream": "{stream}",
+                "probe": "{probe}",
+                "figure": "{figure}",
+            },
         ),
     log:
-        f"{STUDY}/figures/{{stream}}/{{probe}}/{{figure}}.log",
+        "results/studies/{study}/figures/{stream}/{probe}/{figure}.log",
     conda:
         "../../environment.yml"
     params:
         code=get_figure_code,
     message:
-        "Drawing {wildcards.figure} of {wildcards.stream}, {wildcards.probe}"
+        "Drawing {wildcards.figure} of {wildcards.study}: {wildcards.stream}, {wildcards.probe}"
     shell:
         "cassle figure --runs {input.runs:q} --study {input.study:q} --name {wildcards.figure:q}"
         " --stream {wildcards.stream:q} --probe {wildcards.probe:q} --out {output.pdf:q} > {log:q} 2>&1"
@@ -100,25 +105,30 @@ rule draw_figure:
 
 rule draw_features:
     input:
-        study=f"{STUDY}/study.json",
+        study="results/studies/{study}/study.json",
         features=get_features,
     output:
-        pdf=f"{STUDY}/features/{{stream}}/{{figure}}.pdf",
-        png=f"{STUDY}/features/{{stream}}/{{figure}}.png",
+        pdf="results/studies/{study}/features/{stream}/{figure}.pdf",
+        png="results/studies/{study}/features/{stream}/{figure}.png",
         svg=report(
-            f"{STUDY}/features/{{stream}}/{{figure}}.svg",
+            "results/studies/{study}/features/{stream}/{figure}.svg",
             caption="../report/features.rst",
             category="Figures",
-            labels={"stream": "{stream}", "probe": "features", "figure": "{figure}"},
+            labels={
+                "study": "{study}",
+                "stream": "{stream}",
+                "probe": "features",
+                "figure": "{figure}",
+            },
         ),
     log:
-        f"{STUDY}/features/{{stream}}/{{figure}}.log",
+        "results/studies/{study}/features/{stream}/{figure}.log",
     conda:
         "../../environment.yml"
     params:
         code=get_feature_figure_code,
     message:
-        "Drawing {wildcards.figure} of the features of {wildcards.stream}"
+        "Drawing {wildcards.figure} of {wildcards.study}: features of {wildcards.stream}"
     shell:
         "cassle feature_figure --name {wildcards.figure:q} --study {input.study:q} --out {output.pdf:q}"
         " {input.features:q} > {log:q} 2>&1"
@@ -127,24 +137,24 @@ rule draw_features:
 rule draw_timeline:
     input:
         jobs="results/benchmark.csv",
-        study=f"{STUDY}/study.json",
+        study="results/studies/{study}/study.json",
     output:
-        pdf=f"{STUDY}/timeline.pdf",
-        png=f"{STUDY}/timeline.png",
+        pdf="results/studies/{study}/timeline.pdf",
+        png="results/studies/{study}/timeline.png",
         svg=report(
-            f"{STUDY}/timeline.svg",
+            "results/studies/{study}/timeline.svg",
             caption="../report/timeline.rst",
             category="Cost",
-            labels={"figure": "timeline"},
+            labels={"study": "{study}", "figure": "timeline"},
         ),
     log:
-        f"{STUDY}/timeline.log",
+        "results/studies/{study}/timeline.log",
     conda:
         "../../environment.yml"
     params:
         code=get_timeline_code,
     message:
-        "Drawing when each job worked"
+        "Drawing when each job of {wildcards.study} worked"
     shell:
         "cassle timeline --jobs {input.jobs:q} --study {input.study:q} --out {output.pdf:q} > {log:q} 2>&1"
 
@@ -153,12 +163,12 @@ rule write_page:
     input:
         runs="results/runs.csv",
         jobs="results/benchmark.csv",
-        study=f"{STUDY}/study.json",
-        figures=get_figures(),
+        study="results/studies/{study}/study.json",
+        figures=get_own_figures,
     output:
-        page=f"{STUDY}/report.html",
+        page="results/studies/{study}/report.html",
     log:
-        f"{STUDY}/report.log",
+        "results/studies/{study}/report.log",
     conda:
         "../../environment.yml"
     params:

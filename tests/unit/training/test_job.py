@@ -66,6 +66,24 @@ def test_the_same_job_gives_the_same_bits(request_for):
     assert_equal_bits(*(request.folder for request in requests))
 
 
+@pytest.mark.parametrize(("choice", "passes"), [("apart", 0), ("shared", 1)])
+def test_images_of_the_online_classifier_enter_batchnorm_only_if_asked(request_for, choice, passes):
+    request = request_for(planned(online_batch=choice)[0])
+    with StopRequest() as stop:
+        learner = begin(request, assemble(request), stop)
+    batch, backbone = next(learner.loader.epoch(0)), learner.model.backbone
+    norm = next(module for module in backbone.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    mean = norm.running_mean.clone()
+    losses = [learner.online_loss(batch) for _ in range(2)]
+    assert norm.num_batches_tracked == 2 * passes
+    assert torch.equal(norm.running_mean, mean) == (passes == 0)
+    assert (losses[0] == losses[1]) == (passes == 0)  # an augmented image is never the same twice
+    losses[0].backward()
+    assert backbone.training
+    assert learner.model.classifier.weight.grad.any()
+    assert all(weight.grad is None for weight in backbone.parameters())
+
+
 def test_losses_are_computed_in_single_precision_where_networks_are_not(request_for, first_task, monkeypatch):
     seen = {}
     request = request_for(planned("barlow_twins")[0])

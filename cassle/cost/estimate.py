@@ -1,0 +1,166 @@
+"""What a plan costs, job by job, and what of it is done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cassle.cost.flops import forward_flops, step_cost
+from cassle.cost.sizes import task_sizes
+from cassle.data.streams import Stream
+from cassle.files import read_json
+from cassle.paths import index_file, split_file
+from cassle.runs import Plan, ProbeJob, TrainJob
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the workflow: its rule, a file or folder that names it, whether it is done, and what it costs.
+
+    ``images`` and ``epochs`` are those of training; ``flops`` counts matrix products and convolutions; ``bytes`` stay
+    on the disk; ``after`` is the folder of the training it has to wait for.
+    """
+
+    rule: str
+    name: str
+    done: bool
+    epochs: int = 0
+    images: int = 0
+    flops: float = 0.0
+    bytes: int = 0
+    after: str | None = None
+
+
+def jobs_of(plan: Plan, root: Path = Path()) -> list[Job]:
+    """Return every job of a plan, as Snakemake counts them in a folder without results."""
+    kinds = (_data_jobs, _train_jobs, _memory_jobs, _probe_jobs, _report_jobs)
+    return [job for made in kinds for job in made(plan, root)]
+
+
+def jobs_by_rule(plan: Plan) -> dict[str, int]:
+    """Return rule -> number of jobs of a plan, without their cost."""
+    parts = plan.parts()
+    first = sum(job.parent is None for job in plan.train.values())
+    trained = sum(job.trained for job in plan.probe.values())
+    return {
+        "prepare_data": len({stream.index for stream in plan.streams.values()}),
+        "split_stream": len(plan.streams),
+        "train_first_task": first,
+        "train_next_task": len(plan.train) - first,
+        **({"remember_task": len(plan.memory)} if plan.memory else {}),
+        "probe_checkpoint": trained,
+        "probe_random_network": len(plan.probe) - trained,
+        "collect_runs": 1,
+        "describe_study": len(parts),
+        "make_table": sum(len(part.tables()) for part in parts),
+        "draw_figure": sum(len(part.figures()) for part in parts),
+    }
+
+
+def counts(jobs: list[Job]) -> dict[str, tuple[int, int]]:
+    """Return rule -> number of jobs, and how many of them are done."""
+    every, done = Counter(job.rule for job in jobs), Counter(job.rule for job in jobs if job.done)
+    return {rule: (number, done[rule]) for rule, number in every.items()}
+
+
+def critical_path(jobs: list[Job]) -> list[Job]:
+    """Return the longest chain of jobs that wait for each other, by what is left of it to compute."""
+    by_name = {job.name: job for job in jobs if job.rule.startswith("train")}
+
+    @cache
+    def length(name: str) -> float:
+        job = by_name[name]
+        return (0.0 if job.done else job.flops) + (length(job.after) if job.after else 0.0)
+
+    def whole(job: Job) -> float:
+        return (0.0 if job.done else job.flops) + (length(job.after) if job.after else 0.0)
+
+    waiting = [job for job in jobs if not job.done and (job.after or job.rule.startswith("train"))]
+    if not waiting:
+        return []
+    chain = [max(waiting, key=whole)]
+    while (before := chain[-1].after) is not None:
+        chain.append(by_name[before])
+    return [job for job in reversed(chain) if not job.done]
+
+
+def measured_rate(plan: Plan, root: Path = Path()) -> float | None:
+    """Return the operations per second of the plan's finished trainings, as their records tell, if there are any."""
+    flops = seconds = 0.0
+    for job in plan.train.values():
+        if _trained(job, root) and (took := read_json(root / job.folder / "train.json")["seconds"]) > 0:
+            flops += _training(job, root)["flops"]
+            seconds += took
+    return flops / seconds if seconds else None
+
+
+def _data_jobs(plan: Plan, root: Path) -> Iterator[Job]:
+    for name in sorted({stream.index for stream in plan.streams.values()}):
+        file = index_file(name)
+        yield Job("prepare_data", file, (root / file).is_file())
+    for stream in plan.streams:
+        file = split_file(stream)
+        yield Job("split_stream", file, (root / file).is_file())
+
+
+def _train_jobs(plan: Plan, root: Path) -> Iterator[Job]:
+    for job in plan.train.values():
+        rule = "train_first_task" if job.parent is None else "train_next_task"
+        yield Job(rule, job.folder, _trained(job, root), after=job.parent, **_training(job, root))
+
+
+def _memory_jobs(plan: Plan, root: Path) -> Iterator[Job]:
+    for job in plan.memory.values():
+        yield Job("remember_task", job.file, (root / job.file).is_file(), after=job.checkpoint)
+
+
+def _trained(job: TrainJob, root: Path) -> bool:
+    record = root / job.folder / "train.json"
+    return record.is_file() and bool(read_json(record)["spec"] == job.spec)
+
+
+def _training(job: TrainJob, root: Path) -> dict[str, Any]:
+    stream, training = Stream(**job.spec["stream"]), job.spec["training"]
+    data_set = stream.open({})
+    cost = step_cost(job.spec, data_set.image_size, data_set.num_classes or 1)
+    steps = task_sizes(stream, root)[0][job.spec["task"]] // training["batch_size"]
+    images = training["epochs"] * steps * training["batch_size"]
+    online = forward_flops(job.spec["backbone"], data_set.image_size)
+    return {
+        "epochs": training["epochs"],
+        "images": images,
+        "flops": images * (cost.flops + online),
+        "bytes": cost.checkpoint_bytes,
+    }
+
+
+def _probe_jobs(plan: Plan, root: Path) -> Iterator[Job]:
+    for file, job in plan.probe.items():
+        rule = "probe_checkpoint" if job.trained else "probe_random_network"
+        after = job.folder if job.trained else None
+        backbone = plan.train[job.folder].spec["backbone"] if job.trained else job.spec["backbone"]
+        yield Job(rule, file, (root / file).is_file(), flops=_probing(job, backbone, root), after=after)
+
+
+def _probing(job: ProbeJob, backbone: dict[str, Any], root: Path) -> float:
+    """Return the operations of a checkpoint's probes: one pass for features, and the epochs of those with epochs."""
+    stream = Stream(**job.spec["stream"])
+    train, test = task_sizes(stream, root)
+    epochs: int = sum(probe["settings"].get("epochs", 0) for probe in job.spec["probes"])
+    images = sum(train) * (1 + epochs) + test
+    return images * forward_flops(backbone, stream.open({}).image_size)
+
+
+def _report_jobs(plan: Plan, root: Path) -> Iterator[Job]:
+    yield Job("collect_runs", "results/runs.csv", (root / "results/runs.csv").is_file())
+    for part in plan.parts():
+        place = f"results/studies/{part.study.name}"
+        tables = [f"{place}/tables/{stream}/{probe}.md" for stream, probe in part.tables()]
+        figures = [f"{place}/figures/{stream}/{probe}/{name}.pdf" for stream, probe, name in part.figures()]
+        files = [("describe_study", f"{place}/study.json"), *(("make_table", file) for file in tables)]
+        for rule, file in [*files, *(("draw_figure", file) for file in figures)]:
+            yield Job(rule, file, (root / file).is_file())

@@ -1,0 +1,97 @@
+"""What one image costs in a training step, and what a checkpoint weighs: counted on tensors without storage."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cassle.files import canonical_json
+from cassle.nets.base import backbones
+from cassle.options import parse
+from cassle.training.build import build_model, build_strategy
+from cassle.training.model import Teacher
+from cassle.training.step import Batch, training_step
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Floating-point operations per own image of a step, and bytes of the checkpoint that it ends in.
+
+    Operations are those of matrix products and convolutions, forward and backward; a multiplication and an addition
+    are two.
+    """
+
+    flops: float
+    checkpoint_bytes: int
+
+
+def step_cost(spec: Mapping[str, Any], image_size: int, num_classes: int) -> StepCost:
+    """Return the cost of a training job's step, Eq. 5 of the paper: views, teacher and losses with all gradients.
+
+    The online classifier is not in it. Replayed rows of strategies that have a ``replay_size`` are, as if the buffer
+    were full. Nothing is computed, so that any network is counted in seconds.
+    """
+    parts = {key: spec[key] for key in ("backbone", "objective", "strategy")}
+    training = spec["training"]
+    sides = [view["size"] for view in training["views"]]
+    shape = {"batch_size": training["batch_size"], "sides": sides, "task": min(spec["task"], 1), "seed": 0}
+    return _step_cost(canonical_json({**parts, **shape}), image_size, num_classes)
+
+
+@cache
+def _step_cost(text: str, image_size: int, num_classes: int) -> StepCost:
+    spec = json.loads(text)
+    count = spec["batch_size"]
+    with torch.device("meta"):
+        model = build_model(spec, image_size, num_classes)
+        strategy = build_strategy(spec, model)
+        batchnorm = strategy.teacher_batchnorm if spec["task"] else None
+        teacher = None if batchnorm is None else Teacher(copy.deepcopy(model), batchnorm)
+        views = [torch.empty(count, 3, side, side) for side in spec["sides"]]
+        batch = _blank_batch(count, spec["task"])
+        with FlopCounterMode(display=False) as counter:
+            losses, _ = training_step(batch, lambda _: views, model, strategy, teacher)
+            losses.total.backward()  # type: ignore[no-untyped-call]
+    rows = count + (_replayed(spec["strategy"], count) if spec["task"] else 0)
+    return StepCost(counter.get_total_flops() / count * rows / count, _bytes(model) + _bytes(strategy))
+
+
+def _blank_batch(count: int, task: int) -> Batch:
+    """Return a batch of ``count`` rows without storage; its images, which nobody looks at, say what device it is of."""
+    index = torch.arange(count)
+    images = torch.empty(count, 3, 1, 1, dtype=torch.uint8, device="cpu")
+    return Batch(index, images, index, task, torch.zeros(count, dtype=torch.bool), torch.Generator())
+
+
+def _replayed(strategy: Mapping[str, Any] | None, batch_size: int) -> int:
+    """Return how many rows a strategy, or a part of it, adds to a batch."""
+    settings = strategy["settings"] if strategy else {}
+    parts = [settings, *(part for part in settings.values() if isinstance(part, dict))]
+    return sum(part["replay_size"] or batch_size for part in parts if "replay_size" in part)
+
+
+def forward_flops(spec: Mapping[str, Any], image_size: int) -> float:
+    """Return the operations of one image through a backbone; ``spec`` holds its name and settings."""
+    return _forward_flops(spec["name"], canonical_json(spec["settings"]), image_size)
+
+
+@cache
+def _forward_flops(name: str, settings: str, image_size: int) -> float:
+    kind = backbones.get(name)
+    with torch.device("meta"):
+        backbone = kind(image_size, parse(kind.Settings, json.loads(settings), f"backbone {name}")).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            backbone(torch.empty(1, 3, image_size, image_size))
+    return float(counter.get_total_flops())
+
+
+def _bytes(module: nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())

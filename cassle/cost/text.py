@@ -1,0 +1,105 @@
+"""The cost of a plan as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cassle.cost.estimate import Job, counts, critical_path, jobs_by_rule, jobs_of, measured_rate
+from cassle.errors import SettingsError
+from cassle.planning import plan_study
+from cassle.runs import Plan
+from cassle.settings import read_yaml
+from cassle.status import duration
+
+UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")
+DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"
+"""The default study."""
+HINT = "unknown: measure this machine with `cassle bench step --out FILE` and give it as --bench FILE"
+
+
+def cost_of(configfiles: Sequence[str], words: Sequence[str]) -> str:
+    """Return the cost of the study that files and words such as ``seed=3`` describe, as Snakemake would plan it here.
+
+    Raises `SettingsError` for impossible settings.
+    """
+    if bad := [word for word in words if "=" not in word]:
+        raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as seed=3")
+    given: dict[str, Any] = {}
+    for file in configfiles:
+        given |= read_yaml(file)
+    given |= {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
+    plan = plan_study(given, configfiles, DEFAULT)
+    return describe(plan, measured_rate(plan))
+
+
+def short(value: float, unit: str = "") -> str:
+    """Return a number with three digits and a prefix of thousands.
+
+    >>> short(4.354e18, "FLOP"), short(21_000_000_000, "B"), short(0, "B")
+    ('4.35 EFLOP', '21 GB', '0 B')
+    """
+    steps = 0
+    while value >= 999.5 and steps < len(UNITS) - 1:
+        value, steps = value / 1000, steps + 1
+    return f"{value:.3g} {UNITS[steps]}{unit}"
+
+
+def describe(plan: Plan, rate: float | None, root: Path = Path()) -> str:
+    """Return what a plan holds, what of it is done and what the rest costs; ``rate`` in operations per second."""
+    jobs = jobs_of(plan, root)
+    parts = [_table(jobs), _costs(jobs, rate)]
+    if plan.studies:
+        parts.insert(1, _sharing(plan, len(jobs)))
+    return f"{plan.study.name}\n\n" + "\n\n".join(parts)
+
+
+def _table(jobs: Sequence[Job]) -> str:
+    found = counts(list(jobs))
+    total = (sum(number for number, _ in found.values()), sum(done for _, done in found.values()))
+    rows = [("job", "number", "done"), *((rule, f"{n}", f"{done}") for rule, (n, done) in found.items())]
+    rows.append(("total", f"{total[0]}", f"{total[1]}"))
+    return "\n".join(f"{rule:<22}{number:>8}{done:>8}" for rule, number, done in rows)
+
+
+def _sharing(plan: Plan, together: int) -> str:
+    """Return how many jobs the studies have alone, and how many of them they share."""
+    alone = {part.study.name: sum(jobs_by_rule(part).values()) for part in plan.studies}
+    lines = [f"{name:<22}{number:>8}" for name, number in alone.items()]
+    every = sum(alone.values())
+    return "\n".join([*lines, f"{every - together} jobs are shared: {every} of the studies alone, {together} here"])
+
+
+def _costs(jobs: Sequence[Job], rate: float | None) -> str:
+    trained = [job for job in jobs if job.rule.startswith("train")]
+    probed = [job for job in jobs if job.rule.startswith("probe")]
+    chain = critical_path(list(jobs))
+    lines = {
+        "training": f"{len(trained)} tasks, {sum(job.epochs for job in trained):,} epochs, "
+        f"{short(sum(job.images for job in trained)).strip()} images, {_left(trained)}",
+        "probing": f"{len(probed)} checkpoints, {_left(probed)}",
+        "disk": f"{short(sum(job.bytes for job in trained), 'B')} of checkpoints, "
+        f"{short(sum(job.bytes for job in trained if not job.done), 'B')} of them to come",
+        "GPU time": HINT if rate is None else f"{_time(jobs, rate)} to come, at {short(rate, 'FLOP/s')}",
+        "critical path": _path(chain, rate),
+    }
+    return "\n".join(f"{name:<15}{text}" for name, text in lines.items())
+
+
+def _left(jobs: Sequence[Job]) -> str:
+    every, left = (sum(job.flops for job in part) for part in (jobs, [job for job in jobs if not job.done]))
+    return f"{short(every, 'FLOP')}, {short(left, 'FLOP')} of it to come"
+
+
+def _time(jobs: Sequence[Job], rate: float) -> str:
+    return duration(sum(job.flops for job in jobs if not job.done) / rate)
+
+
+def _path(chain: Sequence[Job], rate: float | None) -> str:
+    if not chain:
+        return "nothing left"
+    time = "" if rate is None else f", {_time(chain, rate)}"
+    return f"{len(chain)} jobs, {short(sum(job.flops for job in chain), 'FLOP')}{time}: up to {chain[-1].name}"

@@ -1,0 +1,97 @@
+"""The preset `original`: the settings of the official release where this project does otherwise.
+
+Every switch is a setting of its own; the preset only chooses their values, and what a user says of a setting counts
+before it. What each is good for: docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from cassle.data.base import data_sets
+from cassle.nets.backbones.resnet import SMALL_IMAGE
+from cassle.options import Options
+from cassle.settings import Training
+from cassle.strategies.compose import own_settings, parts_of
+
+Preset = Literal["clean", "original"]
+
+STRATEGY = {"teacher_batchnorm": "batch"}
+"""The frozen model normalises with the statistics of the batch."""
+OBJECTIVE = {"prototypes": "free"}
+"""SwAV's prototypes have a length of their own."""
+DATA_SET = {"statistics": "original"}
+"""Red has a standard deviation of 0.228 on ImageNet100 and DomainNet; CIFAR100 has the statistics of CIFAR10."""
+SMALL_STEM = {"stem_padding": 2}
+"""A ResNet for small images pads its first convolution by 2."""
+ONLINE = {"online_batch": "shared"}
+"""The images of the online classifier, which was in use on CIFAR only, enter the network's BatchNorm statistics."""
+ONLINE_DATA_SETS = ("cifar10", "cifar100")
+LOSS_GROUPS = {"imagenet100": 128, "domainnet": 64}
+"""Images per GPU of the release; CIFAR was trained on one GPU."""
+LOCAL_OBJECTIVES = ("mocov2plus", "nnclr", "simclr", "supcon", "vicreg")
+"""Objectives whose loss or distillation compared the images of one GPU only. The others compare none across images, or,
+as Barlow Twins, SwAV and DINO, averaged over GPUs what they computed."""
+
+
+def strategy_preset(preset: Preset, name: str) -> dict[str, Any]:
+    """Return the preset's changes of a strategy's settings; those of joined strategies are a mapping per part."""
+    if preset != "original":
+        return {}
+    parts = {part: _known(STRATEGY, kind.Settings) for part, kind in parts_of(name).items()}
+    return {part: changes for part, changes in parts.items() if changes} if "+" in name else parts[name]
+
+
+def objective_preset(preset: Preset, settings: type[Options]) -> dict[str, Any]:
+    """Return the preset's changes of an objective's settings."""
+    return _known(OBJECTIVE, settings) if preset == "original" else {}
+
+
+def backbone_preset(preset: Preset, settings: type[Options], image_size: int) -> dict[str, Any]:
+    """Return the preset's changes of the settings of a backbone for images of a side."""
+    return _known(SMALL_STEM, settings) if preset == "original" and image_size <= SMALL_IMAGE else {}
+
+
+def data_preset(preset: Preset, given: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """Return settings per data set: the preset's, and over them those that are ``given``."""
+    if preset != "original":
+        return given
+    kinds = {name: data_sets.get(name).Settings for name in data_sets.names()}
+    return {name: {**_known(DATA_SET, settings), **given.get(name, {})} for name, settings in kinds.items()}
+
+
+def training_preset(preset: Preset, data_set: str, objective: str, batch_size: int) -> dict[str, Any]:
+    """Return the preset's changes of the training of an objective on a data set; a batch of one group needs none."""
+    if preset != "original":
+        return {}
+    changes: dict[str, Any] = dict(ONLINE) if data_set in ONLINE_DATA_SETS else {}
+    group = LOSS_GROUPS.get(data_set)
+    if group is not None and objective in LOCAL_OBJECTIVES and batch_size > group:
+        changes["loss_group"] = group
+    return _known(changes, Training)
+
+
+def preset_of(spec: Mapping[str, Any]) -> Literal["clean", "original", "mixed", ""]:
+    """Return the preset that the settings of a training agree with; empty where presets do not differ."""
+    data_set, training = spec["stream"]["data_set"], spec["training"]
+    kind = data_sets.get(data_set)
+    stem = SMALL_STEM if kind.image_size <= SMALL_IMAGE else {}
+    wanted = training_preset("original", data_set, spec["objective"]["name"], training["batch_size"])
+    part = spec["strategy"]
+    strategies = own_settings(part["name"], part["settings"]).values() if part else []
+    switches: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
+        *((STRATEGY, settings) for settings in strategies),
+        (OBJECTIVE, spec["objective"]["settings"]),
+        (stem, spec["backbone"]["settings"]),
+        (DATA_SET, spec["stream"].get("data", {})),
+        (wanted, training),
+    ]
+    agreeing = {given[key] == value for changes, given in switches for key, value in changes.items() if key in given}
+    if not agreeing:
+        return ""
+    return "mixed" if len(agreeing) > 1 else "original" if True in agreeing else "clean"
+
+
+def _known(changes: dict[str, Any], settings: type[Options]) -> dict[str, Any]:
+    return {key: value for key, value in changes.items() if key in settings.model_fields}

@@ -1,0 +1,138 @@
+"""Jobs of a plan, what is done, and the chain that decides how long it takes."""
+
+import json
+
+import pytest
+
+from cassle.cost.estimate import counts, critical_path, jobs_by_rule, jobs_of, measured_rate
+from cassle.cost.sizes import PUBLISHED, task_sizes
+from cassle.cost.text import DEFAULT, cost_of, describe, short
+from cassle.data.base import data_sets, write_index
+from cassle.data.streams import Stream
+from cassle.errors import SettingsError
+from cassle.paths import index_file
+from cassle.planning import plan_study
+from cassle.runs import resolve
+from cassle.settings import read_study
+from tests.workflow.test_plans import JOBS_OF_THE_DEFAULT_STUDY
+
+TINY = {
+    "streams": ["digits-domain2"],
+    "backbones": ["conv3-narrow"],
+    "objectives": ["simclr"],
+    "strategies": ["finetune", "cassle"],
+    "probes": ["knn"],
+    "training": {"epochs": 2, "batch_size": 512},
+}
+
+
+@pytest.fixture
+def plan():
+    return resolve(read_study(TINY))
+
+
+def finish(plan, folder, root, seconds=10.0):
+    (root / folder).mkdir(parents=True)
+    record = {"spec": plan.train[folder].spec, "seconds": seconds}
+    (root / folder / "train.json").write_text(json.dumps(record))
+
+
+def test_jobs_are_those_that_snakemake_plans(tmp_path):
+    default = plan_study({}, [], DEFAULT)
+    found = counts(jobs_of(default, tmp_path))
+    assert {rule: number for rule, (number, _) in found.items()} == JOBS_OF_THE_DEFAULT_STUDY
+    assert jobs_by_rule(default) == JOBS_OF_THE_DEFAULT_STUDY
+
+
+def test_a_training_has_the_images_of_whole_batches_in_all_epochs(plan, tmp_path):
+    trained = [job for job in jobs_of(plan, tmp_path) if job.rule.startswith("train")]
+    assert [(job.epochs, job.images) for job in trained] == [(2, 2 * 2 * 512)] * 3
+
+
+def test_the_critical_path_is_the_costliest_chain_that_is_left(plan, tmp_path):
+    chain = critical_path(jobs_of(plan, tmp_path))
+    assert [job.rule for job in chain] == ["train_first_task", "train_next_task", "probe_checkpoint"]
+    assert "/cassle/" in chain[1].name
+    first, tuned, distilled = plan.train
+    for folder in (first, distilled):
+        finish(plan, folder, tmp_path)
+    left = critical_path(jobs_of(plan, tmp_path))
+    assert [job.name for job in left][:1] == [tuned]
+    finish(plan, tuned, tmp_path)
+    assert [job.rule for job in critical_path(jobs_of(plan, tmp_path))] == ["probe_checkpoint"]
+
+
+def test_what_is_done_is_counted_and_its_speed_measured(plan, tmp_path):
+    assert measured_rate(plan, tmp_path) is None
+    first = next(iter(plan.train))
+    finish(plan, first, tmp_path, seconds=4.0)
+    jobs = jobs_of(plan, tmp_path)
+    assert counts(jobs)["train_first_task"] == (1, 1)
+    cost = next(job.flops for job in jobs if job.name == first)
+    assert measured_rate(plan, tmp_path) == pytest.approx(cost / 4)
+
+
+def test_a_finished_task_of_other_settings_is_not_done(plan, tmp_path):
+    other = resolve(read_study({**TINY, "training": {"epochs": 2, "batch_size": 512, "classifier_lr": 0.5}}))
+    folder = next(iter(plan.train))
+    (tmp_path / folder).mkdir(parents=True)
+    spec = next(iter(other.train.values())).spec
+    (tmp_path / folder / "train.json").write_text(json.dumps({"spec": spec, "seconds": 1.0}))
+    assert counts(jobs_of(plan, tmp_path))["train_first_task"] == (1, 0)
+
+
+@pytest.mark.parametrize("scenario", ["class5", "data7", "domain2", "all"])
+def test_published_sizes_agree_with_an_index_but_for_uneven_classes(scenario, tmp_path):
+    stream = Stream.parse(f"digits-{scenario}")
+    published, published_test = task_sizes(stream, tmp_path)
+    index = data_sets.get("digits")().index(None)
+    (tmp_path / index_file("digits")).parent.mkdir(parents=True)
+    write_index(tmp_path / index_file("digits"), index)
+    counted, counted_test = task_sizes(stream, tmp_path)
+    assert sum(counted) == sum(published)
+    assert counted_test == published_test
+    assert all(abs(a - b) <= (0.03 * a if scenario == "class5" else 0) for a, b in zip(counted, published, strict=True))
+
+
+def test_domainnet_has_its_published_number_of_images():
+    assert sum(train + test for train, test in PUBLISHED["domainnet"].values()) == 586_575
+
+
+def test_a_data_set_that_nobody_has_counted_is_named(tmp_path):
+    stream = Stream(data_set="folder", scenario="data", tasks=2)
+    with pytest.raises(SettingsError, match="how many images folder has is known once it is prepared"):
+        task_sizes(stream, tmp_path)
+
+
+def test_the_text_tells_numbers_costs_and_the_longest_chain(plan, tmp_path):
+    text = describe(plan, None, tmp_path)
+    assert "train_next_task              2       0" in text
+    assert "cassle bench step" in text
+    assert "critical path  3 jobs" in text
+    assert "3 tasks, 6 epochs, 6.14 k images" in text
+    assert "GPU time       0 s to come" not in describe(plan, 1e6, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(999.4, "999 B"), (999.6, "1 kB"), (1.158e10, "11.6 GB"), (3e30, "3e+09 ZB")]
+)
+def test_numbers_are_short(value, text):
+    assert short(value, "B") == text
+
+
+def test_words_beside_a_file_change_its_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(json.dumps({"name": "mine", **TINY}))
+    assert cost_of(["study.yaml"], ["seeds=[0, 1]"]).startswith("mine\n")
+    assert "train_first_task             2       0" in cost_of(["study.yaml"], ["seeds=[0, 1]"])
+    with pytest.raises(SettingsError, match="'seeds' is not of the form key=value"):
+        cost_of(["study.yaml"], ["seeds"])
+
+
+def test_studies_done_together_tell_what_they_share(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(json.dumps({"name": name, **TINY}))
+    text = cost_of([], ["studies=[one.yaml, two.yaml]"])
+    assert "one                         15" in text
+    assert "10 jobs are shared: 30 of the studies alone, 20 here" in text

@@ -1,0 +1,63 @@
+"""Operations and bytes: counted by hand where that can be done, and equal to a published count."""
+
+import pytest
+
+from cassle.cost.flops import forward_flops, step_cost
+from cassle.objectives.base import objectives
+from cassle.runs import resolve
+from cassle.settings import read_study
+
+RESNET = {"name": "resnet18", "settings": {"stem_padding": 2}}
+
+
+def specs(objective, strategy, **changes):
+    """The settings of the first and the second task of a run on digits."""
+    words = {"stream": "digits-domain2", "objective": objective, "strategy": strategy, **changes}
+    return [job.spec for job in resolve(read_study(words)).train.values()]
+
+
+def on_cifar(spec):
+    """The same settings with the network, heads and views of Barlow Twins on CIFAR100."""
+    views = [{**view, "size": 32} for view in spec["training"]["views"]]
+    heads = {**spec["objective"]["settings"], "hidden_dim": 2048, "output_dim": 2048}
+    made = {
+        **spec,
+        "backbone": RESNET,
+        "objective": {"name": "barlow_twins", "settings": heads},
+        "training": {**spec["training"], "views": views, "batch_size": 256},
+    }
+    if made["strategy"]:
+        form = {**made["strategy"]["settings"]["distillation"], "hidden_dim": 2048}
+        made["strategy"] = {"name": "cassle", "settings": {**made["strategy"]["settings"], "distillation": form}}
+    return made
+
+
+def test_a_cassle_task_on_cifar_costs_11_58_gigaflops_per_image():
+    first, second = (on_cifar(spec) for spec in specs("barlow_twins", "cassle"))
+    assert step_cost(second, 32, 100).flops == pytest.approx(11.58e9, rel=0.02)
+    assert step_cost(first, 32, 100).flops == pytest.approx(8.57e9, rel=0.02)
+
+
+def test_a_forward_pass_is_counted_layer_by_layer():
+    # conv3-narrow on 16 pixels: 3x3 convolutions 3->8 at 16x16, 8->16 at 8x8, 16->32 at 4x4
+    by_hand = 2 * 9 * (3 * 8 * 256 + 8 * 16 * 64 + 16 * 32 * 16)
+    assert forward_flops({"name": "conv3-narrow", "settings": {}}, 16) == by_hand
+    assert forward_flops(RESNET, 32) == pytest.approx(1.407e9, rel=1e-3)
+
+
+def test_a_first_task_costs_the_same_for_every_strategy_and_a_teacher_costs_something():
+    assert step_cost(specs("simclr", "cassle")[0], 16, 10) == step_cost(specs("simclr", "finetune")[0], 16, 10)
+    tuned, distilled = (step_cost(specs("simclr", name)[1], 16, 10) for name in ("finetune", "cassle"))
+    assert distilled.flops > tuned.flops
+    assert distilled.checkpoint_bytes > tuned.checkpoint_bytes
+
+
+def test_more_and_smaller_views_cost_more_and_less():
+    plain = step_cost(specs("simclr", "cassle")[1], 16, 10).flops
+    crops = step_cost(specs("simclr", "cassle", training={"views": "multicrop"})[1], 16, 10).flops
+    assert 2 * plain < crops < 4 * plain
+
+
+@pytest.mark.parametrize("objective", objectives.names())
+def test_every_objective_is_counted_without_storage(objective):
+    assert all(step_cost(spec, 16, 10).flops > 1e6 for spec in specs(objective, "cassle", backbone="conv3-narrow"))

@@ -1,0 +1,94 @@
+"""The studies of the paper's tables: what each plans without any data, and what all of them share."""
+
+from pathlib import Path
+
+import pytest
+
+from cassle.cost.estimate import jobs_by_rule
+from cassle.planning import plan_study
+from cassle.presets import preset_of
+from cassle.settings import read_yaml
+
+FOLDER = Path(__file__).parents[2] / "config" / "paper"
+JOBS = """
+study                prepare  split  first  next  remember  probe  random  tables
+ablations                  1      1      3   144         0    147       1       3
+cifar100_methods           1      2     13    52         0     65       1       3
+cifar100_strategies        1      2      6   132        48    138       1       3
+domainnet                  1      2     13    65         0     78       1       2
+imagenet100_class          1      2     13    52         0     65       1       3
+imagenet100_data           1      2     13    52         0     65       1       3
+knn                        3      4     20   250         0    270       4       4
+semi_supervised            1      2     12    48         0     60       1       2
+task_counts                1      4     12   192         0    210       3       9
+transfer                   2      3     12    48         0     60       1       1
+all                        4     11     56   687        48   1071      12      33
+"""
+RULES = {
+    "prepare": "prepare_data",
+    "split": "split_stream",
+    "first": "train_first_task",
+    "next": "train_next_task",
+    "remember": "remember_task",
+    "probe": "probe_checkpoint",
+    "random": "probe_random_network",
+    "tables": "make_table",
+}
+HEAD, *ROWS = [line.split() for line in JOBS.strip().splitlines()]
+EXPECTED = {
+    name: dict(zip((RULES[word] for word in HEAD[1:]), map(int, numbers), strict=True)) for name, *numbers in ROWS
+}
+
+
+def plan(name: str):
+    file = FOLDER / f"{name}.yaml"
+    return plan_study(read_yaml(file), [file], Path("no default"))
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return plan("all")
+
+
+def jobs(made) -> dict[str, int]:
+    found = jobs_by_rule(made)
+    return {rule: found.get(rule, 0) for rule in RULES.values()}
+
+
+def test_every_study_is_counted_here_and_part_of_all():
+    names = {file.stem for file in FOLDER.glob("*.yaml")}
+    assert names == set(EXPECTED)
+    assert {Path(file).stem for file in read_yaml(FOLDER / "all.yaml")["studies"]} == names - {"all"}
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPECTED) - {"all"}))
+def test_a_study_plans_its_jobs_without_any_data(name):
+    made = plan(name)
+    assert made.study.name == name
+    assert jobs(made) == EXPECTED[name]
+    assert len(made.figures()) == len(made.cells["streams"]) * len(made.study.figures)
+
+
+def test_all_plans_shared_jobs_once(everything):
+    assert jobs(everything) == EXPECTED["all"]
+    alone = sum(sum(jobs_by_rule(part).values()) for part in everything.parts())
+    together = sum(jobs_by_rule(everything).values())
+    folders = [folder for part in everything.parts() for folder in part.train]
+    assert alone - together > len(folders) - len(set(folders)) > 400
+
+
+def test_everything_follows_the_preset_of_the_release_but_for_the_ablation_of_it(everything):
+    presets = {"original": 0, "mixed": 0}
+    for folder, job in everything.train.items():
+        found = preset_of(job.spec)
+        presets[found] += 1
+        assert found == "original" or "teacher_batchnorm=batch" not in folder
+    assert presets["mixed"] == 3 * 4  # frozen BatchNorm in four tasks of three objectives
+
+
+def test_first_tasks_are_shared_by_studies_of_one_stream(everything):
+    cifar = [part for part in everything.parts() if "cifar100-class5~statistics=original" in part.cells["streams"]]
+    firsts = {part.study.name: {job.folder for job in part.train.values() if job.parent is None} for part in cifar}
+    of_methods = firsts["cifar100_methods"]
+    assert {folder for folder in firsts["cifar100_strategies"] if "class5" in folder} <= of_methods
+    assert firsts["ablations"] <= of_methods

@@ -1,0 +1,102 @@
+"""The preset `original`: which settings it changes, for whom, and that what is set by hand counts before it."""
+
+import pytest
+
+from cassle.nets.backbones.conv import Conv3
+from cassle.nets.backbones.resnet import ResNetSettings
+from cassle.objectives.dino import DINOSettings
+from cassle.objectives.swav import SwAVSettings
+from cassle.presets import (
+    LOSS_GROUPS,
+    ONLINE_DATA_SETS,
+    backbone_preset,
+    objective_preset,
+    preset_of,
+    strategy_preset,
+    training_preset,
+)
+from cassle.runs import resolve
+from cassle.settings import read_study
+from tests.unit.test_recipes import DATA_SETS
+
+GRID = {"streams": ["digits-domain2"], "objectives": ["swav"], "strategies": ["finetune", "cassle"]}
+
+
+def plan(**changes):
+    return resolve(read_study({**GRID, **changes}))
+
+
+def test_clean_changes_nothing():
+    assert strategy_preset("clean", "cassle") == {}
+    assert objective_preset("clean", SwAVSettings) == {}
+    assert backbone_preset("clean", ResNetSettings, 32) == {}
+    assert training_preset("clean", "cifar100", "simclr", 256) == {}
+    assert plan().names == {}
+
+
+def test_original_sets_every_switch_of_the_release():
+    assert strategy_preset("original", "cassle") == {"teacher_batchnorm": "batch"}
+    assert objective_preset("original", SwAVSettings) == {"prototypes": "free"}
+    assert backbone_preset("original", ResNetSettings, 32) == {"stem_padding": 2}
+    assert training_preset("original", "cifar100", "simclr", 256)["online_batch"] == "shared"
+
+
+def test_original_leaves_alone_what_has_no_such_switch():
+    assert strategy_preset("original", "finetune") == {}
+    assert objective_preset("original", DINOSettings) == {}
+    assert backbone_preset("original", Conv3.Settings, 16) == {}
+    assert backbone_preset("original", ResNetSettings, 224) == {}
+    assert "online_batch" not in training_preset("original", "imagenet100", "simclr", 256)
+
+
+def test_what_is_set_by_hand_counts_before_the_preset():
+    made = plan(
+        preset="original",
+        objectives=[{"name": "swav", "prototypes": "normalised"}],
+        strategies=[{"name": "cassle", "teacher_batchnorm": "frozen"}],
+    )
+    assert made.train.keys() == plan(strategies=["cassle"]).train.keys()
+
+
+def test_a_preset_is_in_the_settings_and_marks_the_path_like_any_setting():
+    made = plan(preset="original")
+    last = made.train["results/digits-domain2/conv3/swav~prototypes=free/cassle~teacher_batchnorm=batch/seed0/task1"]
+    assert last.spec["strategy"]["settings"]["teacher_batchnorm"] == "batch"
+    assert last.spec["objective"]["settings"]["prototypes"] == "free"
+    by_hand = plan(
+        objectives=[{"name": "swav", "prototypes": "free"}],
+        strategies=["finetune", {"name": "cassle", "teacher_batchnorm": "batch"}],
+    )
+    assert {job.key for job in by_hand.train.values()} == {job.key for job in made.train.values()}
+
+
+def test_tables_learn_which_labels_a_preset_made_and_which_presets_there_are():
+    made = plan(preset="original", strategies=["cassle", {"name": "cassle", "weight": 2}]).summary()
+    assert made["names"] == {"swav~prototypes=free": "swav", "cassle~teacher_batchnorm=batch": "cassle"}
+    assert made["presets"] == ["original"]
+    assert plan(grids=[{"preset": "original"}, {}]).summary()["presets"] == ["clean", "original"]
+
+
+def test_a_variant_of_the_user_is_no_name_of_a_preset():
+    assert "swav" not in plan(preset="original", training={"epochs": 2}).names.values()
+
+
+@pytest.mark.parametrize(
+    ("changes", "presets"),
+    [
+        ({}, {"clean"}),
+        ({"preset": "original"}, {"original"}),
+        (
+            {"preset": "original", "strategies": [{"name": "cassle", "teacher_batchnorm": "frozen"}]},
+            {"original", "mixed"},
+        ),
+        ({"objectives": ["simclr"], "strategies": ["finetune"]}, {""}),
+        ({"objectives": ["simclr"], "strategies": ["finetune"], "preset": "original"}, {""}),
+    ],
+)
+def test_the_preset_of_a_run_is_read_off_its_settings(changes, presets):
+    assert {preset_of(job.spec) for job in plan(**changes).train.values()} == presets
+
+
+def test_every_data_set_that_the_preset_names_has_recipes():
+    assert {*LOSS_GROUPS, *ONLINE_DATA_SETS} <= set(DATA_SETS)
