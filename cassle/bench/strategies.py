@@ -16,8 +16,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cassle.data.base import InMemory, data_sets
+from cassle.data.base import InMemory
 from cassle.data.loader import TaskLoader
+from cassle.data.streams import Stream
 from cassle.data.views import Views
 from cassle.objectives.base import Group, Moment
 from cassle.options import Options, parse
@@ -66,7 +67,7 @@ class Case:
 
     def __init__(self, label: str, specs: list[dict[str, Any]], kept: list[MemoryJob], device: torch.device) -> None:
         self.label, self.device, spec = label, device, specs[1]
-        kind = data_sets.get(spec["stream"]["data_set"])
+        kind = Stream(**spec["stream"]).open({})
         training = parse(Training, spec["training"], "training")
         images = noise(2 * max(512, training.batch_size), kind.image_size).to(device)
         past, own = torch.arange(len(images)).chunk(2)
