@@ -16,8 +16,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cassle.data.base import InMemory, data_sets
+from cassle.data.base import InMemory
 from cassle.data.loader import TaskLoader
+from cassle.data.streams import Stream
 from cassle.data.views import Views
 from cassle.objectives.base import Group, Moment
 from cassle.options import Options, parse
@@ -66,7 +67,7 @@ class Case:
 
     def __init__(self, label: str, specs: list[dict[str, Any]], kept: list[MemoryJob], device: torch.device) -> None:
         self.label, self.device, spec = label, device, specs[1]
-        kind = data_sets.get(spec["stream"]["data_set"])
+        kind = Stream(**spec["stream"]).open({})
         training = parse(Training, spec["training"], "training")
         images = noise(2 * max(512, training.batch_size), kind.image_size).to(device)
         past, own = torch.arange(len(images)).chunk(2)
@@ -104,13 +105,18 @@ class Case:
         self.model.objective.after_step(self.model.backbone, Moment(0, 0, 1, 1))
 
     def seconds(self, steps: int) -> float:
-        """Return the time of one step, measured over some."""
+        """Return the time of one step, measured over some.
+
+        On a GPU it is that of a clock on the wall. On a CPU it is core-seconds of this process, which other work on the
+        machine hardly lengthens.
+        """
+        clock = time.perf_counter if self.device.type == "cuda" else time.process_time
         wait_for(self.device)
-        began = time.perf_counter()
+        began = clock()
         for _ in range(steps):
             self.step()
         wait_for(self.device)
-        return (time.perf_counter() - began) / steps
+        return (clock() - began) / steps
 
     def saved_bytes(self) -> int:
         """Return the size of what one step keeps for its backward pass, weights and buffers apart."""
