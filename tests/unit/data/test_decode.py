@@ -59,6 +59,13 @@ def test_a_photo_is_turned_as_its_exif_says(tmp_path, orientation):
     assert decode_bytes(path.read_bytes(), path)[1] == ("turned" if orientation > 1 else "")
 
 
+def test_broken_exif_data_leave_the_image_as_it_is(tmp_path):
+    made = picture("exif", (6, 4))
+    made.save(tmp_path / "image.jpg", exif=b"Exif\x00\x00no TIFF header at all", quality=100)
+    made.save(tmp_path / "plain.jpg", quality=100)
+    assert torch.equal(decode(tmp_path / "image.jpg"), decode(tmp_path / "plain.jpg"))
+
+
 def test_grey_and_black_and_white_images_have_three_equal_channels(tmp_path):
     made = picture("grey", mode="L")
     for mode, kind in (("L", "grey"), ("1", "grey")):
