@@ -16,8 +16,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cassle.data.base import InMemory, data_sets
+from cassle.data.base import InMemory
 from cassle.data.loader import TaskLoader
+from cassle.data.streams import Stream
 from cassle.data.views import Views
 from cassle.objectives.base import Group, Moment
 from cassle.options import Options, parse
@@ -66,12 +67,12 @@ class Case:
 
     def __init__(self, label: str, specs: list[dict[str, Any]], kept: list[MemoryJob], device: torch.device) -> None:
         self.label, self.device, spec = label, device, specs[1]
-        kind = data_sets.get(spec["stream"]["data_set"])
+        data_set = Stream(**spec["stream"]).open({})
         training = parse(Training, spec["training"], "training")
-        images = noise(2 * max(512, training.batch_size), kind.image_size).to(device)
+        images = noise(2 * max(512, training.batch_size), data_set.image_size).to(device)
         past, own = torch.arange(len(images)).chunk(2)
-        views = Views(training.views, kind.mean, kind.std)
-        self.model = build_model(spec, kind.image_size, kind.num_classes or 10).to(device)
+        views = Views(training.views, data_set.mean, data_set.std)
+        self.model = build_model(spec, data_set.image_size, data_set.num_classes or 10).to(device)
         self.memory: Memory = {}
         for job in kept:
             end = task_end(copy.deepcopy(self.model), job.spec, training.batch_size, images, past, views, device)

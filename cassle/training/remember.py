@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cassle.data.base import InMemory, data_sets, read_index
+from cassle.data.base import InMemory, read_index
 from cassle.data.streams import Stream, read_split
 from cassle.data.views import Views
 from cassle.errors import DataError, SettingsError
@@ -52,14 +52,15 @@ def remember_task(request: RememberRequest) -> None:
     """
     torch.set_num_threads(request.site.execution.threads)
     spec, site = request.spec, request.site
-    data_set = data_sets.get(spec["stream"]["data_set"])(**site.data.get(spec["stream"]["data_set"], {}))
+    stream = Stream(**spec["stream"])
+    data_set = stream.open(site.data)
     index, split = read_index(request.index), read_split(request.split)
     device = resolve_device(site.execution.device)
     model = build_model(spec, data_set.image_size, index.num_classes)
     strategy = build_strategy(spec, model)
     if not strategy.keeps_memory:
         raise SettingsError(f"strategy {spec['strategy']['name']} keeps no memory")
-    if spec["task"] >= Stream(**spec["stream"]).tasks - 1:
+    if spec["task"] >= stream.tasks - 1:
         raise SettingsError(f"task {spec['task']} is the last one: nothing is remembered for it")
     checkpoint = load_checkpoint(request.checkpoint)
     load_into(model, checkpoint.model, str(request.checkpoint))
