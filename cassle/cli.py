@@ -49,7 +49,7 @@ def prepare(args: argparse.Namespace) -> None:
     index = data_sets.get(args.data_set)(**settings).index(site.root, args.cores or available_cores())
     write_text(Path(args.out).with_name("prepare.md"), describe_index(index))
     write_index(args.out, index)
-    print(index.notes)
+    print(index.notes or "nothing odd was found")
 
 
 def split(args: argparse.Namespace) -> None:

@@ -67,12 +67,12 @@ class Case:
 
     def __init__(self, label: str, specs: list[dict[str, Any]], kept: list[MemoryJob], device: torch.device) -> None:
         self.label, self.device, spec = label, device, specs[1]
-        kind = Stream(**spec["stream"]).open({})
+        data_set = Stream(**spec["stream"]).open({})
         training = parse(Training, spec["training"], "training")
-        images = noise(2 * max(512, training.batch_size), kind.image_size).to(device)
+        images = noise(2 * max(512, training.batch_size), data_set.image_size).to(device)
         past, own = torch.arange(len(images)).chunk(2)
-        views = Views(training.views, kind.mean, kind.std)
-        self.model = build_model(spec, kind.image_size, kind.num_classes or 10).to(device)
+        views = Views(training.views, data_set.mean, data_set.std)
+        self.model = build_model(spec, data_set.image_size, data_set.num_classes or 10).to(device)
         self.memory: Memory = {}
         for job in kept:
             end = task_end(copy.deepcopy(self.model), job.spec, training.batch_size, images, past, views, device)
@@ -105,18 +105,13 @@ class Case:
         self.model.objective.after_step(self.model.backbone, Moment(0, 0, 1, 1))
 
     def seconds(self, steps: int) -> float:
-        """Return the time of one step, measured over some.
-
-        On a GPU it is that of a clock on the wall. On a CPU it is core-seconds of this process, which other work on the
-        machine hardly lengthens.
-        """
-        clock = time.perf_counter if self.device.type == "cuda" else time.process_time
+        """Return the time of one step, measured over some."""
         wait_for(self.device)
-        began = clock()
+        began = time.perf_counter()
         for _ in range(steps):
             self.step()
         wait_for(self.device)
-        return (clock() - began) / steps
+        return (time.perf_counter() - began) / steps
 
     def saved_bytes(self) -> int:
         """Return the size of what one step keeps for its backward pass, weights and buffers apart."""

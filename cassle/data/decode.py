@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from cassle.errors import DataError
 
@@ -20,8 +19,30 @@ if TYPE_CHECKING:
 RGB = NDArray[np.uint8]
 ORIENTATION = 0x0112
 """EXIF tag: how the camera was held."""
-KINDS = {"L": "grey", "1": "grey", "P": "palette", "PA": "palette, alpha", "CMYK": "CMYK", "YCCK": "CMYK", "YCbCr": ""}
-KINDS |= {"LA": "grey, alpha", "RGBA": "alpha", "RGBa": "alpha", "RGB": "", "RGBX": "", "LAB": "LAB", "HSV": "HSV"}
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Orientation -> what turns the image upright; 1 and anything else: nothing."""
+KINDS = {
+    "RGB": "",
+    "RGBX": "",
+    "YCbCr": "",
+    "L": "grey",
+    "1": "grey",
+    "P": "palette",
+    "CMYK": "CMYK",
+    "LA": "grey, alpha",
+    "La": "grey, alpha",
+    "PA": "palette, alpha",
+    "RGBA": "alpha",
+    "RGBa": "alpha",
+}
 """Pillow's mode -> how a file differs from plain colour."""
 
 
@@ -68,19 +89,27 @@ def read_bytes(path: str | Path) -> bytes:
 def decode_bytes(content: bytes, path: str | Path) -> tuple[RGB, str]:
     """Return the image (H, W, 3) uint8 of a file's content, and how it differs from plain colour; ``path`` names it."""
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as image:
-            warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(content)) as image:
             image.load()
             kind = "16 bit" if image.mode.startswith("I;16") else KINDS[image.mode]
-            if image.getexif().get(ORIENTATION, 1) != 1:
-                kind = f"{kind}, turned".removeprefix(", ")
-            return _as_rgb(ImageOps.exif_transpose(image)), kind
+            turn = UPRIGHT.get(_orientation(image))
+            if turn is None:
+                return _as_rgb(image), kind
+            return _as_rgb(image.transpose(turn)), f"{kind}, turned".removeprefix(", ")
     except UnidentifiedImageError as error:
         raise DataError(f"{shown(path)} is no image that Pillow knows") from error
     except KeyError as error:
         raise DataError(f"{shown(path)} has pixels of a kind that is not supported: {error.args[0]}") from error
     except Exception as error:  # a damaged file can raise almost anything
         raise DataError(f"{shown(path)} is damaged: {error}") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation; that of an upright image where the EXIF data are missing or broken."""
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # broken EXIF data can raise almost anything, and the image is as good without them
+        return 1
 
 
 def _as_rgb(image: Image.Image) -> RGB:

@@ -59,6 +59,17 @@ def test_a_photo_is_turned_as_its_exif_says(tmp_path, orientation):
     assert decode_bytes(path.read_bytes(), path)[1] == ("turned" if orientation > 1 else "")
 
 
+NO_HEADER = b"XX*\x00no TIFF header"
+WORD_FOR_A_NUMBER = b"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x02\x00\x03\x00\x00\x00ab\x00\x00\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize("exif", [NO_HEADER, WORD_FOR_A_NUMBER])
+def test_broken_exif_data_leave_the_image_as_it_is(tmp_path, exif):
+    made = picture("exif", (6, 4))
+    made.save(tmp_path / "image.png", exif=exif)
+    assert torch.equal(decode(tmp_path / "image.png"), rgb(made))
+
+
 def test_grey_and_black_and_white_images_have_three_equal_channels(tmp_path):
     made = picture("grey", mode="L")
     for mode, kind in (("L", "grey"), ("1", "grey")):
