@@ -10,7 +10,7 @@ import torch
 
 from cassle.data.base import read_index
 from cassle.data.streams import read_split
-from cassle.errors import CheckpointError, DataError, SettingsError
+from cassle.errors import CheckpointError, DataError, Interrupted, SettingsError
 from cassle.files import save_tensors
 from cassle.runs import resolve
 from cassle.settings import Execution, Site, read_study
@@ -19,7 +19,6 @@ from cassle.training.job import TrainRequest, train_task
 from cassle.training.learner import Learner
 from cassle.training.memories import MemoryFile, check_memory, load_memory
 from cassle.training.remember import RememberRequest, remember_task
-from cassle.training.state import Interrupted
 from tests.unit.training.conftest import STREAM
 
 STRATEGY = {"name": "ewc+er", "er": {"buffer_size": 40}}
