@@ -1,5 +1,9 @@
 """Where results lie; every path can be read aloud."""
 
+import os
+import sys
+from pathlib import Path
+
 FIRST = "first"
 """Folder of a first task that strategies share, in the strategy's place."""
 RANDOM = "random"
@@ -18,3 +22,9 @@ def index_file(label: str) -> str:
 def split_file(stream: str) -> str:
     """Return the path of a stream's split into tasks."""
     return f"results/{stream}/split.npz"
+
+
+def find_own_commands() -> None:
+    """Let every job find the commands of this environment first, also where nobody activated it."""
+    own, found = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join([own, found])

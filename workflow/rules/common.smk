@@ -1,6 +1,4 @@
-import os
 import shlex
-import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -8,17 +6,14 @@ from snakemake.exceptions import WorkflowError
 from cassle.errors import CassleError
 from cassle.files import canonical_json, fingerprint
 from cassle.locks import clear_stale
-from cassle.paths import index_file, split_file
+from cassle.paths import find_own_commands, index_file, split_file
 from cassle.planning import other_code, plan_study
 from cassle.provenance import code_of
 from cassle.status import last_words, write_plan
 from cassle.tracking.follow import start_follower
 from cassle.training.outputs import forget
 
-# jobs find the commands of this environment even where it was not activated
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-)
+find_own_commands()
 
 try:
     PLAN = plan_study(
