@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; errors in the user's words go to standard error, and the exit code is not 0."""
     args = _parser().parse_args(arguments)
+    args.arguments = sys.argv[1:] if arguments is None else arguments
     try:
         args.run(args)
     except CassleError as error:
@@ -72,6 +74,7 @@ def train(args: argparse.Namespace) -> None:
     """Train one task: by --spec and files as the workflow does, or by words such as objective=simclr task=0."""
     from cassle.devices import lease
     from cassle.failures import remembered
+    from cassle.launch import first, follow_parent, launch, launched, processes
     from cassle.timing import timed
 
     if args.words:
@@ -81,17 +84,20 @@ def train(args: argparse.Namespace) -> None:
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
         )
     spec, folder = json.loads(args.spec), Path(args.folder)
+    if launched():
+        follow_parent()
+        with remembered(folder, spec, 1) if first() else nullcontext():
+            return _train_here(args, spec)
     with remembered(folder, spec, args.attempt):  # first of all: a retry that is not worth it ends at once
-        site = _site(args)
-        wanted = 0 if site.execution.device == "cpu" else args.gpus
-        with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(folder / "train.json"):
+        execution = _site(args).execution
+        wanted = 0 if execution.device == "cpu" else args.gpus
+        with lease(wanted, execution.jobs_per_gpu) as devices, timed(folder / "train.json"):
             _show_only(devices, wanted)
-            from cassle.training.job import TrainRequest, train_task
-
-            previous = Path(args.previous) if args.previous else None
-            given = Path(args.given) if args.given else None
-            memory = Path(args.memory) if args.memory else None
-            train_task(TrainRequest(spec, site, Path(args.index), Path(args.split), folder, previous, given, memory))
+            count = 1 if args.given else processes(execution, devices, spec["training"]["batch_size"])
+            if count > 1:
+                launch(args.arguments, count)
+            else:
+                _train_here(args, spec)
 
 
 def remember(args: argparse.Namespace) -> None:
@@ -315,6 +321,16 @@ def schema(args: argparse.Namespace) -> None:
 
 
 # Helpers
+
+
+def _train_here(args: argparse.Namespace, spec: dict[str, Any]) -> None:
+    """Train in this process, which may be one of several."""
+    site = _site(args)
+    from cassle.training.job import TrainRequest, train_task
+
+    previous, given, memory = (Path(path) if path else None for path in (args.previous, args.given, args.memory))
+    files = (Path(args.index), Path(args.split), Path(args.folder))
+    train_task(TrainRequest(spec, site, *files, previous, given, memory))
 
 
 def _site(args: argparse.Namespace) -> Site:

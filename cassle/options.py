@@ -34,6 +34,8 @@ def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
         return f"unknown key '{key}': {nearest(str(loc[-1]), _fields_at(model, loc[:-1]))}"
     if error["type"] == "missing":
         return f"'{key}' is missing"
+    if not loc:
+        return str(error["msg"].removeprefix("Value error, "))
     hint = ""
     if isinstance(error.get("input"), str) and error["type"].startswith(("float", "int")):
         hint = " (YAML reads 3e-4 as text: write 3.0e-4)" if "e" in error["input"].lower() else ""

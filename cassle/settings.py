@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cassle.data.view_settings import ViewSettings
 from cassle.errors import SettingsError
@@ -36,6 +36,15 @@ class Training(Options):
         description="images of the online classifier. apart: unaugmented, and the network stays as it is; shared: "
         "augmented like the last view, their statistics enter BatchNorm's (original)",
     )
+    loss_group: Literal["global"] | Annotated[int, Field(gt=1)] = Field(
+        "global", description="images that losses compare with each other: the whole batch, or groups of so many of it"
+    )
+
+    @model_validator(mode="after")
+    def _groups_fill_the_batch(self) -> Training:
+        if self.loss_group != "global" and self.batch_size % self.loss_group:
+            raise ValueError(f"loss_group {self.loss_group} must divide batch_size {self.batch_size}")
+        return self
 
 
 class Recipe(Training):
@@ -60,6 +69,9 @@ class Execution(Options):
     threads: int = Field(1, gt=0, description="compute threads of a job; results depend on it in the last bits")
     gpus: Literal["auto"] | int = Field("auto", description="GPUs per training; auto: what suits the data set")
     jobs_per_gpu: int = Field(1, gt=0, description="jobs that may share one GPU")
+    processes: int = Field(
+        1, gt=0, description="processes of a training on the CPU, which share each batch; with GPUs it is one per GPU"
+    )
     state_minutes: float = Field(10, ge=0, description="minutes between two saves of a training's state")
 
 

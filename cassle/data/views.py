@@ -6,7 +6,7 @@ Every parameter is drawn as a tensor before anything is done to a pixel, so that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import permutations
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from cassle.data import colour
 from cassle.data.crop import crop_resize, draw_boxes, rotate
 from cassle.data.view_settings import ViewSettings
+from cassle.distributed import Share
 from cassle.training.step import Batch
 
 ORDERS = tuple(permutations(range(len(colour.JITTER))))
@@ -26,8 +27,11 @@ class ViewParameters:
     """What was drawn for one view of B images.
 
     ``boxes`` (B, 4) crops; ``jitter`` (4, B) factors of brightness, contrast, saturation and shift of hue, neutral
-    where the image is not jittered; ``turn`` (B,) a permutation that deals the images to the orders of jitter;
-    ``grey``, ``solarise``, ``flip`` (B,) bool; ``sigma`` (B,) blur, 0 for none; ``degrees`` (B,) rotation.
+    where the image is not jittered; ``turn`` (B,) int64 which of the 24 orders of jitter an image takes; ``grey``,
+    ``solarise``, ``flip`` (B,) bool; ``sigma`` (B,) blur, 0 for none; ``degrees`` (B,) rotation.
+
+    In a block of 24 consecutive images of the global batch every order occurs once (in the last, shorter block at most
+    once); these images lie in ``blocks`` such blocks.
     """
 
     boxes: Tensor
@@ -38,6 +42,18 @@ class ViewParameters:
     solarise: Tensor
     flip: Tensor
     degrees: Tensor
+    blocks: int
+
+    def take(self, share: Share) -> ViewParameters:
+        """Return the parameters of one process's share of the global batch."""
+        drawn = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "blocks"}
+        taken = {name: share.take(value, dim=1 if name == "jitter" else 0) for name, value in drawn.items()}
+        return ViewParameters(**taken, blocks=sum(_blocks(run) for run in share.runs))
+
+
+def _blocks(run: range) -> int:
+    """Return how many blocks a run of positions touches."""
+    return -(-run.stop // len(ORDERS)) - run.start // len(ORDERS)
 
 
 def draw(settings: ViewSettings, count: int, height: int, width: int, generator: torch.Generator) -> ViewParameters:
@@ -52,35 +68,45 @@ def draw(settings: ViewSettings, count: int, height: int, width: int, generator:
         for neutral, strength, u in zip(colour.NEUTRAL, strengths, uniform[1:5], strict=True)
     ]
     chance = torch.rand(4, count, device=device, generator=generator)
+    blocks = _blocks(range(count))
+    turns = torch.rand(blocks, len(ORDERS), device=device, generator=generator).argsort(dim=1)
     low, high = settings.sigma
     return ViewParameters(
         boxes=boxes,
         jitter=torch.stack(factors),
-        turn=torch.randperm(count, device=device, generator=generator),
+        turn=turns.flatten()[:count],
         grey=uniform[5] < settings.grey,
         sigma=torch.where(chance[0] < settings.blur, low + (high - low) * chance[1], 0.0),
         solarise=chance[2] < settings.solarise,
         flip=chance[3] < settings.flip,
         degrees=(2 * uniform[6] - 1) * settings.rotate,
+        blocks=blocks,
     )
 
 
-def jitter(images: Tensor, factors: Tensor, turn: Tensor, strengths: Sequence[float]) -> Tensor:
-    """Apply the colour operations to each image in the order its place in ``turn`` gives it.
+def jitter(images: Tensor, factors: Tensor, turn: Tensor, blocks: int, strengths: Sequence[float]) -> Tensor:
+    """Apply the colour operations to each image in the order that ``turn`` gives it.
 
-    Images are dealt to the orders of the operations in use by a random permutation, in shares that differ by one at
-    most; every operation still runs on contiguous rows.
+    ``turn`` and ``blocks`` as in `ViewParameters`. Every operation runs on contiguous rows, as many as an order can
+    have at most: images are brought together by their order, and places that stay empty are filled with any image.
     """
     used = [number for number, strength in enumerate(strengths) if strength > 0]
     orders = sorted({tuple(op for op in order if op in used) for order in ORDERS})
-    dealt = images[turn]
-    bounds = [len(images) * place // len(orders) for place in range(len(orders) + 1)]
-    for order, start, stop in zip(orders, bounds[:-1], bounds[1:], strict=True):
-        rows = dealt[start:stop]
+    room, count = blocks * len(ORDERS) // len(orders), len(images)
+    kind = turn // (len(ORDERS) // len(orders))
+    before = (kind[:, None] == torch.arange(len(orders), device=turn.device)).cumsum(dim=0)
+    place = kind * room + before.gather(1, kind[:, None]).squeeze(1) - 1
+    row = turn.new_full((len(orders) * room,), count)
+    row.scatter_(0, place, torch.arange(count, device=turn.device))
+    source = row.clamp(max=count - 1)
+    dealt = images[source]
+    for number, order in enumerate(orders):
+        part = slice(number * room, (number + 1) * room)
+        rows = dealt[part]
         for op in order:
-            rows = colour.JITTER[op](rows, factors[op, turn[start:stop]])
-        dealt[start:stop] = rows
-    return torch.empty_like(images).index_copy_(0, turn, dealt)
+            rows = colour.JITTER[op](rows, factors[op, source[part]])
+        dealt[part] = rows
+    return images.new_empty(count + 1, *images.shape[1:]).index_copy_(0, row, dealt)[:count]
 
 
 def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
@@ -91,7 +117,7 @@ def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tens
     view = crop_resize(images, drawn.boxes, settings.size)
     strengths = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
     if settings.jitter > 0 and any(strengths):
-        view = jitter(view, drawn.jitter, drawn.turn, strengths)
+        view = jitter(view, drawn.jitter, drawn.turn, drawn.blocks, strengths)
     if settings.grey > 0:
         view = colour.grey(view, drawn.grey)
     if settings.blur > 0:
@@ -132,11 +158,15 @@ class Views:
         self.settings, self.mean, self.std = settings, mean, std
 
     def __call__(self, batch: Batch) -> list[Tensor]:
-        """Return one (B, 3, S, S) tensor per view, its channels last in memory as convolutions like them."""
+        """Return one (B, 3, S, S) tensor per view, its channels last in memory as convolutions like them.
+
+        What is drawn for an image depends on its place in the global batch, not on the number of processes.
+        """
         height, width = batch.images.shape[-2:]
+        share = batch.share or Share(len(batch.images))
         views = []
         for settings in self.settings:
-            drawn = draw(settings, len(batch.images), height, width, batch.generator)
+            drawn = draw(settings, share.count, height, width, batch.generator).take(share)
             view = normalise(apply(batch.images, drawn, settings), self.mean, self.std)
             views.append(view.contiguous(memory_format=torch.channels_last))
         return views

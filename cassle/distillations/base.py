@@ -11,6 +11,7 @@ from cassle.nets.heads import mlp
 from cassle.objectives.base import Group, Objective
 from cassle.options import Options
 from cassle.registry import Registry
+from cassle.training.step import Scope
 
 
 class DistillationSettings(Options):
@@ -44,13 +45,20 @@ class Distillation(nn.Module):
         """Return why this form cannot distil that objective, or None if it can."""
         return None
 
-    def loss(self, z: list[Tensor], frozen: list[Tensor], teacher: Objective) -> Tensor:
+    def loss(self, z: list[Tensor], frozen: list[Tensor], teacher: Objective, scope: Scope | None = None) -> Tensor:
         """Return the scalar distillation loss.
 
         ``z`` and ``frozen``: one (B, D) tensor per view, student's with gradient and teacher's without; view v is
-        compared with the teacher's same view v. ``teacher``: the frozen objective, for its prototypes or queues.
+        compared with the teacher's same view v. ``teacher``: the frozen objective, for its prototypes or queues. The
+        predictor sees the rows of this process; ``scope`` says which rows are compared with each other.
         """
-        return self.compare([self.predictor(view) for view in z], frozen, teacher)
+        scope = scope or Scope()
+        p, frozen = scope.gather([self.predictor(view) for view in z]), scope.gather(frozen)
+
+        def compare(rows: slice) -> Tensor:
+            return self.compare([x[rows] for x in p], [x[rows] for x in frozen], teacher)
+
+        return scope.mean(compare, len(p[0]))
 
     def compare(self, p: list[Tensor], frozen: list[Tensor], teacher: Objective) -> Tensor:
         """Return the loss between predictions and frozen projections, one (B, D) tensor per view each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
@@ -65,6 +65,8 @@ class Objective(nn.Module):
     """Learning rate of linear evaluation for 256 images; the default is that of the original release's command line."""
     has_momentum: ClassVar[bool] = False
     """Whether there is a momentum network (a strategy may want it as teacher)."""
+    uses_features: ClassVar[bool] = False
+    """Whether `loss` or `after_loss` reads the backbone's features; they are then brought together as z is."""
 
     projector: nn.Module
     output_dim: int
@@ -85,7 +87,10 @@ class Objective(nn.Module):
         return Outputs(features, [self.project(f) for f in features], maps=[m for m, _ in stages] if maps else [])
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Return the scalar loss; changes nothing, as it may be called for several groups of one batch."""
+        """Return the scalar loss; changes nothing, as it may be called for several groups of one batch.
+
+        ``outputs`` and the batch's index, labels and is_replay are of all processes.
+        """
         raise NotImplementedError
 
     def after_loss(self, outputs: Outputs, batch: Batch) -> None:
@@ -120,6 +125,3 @@ class Objective(nn.Module):
 
 objectives: Registry[type[Objective]] = Registry("objective", "cassle.objectives")
 """Objective name -> class."""
-
-LossGroup = Literal["global"] | int
-"""Samples a loss compares with each other: the whole global batch, or groups of so many."""

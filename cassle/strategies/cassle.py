@@ -101,8 +101,8 @@ class Cassle(Taught):
         """Return lambda times the distillation loss between g(z) and what the teacher makes of the same views."""
         if step.teacher is None:
             return None
-        ours = self.student(step)
-        loss = self.distillation.loss(ours, self.frozen(step.teacher_outputs), step.teacher.objective)
+        ours, theirs = self.student(step), self.frozen(step.teacher_outputs)
+        loss = self.distillation.loss(ours, theirs, step.teacher.objective, step.scope)
         return self.settings.weight * loss  # type: ignore[no-any-return]
 
     def student(self, step: Step) -> list[Tensor]:

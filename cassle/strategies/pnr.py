@@ -125,17 +125,24 @@ class PNR(Cassle):
         """Return CaSSLe's penalty plus nu times N; None in the first task."""
         if step.teacher is None:
             return None
-        frozen = self.frozen(step.teacher_outputs)
-        p = [self.distillation.predictor(view) for view in self.student(step)]
-        distilled = self.distillation.compare(p, frozen, step.teacher.objective)
-        negatives = self.negatives(step, p, frozen)
-        return self.settings.weight * distilled + self.settings.negative_weight * negatives  # type: ignore[no-any-return]
+        scope, teacher = step.scope, step.teacher.objective
+        frozen = scope.gather(self.frozen(step.teacher_outputs))
+        p = scope.gather([self.distillation.predictor(view) for view in self.student(step)])
 
-    def negatives(self, step: Step, p: list[Tensor], frozen: list[Tensor]) -> Tensor:
-        """Return N for predictions and frozen projections."""
+        outputs = step.everywhere[0].of_views(step.compared)
+
+        def loss(rows: slice) -> Tensor:
+            ours, theirs = [x[rows] for x in p], [x[rows] for x in frozen]
+            distilled = self.distillation.compare(ours, theirs, teacher)
+            negatives = self.negatives(step.model.objective, outputs.rows(rows), ours, theirs)
+            return self.settings.weight * distilled + self.settings.negative_weight * negatives  # type: ignore[no-any-return]
+
+        return scope.mean(loss, len(p[0]))
+
+    def negatives(self, objective: Objective, outputs: Outputs, p: list[Tensor], frozen: list[Tensor]) -> Tensor:
+        """Return N for the objective's outputs, predictions and frozen projections."""
         if not isinstance(self.distillation, Contrastive):
             return swapped_negatives(self.settings.distillation["name"], p, frozen)
-        objective = step.model.objective
-        own = log_denominators(objective, step.student_outputs)
+        own = log_denominators(objective, outputs)
         temperatures = objective.settings.temperature, self.distillation.settings.temperature
-        return contrastive_negatives(step.student_outputs.z, p, frozen, own, *temperatures)
+        return contrastive_negatives(outputs.z, p, frozen, own, *temperatures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from cassle.data.base import DataSet, InMemory, read_index
 from cassle.data.loader import TaskLoader
 from cassle.data.streams import Split, Stream, read_split
 from cassle.data.views import Views
+from cassle.distributed import agree, joined, primary, size
 from cassle.errors import CheckpointError, SettingsError
 from cassle.evaluation.features import Rows, extract_features
 from cassle.files import fingerprint, write_json
+from cassle.launch import stop_signals
 from cassle.locks import exclusive
 from cassle.log import say
+from cassle.nets.batchnorm import synchronise
 from cassle.objectives.base import TaskStart
 from cassle.options import differences, parse
 from cassle.provenance import versions
@@ -33,6 +37,7 @@ from cassle.training.lightning import pl
 from cassle.training.memories import check_memory, load_memory
 from cassle.training.model import Model, Teacher
 from cassle.training.outputs import finished, keep, remove_leftovers, remove_traces, require_room
+from cassle.training.parallel import Together
 from cassle.training.precision import resolve_device, resolve_precision
 from cassle.training.records import Heartbeat, Metrics
 from cassle.training.state import Position, StateFile, StopRequest
@@ -61,24 +66,34 @@ def train_task(request: TrainRequest) -> None:
     """Train one task and write its outputs, the checkpoint last but for its record.
 
     Raises `CheckpointError` for a previous checkpoint that cannot be read or does not fit, `DivergenceError` for a loss
-    that is not finite, and `Interrupted` after saving the state when asked to stop.
+    that is not finite, and `Interrupted` after saving the state when asked to stop. If several processes train
+    together, each makes this call, and the first one writes.
     """
     torch.set_num_threads(request.site.execution.threads)
-    task = assemble(request)
-    with exclusive(request.folder):
-        remove_leftovers(request.folder)
-        if finished(request.folder, task.key):
-            say(f"{request.folder} was finished meanwhile by another process")
-            remove_traces(request.folder)
-            return
-        require_room(request.folder, task.bytes)
-        if request.given is not None:
-            return take_over(request, task)
-        with StopRequest() as stop:
-            learner = begin(request, task, stop)
-            precision = resolve_precision(request.site.execution.precision, task.device)
-            fit(learner, precision, task.device)
-            write_outputs(request, task, learner, precision)
+    with joined(resolve_device(request.site.execution.device)):
+        task = assemble(request)
+        with exclusive(request.folder) if primary() else nullcontext():
+            if agree(primary() and found_finished(request, task)):
+                return
+            if request.given is not None:
+                return take_over(request, task)
+            with StopRequest(stop_signals()) as stop:
+                learner = begin(request, task, stop)
+                precision = resolve_precision(request.site.execution.precision, task.device)
+                fit(learner, precision, task.device)
+                if primary():
+                    write_outputs(request, task, learner, precision)
+
+
+def found_finished(request: TrainRequest, task: Task) -> bool:
+    """Return whether somebody else has trained this very task; if not, there is room and order to do it."""
+    remove_leftovers(request.folder)
+    if finished(request.folder, task.key):
+        say(f"{request.folder} was finished meanwhile by another process")
+        remove_traces(request.folder)
+        return True
+    require_room(request.folder, task.bytes)
+    return False
 
 
 @dataclass(frozen=True)
@@ -123,6 +138,7 @@ def assemble(request: TrainRequest) -> Task:
         "memory": memory,
     }
     model.to(device), strategy.to(device)
+    synchronise(model, strategy, teacher)
     return Task(model, strategy, teacher, data_set, images, split, device, meta, fingerprint(meta))
 
 
@@ -152,7 +168,8 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
 
         task.model.objective.begin_task(TaskStart(spec["task"], spec["seed"], clean_features))
     heartbeat = Heartbeat(folder, {"task": spec["task"], "device": device_name(task.device)})
-    learner.attach(state, Metrics(folder, saved["metrics"] if saved else None), heartbeat, stop)
+    metrics = Metrics(folder if primary() else None, saved["metrics"] if saved else None)
+    learner.attach(state, metrics, heartbeat, stop)
     return learner
 
 
@@ -164,6 +181,7 @@ def write_outputs(request: TrainRequest, task: Task, learner: Learner, precision
         "device": device_name(task.device),
         "precision": precision,
         "threads": request.site.execution.threads,
+        "processes": size(),
         "loader": "device",
         "seconds": round(learner.seconds, 2),
         "images_per_second": round(images / learner.seconds, 1),
@@ -186,7 +204,7 @@ def write_result(request: TrainRequest, task: Task, facts: dict[str, Any]) -> No
 
 def take_over(request: TrainRequest, task: Task) -> None:
     """Write a given first task's checkpoint as this job's; its record names it as the parent."""
-    execution = dict.fromkeys(("device", "precision", "threads", "loader"), "given")
+    execution = dict.fromkeys(("device", "precision", "threads", "processes", "loader"), "given")
     write_result(request, task, {**execution, "seconds": 0.0, "images_per_second": None})
 
 
@@ -194,14 +212,15 @@ def fit(learner: Learner, precision: str, device: torch.device) -> None:
     """Run Lightning's Trainer from the learner's position to the last epoch."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")
+    warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\..*")
     left = learner.training_settings.epochs - learner.position.epoch
     if left == 0:
         return
     modes = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
     trainer = pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=1,
+        devices=[device.index] if device.type == "cuda" else 1,
+        strategy=Together(device) if size() > 1 else "auto",
         precision=modes[precision],  # type: ignore[arg-type]
         max_epochs=left,
         logger=False,

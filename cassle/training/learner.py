@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cassle import distributed
 from cassle.data.loader import TaskLoader
 from cassle.errors import DivergenceError, Interrupted
 from cassle.objectives.base import Group, Moment
@@ -93,7 +94,9 @@ class Learner(pl.LightningModule):
         images, labels = self.loader.online_batch(self.position.epoch, self.position.step)
         shared = self.training_settings.online_batch == "shared"
         with torch.autocast(images.device.type, enabled=False):
-            seen = self.last_view(replace(batch, images=images))[0] if shared else self.clean(images)
+            share = distributed.Share(self.training_settings.batch_size)
+            rows = replace(batch, images=images, replayed=0, share=share)
+            seen = self.last_view(rows)[0] if shared else self.clean(images)
         backbone = self.model.backbone
         backbone.train(shared)
         with torch.no_grad():
@@ -103,7 +106,8 @@ class Learner(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the total loss of a batch: the pure step's, and the online classifier's beside it."""
-        losses, _ = training_step(batch, self.draw_views, self.model, self.strategy, self.teacher)
+        group = self.training_settings.loss_group
+        losses, _ = training_step(batch, self.draw_views, self.model, self.strategy, self.teacher, group)
         online = self.online_loss(batch)
         self.record(losses, online.detach())
         return losses.total + online
@@ -117,11 +121,16 @@ class Learner(pl.LightningModule):
         epoch, epochs = self.position.epoch, self.training_settings.epochs
         return Moment(epoch, epoch * steps + self.position.step, epochs, epochs * steps)
 
+    def on_train_start(self) -> None:
+        """Take signals over from Lightning, which would end the training without saving."""
+        self.stop.listen()
+
     def on_train_epoch_start(self) -> None:
-        """Set what depends on the epoch."""
+        """Set what depends on the epoch, the same in all processes."""
         settings = self.training_settings
         set_learning_rates(self.optimizer, settings.schedule, self.position.epoch, settings.epochs)
         self.model.objective.begin_epoch(self.moment)
+        distributed.follow_first(self.model.buffers())
 
     def on_after_backward(self) -> None:
         """Let the objective change gradients."""
@@ -135,16 +144,16 @@ class Learner(pl.LightningModule):
             self.end_epoch()
         elif self.position.step % CHECK_EVERY == 0:
             self.check_finite()
-        if self.stop.signal is not None:
+        if number := distributed.agree(self.stop.signal or 0):
             where = "there" if self.save() else "the last state that could be saved"
             raise Interrupted(
                 f"stopped at epoch {self.position.epoch}, step {self.position.step}; the same command goes on from "
                 f"{where}",
-                128 + self.stop.signal,
+                128 + number,
             )
         if self.state.due():
             self.save()
-        if self.heartbeat.due():
+        if distributed.primary() and self.heartbeat.due():
             self.beat()
 
     def beat(self) -> None:
@@ -174,10 +183,11 @@ class Learner(pl.LightningModule):
         self.position.epoch, self.position.step = self.position.epoch + 1, 0
 
     def record(self, losses: Losses, online: Tensor) -> None:
-        """Add the losses of a step to the sums of the epoch, without waiting for the device."""
+        """Add the losses of a step, the mean of all processes, to the sums of the epoch; waits for no device."""
         zero = torch.zeros_like(online)
         penalty = zero if losses.penalty is None else losses.penalty
-        self.sums += torch.stack([losses.total.detach(), losses.objective, penalty, online]).to(self.sums.dtype)
+        own = torch.stack([losses.total.detach(), losses.objective, penalty, online]).to(self.sums.dtype)
+        self.sums += distributed.total(own) / distributed.size()
 
     def check_finite(self) -> None:
         """Raise `DivergenceError` if a loss of this epoch was NaN or infinite."""
@@ -200,9 +210,11 @@ class Learner(pl.LightningModule):
     def save(self) -> bool:
         """Save everything that a resumed training needs to end in the same tensors; a loss that is NaN is not saved.
 
-        Returns whether there was room for it.
+        It is the same in all processes, and the first one writes it. Returns whether there was room for it.
         """
         self.check_finite()
+        if not distributed.primary():
+            return True
         self.position.seconds = self.seconds
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return self.state.save(

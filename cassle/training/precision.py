@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import torch
@@ -12,10 +13,15 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """Return the device to use; ``auto`` is the visible GPU, else the CPU."""
-    if wanted == "cuda" and not torch.cuda.is_available():
+    """Return the device to use; ``auto`` is a visible GPU, one for each process of a training, else the CPU."""
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if count == 0:
         raise SettingsError("execution.device is 'cuda' but no GPU is visible to this job; use 'auto' or 'cpu'")
-    return torch.device("cuda", 0) if wanted != "cpu" and torch.cuda.is_available() else torch.device("cpu")
+    if number >= count:
+        raise SettingsError(f"process {number} of this training has no GPU, as {count} are visible; use 'cpu' or fewer")
+    return torch.device("cuda", number)
 
 
 def resolve_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:

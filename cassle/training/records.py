@@ -22,11 +22,12 @@ PRINT_EVERY = 60.0
 class Metrics:
     """``metrics.jsonl``: one JSON object per epoch; starts again from the lines that a restored state brings.
 
-    No time is in it, so that an interrupted run ends in the same file as one that was not.
+    No time is in it, so that an interrupted run ends in the same file as one that was not. Without a folder, which is
+    the business of another process, nothing is written.
     """
 
-    def __init__(self, folder: Path, lines: list[str] | None = None) -> None:
-        self.path = folder / "metrics.jsonl"
+    def __init__(self, folder: Path | None, lines: list[str] | None = None) -> None:
+        self.path = None if folder is None else folder / "metrics.jsonl"
         self.lines = list(lines or [])
         self.write()
 
@@ -40,7 +41,8 @@ class Metrics:
 
     def write(self) -> None:
         """Write all lines, completely or not at all."""
-        write_text(self.path, "".join(f"{line}\n" for line in self.lines))
+        if self.path is not None:
+            write_text(self.path, "".join(f"{line}\n" for line in self.lines))
 
 
 class Heartbeat:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -90,23 +91,32 @@ class StopRequest:
     """While it is open, the first of `SIGNALS` asks to save and stop; the second one ends the process at once.
 
     A signal that is ignored, as under nohup, stays so.
+
+    ``signals``: what is listened to instead, and which of `SIGNALS` each stands for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, signals: Mapping[int, int] | None = None) -> None:
         self.signal: int | None = None
+        self.signals = signals or {number: number for number in SIGNALS}
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._receive)
+        held = {number: signal.getsignal(number) for number in self.signals}
+        self._before = {number: handler for number, handler in held.items() if handler is not signal.SIG_IGN}
+        self.listen()
         return self
+
+    def listen(self) -> None:
+        """Take the signals over from whoever handles them now."""
+        for number in self._before:
+            signal.signal(number, self._receive)
 
     def __exit__(self, *failure: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        number = self.signals[number]
         if self.signal is not None:
             sys.exit(128 + number)
         self.signal = number

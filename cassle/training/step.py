@@ -6,15 +6,17 @@ network, add the strategy's penalty to the objective's loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
+from cassle.distributed import Share
+from cassle.errors import SettingsError
 from cassle.random import generator as generator_of
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 
 HALF = (torch.bfloat16, torch.float16)
+
+LossGroup = Literal["global"] | int
+"""Images a loss compares with each other: the whole global batch, or groups of so many."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Batch:
 
     ``index`` (B,) int64 positions in the training split; ``images`` (B, 3, H, W) uint8; ``labels`` (B,) int64,
     read only by objectives that say they are supervised; ``is_replay`` (B,) bool, true where a strategy added the
-    row; ``generator`` belongs to this (seed, task, epoch, step) alone and lives on the images' device.
+    row; ``generator`` belongs to this (seed, task, epoch, step) alone and lives on the images' device; ``share``
+    says which rows of the global batch these are, None: all of it.
     """
 
     index: Tensor
@@ -52,14 +58,20 @@ class Batch:
     """How many rows, the last ones, a strategy added."""
     aside: Aside | None = None
     """Rows that took part in the step without the objective seeing them."""
+    share: Share | None = None
+    """Which rows of the global batch these are; None: all of it."""
 
     def parts(self) -> tuple[Batch, Batch]:
         """Return own and replayed rows; these have another generator, so that they never change what own rows draw."""
         own, device = len(self.index) - self.replayed, self.generator.device
         other = generator_of(self.generator.initial_seed(), "replayed", device=device)
-        return self._rows(slice(0, own), 0, self.generator), self._rows(slice(own, None), self.replayed, other)
+        shares = (None, None) if self.share is None else self.share.parts
+        return (
+            self._rows(slice(0, own), 0, self.generator, shares[0]),
+            self._rows(slice(own, None), self.replayed, other, shares[1]),
+        )
 
-    def _rows(self, rows: slice, replayed: int, generator: torch.Generator) -> Batch:
+    def _rows(self, rows: slice, replayed: int, generator: torch.Generator, share: Share | None) -> Batch:
         return replace(
             self,
             index=self.index[rows],
@@ -68,6 +80,7 @@ class Batch:
             is_replay=self.is_replay[rows],
             generator=generator,
             replayed=replayed,
+            share=share,
         )
 
 
@@ -100,6 +113,11 @@ class Outputs:
         features, z, p, targets = ([full(x) for x in part] for part in (self.features, self.z, self.p, self.targets))
         return Outputs(features, z, p, targets, [[full(x) for x in maps] for maps in self.maps])
 
+    def rows(self, chosen: slice) -> Outputs:
+        """Return the outputs of some rows, without maps."""
+        features, z, p, targets = ([x[chosen] for x in part] for part in (self.features, self.z, self.p, self.targets))
+        return Outputs(features, z, p, targets)
+
 
 def full(x: Tensor) -> Tensor:
     """Return a tensor of half precision in single precision, and any other as it is."""
@@ -113,8 +131,33 @@ def unmixed(x: Tensor) -> AbstractContextManager[Any]:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What the losses of a step look across: the rows of all processes, in consecutive groups of ``group``."""
+
+    share: Share | None = None
+    group: LossGroup = "global"
+
+    def gather(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Return the rows of the global batch, with gradient, from this process's rows (n, D) of each tensor."""
+        return list(tensors) if self.share is None else self.share.gather_all(tensors)
+
+    def mean(self, loss: Callable[[slice], Tensor], count: int) -> Tensor:
+        """Return the mean of a loss over the groups of ``count`` rows."""
+        if self.group == "global":
+            return loss(slice(None))
+        if count % self.group:
+            raise SettingsError(f"training.loss_group {self.group} does not divide the {count} images of a step")
+        groups = [slice(start, start + self.group) for start in range(0, count, self.group)]
+        return torch.stack([loss(rows) for rows in groups]).mean()
+
+
+@dataclass(frozen=True)
 class Step:
-    """What a strategy sees of the step at hand; the teacher runs at most once, when first asked for."""
+    """What a strategy sees of the step at hand; the teacher runs at most once, when first asked for.
+
+    ``batch``, ``views`` and ``outputs`` have the rows of this process. A penalty that is a mean over rows needs no
+    more, as gradients are averaged over processes; one that looks across rows has `everywhere` and ``scope``.
+    """
 
     batch: Batch
     views: list[Tensor]
@@ -123,6 +166,7 @@ class Step:
     teacher: Teacher | None
     autocast: AbstractContextManager[Any] = field(default_factory=nullcontext)
     """The mixed precision that networks run in."""
+    scope: Scope = field(default_factory=Scope)
 
     @cached_property
     def compared(self) -> list[int]:
@@ -148,6 +192,21 @@ class Step:
         """Outputs of the model in training for the views that are compared, one to one with the teacher's."""
         return self.outputs.of_views(self.compared)
 
+    @cached_property
+    def everywhere(self) -> tuple[Outputs, Batch]:
+        """Outputs, with gradient, and batch with the rows of all processes; what no loss reads is left behind."""
+        outputs, batch, share = self.outputs, self.batch, self.batch.share
+        if share is None or share.size == 1:
+            return outputs, batch
+        features = outputs.features if self.model.objective.uses_features else []
+        parts = (features, outputs.z, outputs.p, outputs.targets)
+        rows = iter(share.gather_all([x for part in parts for x in part]))
+        features, z, p, targets = ([next(rows) for _ in part] for part in parts)
+        facts = torch.stack([batch.index, batch.labels, batch.is_replay.long()], dim=1)
+        index, labels, is_replay = share.gather(facts).T.contiguous().unbind()
+        whole = replace(batch, index=index, labels=labels, is_replay=is_replay.bool(), images=batch.images[:0])
+        return Outputs(features, z, p, targets), replace(whole, share=None)
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -166,27 +225,43 @@ def drawn(batch: Batch, draw_views: Callable[[Batch], list[Tensor]]) -> list[Ten
     return [torch.cat(pair) for pair in zip(draw_views(own), draw_views(replayed), strict=True)]
 
 
+def objective_loss(step: Step) -> Tensor:
+    """Return the objective's loss of the rows of all processes, the mean over groups."""
+    objective, (outputs, batch) = step.model.objective, step.everywhere
+    if step.scope.group == "global":
+        return objective.loss(outputs, batch)
+
+    def loss(rows: slice) -> Tensor:
+        facts = {key: getattr(batch, key)[rows] for key in ("index", "labels", "is_replay")}
+        return objective.loss(outputs.rows(rows), replace(batch, **facts))
+
+    return step.scope.mean(loss, len(batch.index))
+
+
 def training_step(
     batch: Batch,
     draw_views: Callable[[Batch], list[Tensor]],
     model: Model,
     strategy: Strategy,
     teacher: Teacher | None,
+    loss_group: LossGroup = "global",
 ) -> tuple[Losses, Step]:
     """Return the losses of one step (CaSSLe, Eq. 5: L = L_SSL + penalty) and what they were computed from.
 
-    Networks run in the surrounding mixed precision, views and losses in single precision.
+    Networks run in the surrounding mixed precision, views and losses in single precision. Networks see the rows of
+    this process (BatchNorm those of all), losses the rows of all processes in groups of ``loss_group``; queues and
+    centres move once, by all rows.
     """
     kind = batch.images.device.type
     mixed = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
     with torch.autocast(kind, enabled=False):
         views, batch = strategy.blend(drawn(batch, draw_views), batch)
     outputs = model(views, maps=strategy.uses_maps).in_full()
-    step = Step(batch, views, model, outputs, teacher, mixed)
+    step = Step(batch, views, model, outputs, teacher, mixed, Scope(batch.share, loss_group))
     with torch.autocast(kind, enabled=False):
-        objective = model.objective.loss(outputs, batch)
+        objective = objective_loss(step)
         penalty = strategy.penalty(step)
         with torch.no_grad():
-            model.objective.after_loss(outputs, batch)
+            model.objective.after_loss(*step.everywhere)
     total = objective if penalty is None else objective + penalty
     return Losses(total, objective.detach(), None if penalty is None else penalty.detach()), step

@@ -13,6 +13,7 @@ import torchvision
 from cassle.cli import main
 from cassle.data.base import read_index
 from cassle.data.streams import Stream
+from cassle.errors import SettingsError
 from cassle.files import load_tensors
 from cassle.nets.base import backbones
 from cassle.objectives.base import objectives
@@ -153,6 +154,28 @@ def test_what_a_strategy_keeps_is_made_by_hand_and_handed_on(here, capsys):
     memory = next(here.glob("results/digits-domain2/*/simclr*/er/seed0/task0/memory.pt"))
     assert main(["train", *words, "task=1"]) == 0
     assert json.loads((memory.parents[1] / "task1/train.json").read_text())["memory"] is not None
+
+
+def test_a_training_by_several_processes_repeats_the_command_in_each(monkeypatch):
+    started = []
+    monkeypatch.setattr("cassle.launch.launch", lambda arguments, count: started.append((arguments, count)))
+    words = ["train", "--site", json.dumps({"execution": {"device": "cpu", "processes": 2}}), *TYPED, "task=0"]
+    assert main(words) == 0
+    assert started == [(words, 2)]
+
+
+def test_one_of_several_processes_trains_itself_and_only_the_first_marks_failures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+
+    def fail(request):
+        raise SettingsError("in vain")
+
+    monkeypatch.setattr("cassle.training.job.train_task", fail)
+    site = json.dumps({"execution": {"device": "cpu", "processes": 2}})
+    assert main(["train", "--site", site, "--folder", str(tmp_path), *TYPED, "task=0"]) == 1
+    assert "in vain" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_exported_backbone_loads_into_torchvision(tmp_path):

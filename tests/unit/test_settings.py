@@ -3,6 +3,7 @@
 import pytest
 
 from cassle.errors import SettingsError
+from cassle.runs import resolve
 from cassle.settings import read_studies, read_study, read_yaml
 
 GRID = {"streams": ["digits-domain5"], "objectives": ["simclr"], "strategies": ["cassle"]}
@@ -153,3 +154,18 @@ def test_two_studies_of_one_name_are_refused(files):
 def test_a_missing_file_of_a_study_is_named(files):
     with pytest.raises(SettingsError, match=r"cannot read .*three\.yaml"):
         read_studies(read_study({"studies": ["three.yaml"]}), files)
+
+
+def test_loss_groups_that_do_not_divide_the_batch_are_refused_at_the_dry_run():
+    grouped = {**GRID, "training": {"batch_size": 96, "loss_group": 64}}
+    with pytest.raises(SettingsError, match="training of simclr on digits: loss_group 64 must divide batch_size 96"):
+        resolve(read_study(grouped))
+
+
+def test_loss_groups_are_part_of_what_determines_a_result():
+    whole, grouped = (
+        list(resolve(read_study({**GRID, "training": {"batch_size": 128, **changes}})).train.values())
+        for changes in ({}, {"loss_group": 64})
+    )
+    assert all("loss_group=64" in job.folder for job in grouped)
+    assert [job.spec["training"]["loss_group"] for job in whole] == ["global"] * len(whole)

@@ -195,6 +195,12 @@ def get_probe_gpus(wildcards):
     return 0 if SETTINGS.execution.device == "cpu" else 1
 
 
+def get_train_threads(wildcards):
+    """The cores a training computes on: its threads, in each of its processes."""
+    execution = SETTINGS.execution
+    return execution.threads * max(get_train_gpus(wildcards), execution.processes)
+
+
 def get_probe_spec(wildcards):
     """Everything that determines an evaluation, as one text."""
     return get_probe_job(wildcards).key

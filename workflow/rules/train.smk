@@ -16,7 +16,7 @@ rule train_first_task:
     retries: 2
     conda:
         "../../environment.yml"
-    threads: SETTINGS.execution.threads
+    threads: get_train_threads
     resources:
         gpu=get_train_gpus,
         attempt=get_attempt,
@@ -82,7 +82,7 @@ rule train_next_task:
     retries: 2
     conda:
         "../../environment.yml"
-    threads: SETTINGS.execution.threads
+    threads: get_train_threads
     resources:
         gpu=get_train_gpus,
         attempt=get_attempt,

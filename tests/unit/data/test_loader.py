@@ -1,12 +1,16 @@
 """Batches of a task: each a function of seed, task, epoch and step alone."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cassle.data import loader as loader_module
 from cassle.data.base import InMemory
 from cassle.data.loader import TaskLoader
+from cassle.distributed import Share
 from cassle.errors import DataError
 
 untimed = settings(deadline=None)
@@ -167,3 +171,22 @@ def test_an_online_batch_is_a_function_of_epoch_and_step():
     assert torch.equal(made_loader().online_batch(1, 2)[1], one)
     others = [(made_loader(), 1, 3), (made_loader(), 0, 2), (made_loader(seed=1), 1, 2), (made_loader(task=2), 1, 2)]
     assert not any(torch.equal(other.online_batch(epoch, step)[1], one) for other, epoch, step in others)
+
+
+@pytest.mark.parametrize("replay", [None, lambda count, generator: torch.randperm(30, generator=generator)[:count]])
+def test_processes_share_the_batches_that_one_process_would_have(monkeypatch, replay):
+    def batches(rank=0, size=1):
+        monkeypatch.setattr(loader_module, "Share", partial(Share, rank=rank, size=size))
+        loader = made_loader(23, 6, replay=replay)
+        return list(loader.epoch(1)), loader.online_batch(1, 2)
+
+    whole, whole_online = batches()
+    parts, onlines = zip(*(batches(rank, 3) for rank in range(3)), strict=True)
+    for everyone, *own in zip(whole, *parts, strict=True):
+        for key in ("index", "images", "labels", "is_replay"):
+            for one in own:
+                assert torch.equal(getattr(one, key), one.share.take(getattr(everyone, key)))
+        assert all(torch.equal(one.generator.get_state(), everyone.generator.get_state()) for one in own)
+        assert [one.replayed * 3 for one in own] == [everyone.replayed] * 3
+    for place, values in enumerate(whole_online):
+        assert torch.equal(torch.cat([online[place] for online in onlines]), values)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from cassle.data import colour
 from cassle.data.crop import crop_resize
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, apply, clean_view, draw, jitter, normalise
+from cassle.distributed import Share
 from cassle.training.step import Batch
 
 untimed = settings(deadline=None)
@@ -41,9 +42,9 @@ def views(*each):
 
 def row(drawn, place):
     """What was drawn for one image, as a batch of one."""
-    values = {field.name: getattr(drawn, field.name)[..., place : place + 1] for field in fields(drawn)}
-    values |= {"boxes": drawn.boxes[place : place + 1], "turn": torch.zeros(1, dtype=torch.int64)}
-    return type(drawn)(**values)
+    names = {field.name for field in fields(drawn)} - {"boxes", "blocks"}
+    values = {name: getattr(drawn, name)[..., place : place + 1] for name in names}
+    return type(drawn)(**values, boxes=drawn.boxes[place : place + 1], blocks=1)
 
 
 def test_the_same_generator_gives_the_same_views_bit_for_bit():
@@ -96,6 +97,12 @@ def test_a_batch_of_one_has_views():
     assert view.isfinite().all()
 
 
+def dealt(count, seed=0):
+    """What `jitter` is told about the orders of so many images."""
+    drawn = draw(ViewSettings(size=8), count, 8, 8, generator(seed))
+    return drawn.turn, drawn.blocks
+
+
 def recorded(*codes):
     """Operations that write their number behind what was written before, as decimal digits."""
     return tuple(lambda rows, factor, code=code: 10 * rows + code for code in codes)
@@ -106,7 +113,7 @@ def recorded(*codes):
 def test_jitter_applies_every_operation_in_use_once_to_every_image(monkeypatch, count, used):
     monkeypatch.setattr(colour, "JITTER", recorded(1, 2, 3, 4))
     strengths = [float(number in used) for number in (1, 2, 3, 4)]
-    made = jitter(torch.zeros(count, 3, 1, 1), torch.ones(4, count), torch.randperm(count), strengths)
+    made = jitter(torch.zeros(count, 3, 1, 1), torch.ones(4, count), *dealt(count), strengths)
     assert made.shape == (count, 3, 1, 1)
     for image in made:
         assert len(image.unique()) == 1
@@ -117,7 +124,7 @@ def test_jitter_applies_every_operation_in_use_once_to_every_image(monkeypatch, 
 def test_jitter_deals_equal_shares_of_a_batch_to_all_orders(monkeypatch, used, orders):
     monkeypatch.setattr(colour, "JITTER", recorded(1, 2, 3, 4))
     strengths = [float(number in used) for number in (1, 2, 3, 4)]
-    made = jitter(torch.zeros(48, 3, 1, 1), torch.ones(4, 48), torch.randperm(48), strengths)
+    made = jitter(torch.zeros(48, 3, 1, 1), torch.ones(4, 48), *dealt(48), strengths)
     shares = Counter(int(code) for code in made[:, 0, 0, 0])
     assert len(shares) == orders
     assert set(shares.values()) == {48 // orders}
@@ -127,13 +134,13 @@ def test_jitter_gives_every_image_its_own_factors(monkeypatch):
     added = tuple(lambda rows, factor: rows + factor.view(-1, 1, 1, 1) for _ in range(4))
     monkeypatch.setattr(colour, "JITTER", added)
     factors = torch.tensor([[1.0], [100.0], [1e4], [1e6]]) * torch.arange(1, 8)
-    made = jitter(torch.zeros(7, 3, 1, 1), factors, torch.randperm(7, generator=generator()), (1, 1, 1, 1))
+    made = jitter(torch.zeros(7, 3, 1, 1), factors, *dealt(7), (1, 1, 1, 1))
     assert torch.equal(made, factors.sum(dim=0).view(-1, 1, 1, 1).expand(7, 3, 1, 1))
 
 
 def test_jitter_does_to_each_image_what_its_order_says_one_operation_after_the_other():
     pixels, factors = torch.rand(1, 3, 4, 4), torch.tensor([[1.2], [0.7], [1.3], [0.05]])
-    made = jitter(pixels, factors, torch.zeros(1, dtype=torch.int64), (1, 1, 0, 0))
+    made = jitter(pixels, factors, torch.zeros(1, dtype=torch.int64), 1, (1, 1, 0, 0))
     by_order = [
         colour.contrast(colour.brightness(pixels, factors[0]), factors[1]),
         colour.brightness(colour.contrast(pixels, factors[1]), factors[0]),
@@ -143,9 +150,30 @@ def test_jitter_does_to_each_image_what_its_order_says_one_operation_after_the_o
 
 
 def test_the_order_of_an_image_is_drawn_anew():
-    turns = [draw(ViewSettings(size=8), 24, 8, 8, generator(seed)).turn for seed in range(50)]
-    assert all(sorted(turn.tolist()) == list(range(24)) for turn in turns)
-    assert len({turn.tolist().index(0) for turn in turns}) > 12
+    turns = [dealt(30, seed)[0].tolist() for seed in range(300)]
+    assert all(sorted(turn[:24]) == list(range(24)) for turn in turns)
+    assert all(len(set(turn[24:])) == 6 for turn in turns)
+    assert {turn[0] for turn in turns} == {turn[29] for turn in turns} == set(range(24))
+
+
+SHARED = [Share(own, replayed, rank, size) for own, replayed, size in [(50, 0, 5), (36, 12, 4)] for rank in range(size)]
+
+
+@pytest.mark.parametrize("share", SHARED, ids=lambda share: f"{share.rank}of{share.size}")
+def test_an_image_gets_the_same_view_whatever_the_number_of_processes(share):
+    pixels, draw_views = images(share.count), views({"size": 10, **ALL}, {"size": 8, **ALL, "hue": 0.0})
+    whole, part = batch(pixels, 3), batch(share.take(pixels), 3)
+    for everyone, own in zip(draw_views(whole), draw_views(replace(part, share=share)), strict=True):
+        torch.testing.assert_close(own, share.take(everyone), rtol=0, atol=1e-5)
+    assert torch.equal(whole.generator.get_state(), part.generator.get_state())
+
+
+@untimed
+@given(st.integers(1, 130), st.integers(1, 6), st.integers(0, 5), st.data())
+def test_no_order_of_jitter_needs_more_room_in_a_share_than_its_blocks_say(own, size, replayed, data):
+    share = Share(own * size, replayed * size, data.draw(st.integers(0, size - 1)), size)
+    drawn = draw(ViewSettings(size=8), share.count, 8, 8, generator()).take(share)
+    assert drawn.turn.bincount().max() <= drawn.blocks
 
 
 def test_operations_that_are_switched_off_change_nothing():

@@ -43,11 +43,12 @@ def test_a_step_adds_the_penalty_to_the_objective(model, batch, step_of, teacher
 def test_the_distillation_sees_what_the_objective_says_is_distilled(model, step_of, teacher_of, monkeypatch):
     strategy, step, seen = built(model), step_of(model, teacher_of(model)), []
     monkeypatch.setattr(SimCLR, "distilled", lambda self, z: z + 1)
-    monkeypatch.setattr(Contrastive, "loss", lambda self, z, frozen, teacher: seen.extend([z, frozen, teacher]) or 1.0)
+    monkeypatch.setattr(Contrastive, "loss", lambda self, *given: seen.extend(given) or 1.0)
     strategy.penalty(step)
     assert all(torch.equal(view, z + 1) for view, z in zip(seen[0], step.outputs.z, strict=True))
     assert seen[1] is step.teacher_outputs.z
     assert seen[2] is step.teacher.objective
+    assert seen[3] is step.scope
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ def machine(monkeypatch):
             return bf16 == "hardware" or (bf16 == "emulated" and including_emulation)
 
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: int(gpu))
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
 
     pretend()
@@ -32,6 +33,16 @@ def test_the_pretended_question_is_the_one_torch_answers():
 
 def test_a_machine_without_a_gpu_works_on_its_cpu(machine):
     assert resolve_device("auto") == resolve_device("cpu") == CPU
+
+
+def test_each_process_of_a_training_has_a_gpu_of_its_own(machine, monkeypatch):
+    machine(gpu=True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert resolve_device("auto") == torch.device("cuda", 1)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(SettingsError, match="process 2 of this training has no GPU, as 2 are visible"):
+        resolve_device("auto")
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_what_to_do(machine):

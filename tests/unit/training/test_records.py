@@ -42,6 +42,14 @@ def test_metrics_are_one_json_object_per_epoch_that_keeps_every_digit(tmp_path):
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == EPOCHS
 
 
+def test_metrics_of_a_process_that_writes_no_files_are_kept_in_mind_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    metrics = Metrics(None)
+    metrics.append(EPOCHS[0])
+    assert [json.loads(line) for line in metrics.lines] == EPOCHS[:1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_each_epoch_is_in_the_file_as_soon_as_it_is_told(tmp_path):
     metrics = Metrics(tmp_path)
     assert metrics.path.read_text() == ""

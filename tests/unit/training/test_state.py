@@ -1,6 +1,7 @@
 """States in the middle of a task: whose they are, when they are due, and how a training is stopped."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -193,6 +194,22 @@ def test_the_first_signal_only_asks_to_save_and_stop(number, capsys):
     receive(stop, number)
     assert stop.signal == number
     assert capsys.readouterr().out == f"received {number.name}: saving the state after this step\n"
+
+
+def test_a_signal_that_stands_for_another_is_told_as_that_one():
+    with StopRequest({signal.SIGUSR1: signal.SIGTERM}) as stop:
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert stop.signal == signal.SIGTERM
+
+
+def test_signals_are_taken_back_from_who_took_them_over():
+    before = signal.getsignal(signal.SIGTERM)
+    with StopRequest() as stop:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stop.listen()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signal == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @EACH

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from cassle.errors import SettingsError
 from cassle.options import Options
 from cassle.strategies.base import Strategy
 from cassle.training.step import Batch, Outputs, Step, drawn, training_step
@@ -207,3 +208,44 @@ def test_views_of_replayed_rows_are_drawn_anew_for_every_batch():
     one, two, same = (drawn(replace(joined(), generator=seed), draws)[0][2:] for seed in seeds)
     assert not torch.equal(one, two)
     assert torch.equal(two, same)
+
+
+class Numbers:
+    """An objective whose loss is the variance of z plus the mean label of the rows that it is given."""
+
+    def __init__(self):
+        self.moved = []
+
+    def loss(self, outputs, batch):
+        return outputs.z[0].var() + batch.labels.double().mean()
+
+    def after_loss(self, outputs, batch):
+        self.moved.append((len(outputs.z[0]), batch.index.tolist()))
+
+
+class NumbersModel:
+    def __init__(self):
+        self.objective = Numbers()
+
+    def __call__(self, views, maps):
+        return Outputs(views, [view[:, None] for view in views])
+
+
+def test_a_loss_in_groups_is_the_mean_of_separate_losses_of_consecutive_rows():
+    model, view = NumbersModel(), torch.randn(12, dtype=torch.float64)
+    given = batch(12)
+    losses, _ = training_step(given, lambda batch: [view], model, Strategy(Options(), None), None, 4)
+    parts = view.split(4), given.labels.double().split(4)
+    separate = [z.var() + labels.mean() for z, labels in zip(*parts, strict=True)]
+    torch.testing.assert_close(losses.objective, torch.stack(separate).mean())
+
+
+def test_queues_move_once_by_all_rows_however_losses_are_grouped():
+    model = NumbersModel()
+    training_step(batch(12), lambda batch: [torch.randn(12)], model, Strategy(Options(), None), None, 4)
+    assert model.objective.moved == [(12, list(range(12)))]
+
+
+def test_groups_that_do_not_fill_a_step_are_refused():
+    with pytest.raises(SettingsError, match=r"training\.loss_group 5 does not divide the 12 images of a step"):
+        training_step(batch(12), lambda batch: [torch.randn(12)], NumbersModel(), Strategy(Options(), None), None, 5)
