@@ -5,20 +5,23 @@ Every parameter is drawn as a tensor before anything is done to a pixel, so that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from itertools import permutations
 
 import torch
 from torch import Tensor
 
 from cassle.data import colour
-from cassle.data.crop import crop_resize, draw_boxes, rotate
+from cassle.data.crop import crop_resize, crop_resize_each, draw_boxes, rotate
 from cassle.data.view_settings import ViewSettings
 from cassle.training.step import Batch
 
 ORDERS = tuple(permutations(range(len(colour.JITTER))))
 """The 24 orders of the operations of colour jitter."""
+CACHED = 2**20
+"""Numbers of a view that are treated at a time on a CPU: four megabytes."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,23 @@ class ViewParameters:
     flip: Tensor
     degrees: Tensor
 
+    def to(self, device: torch.device) -> ViewParameters:
+        """Return the same parameters on a device."""
+        return ViewParameters(**{part.name: getattr(self, part.name).to(device) for part in fields(self)})
 
-def draw(settings: ViewSettings, count: int, height: int, width: int, generator: torch.Generator) -> ViewParameters:
-    """Draw the parameters of one view of ``count`` images of height x width pixels, on the generator's device."""
+    def take(self, rows: Tensor) -> ViewParameters:
+        """Return the parameters of some images, as a batch of their own but for ``turn``."""
+        chosen = (self.grey, self.sigma, self.solarise, self.flip, self.degrees)
+        return ViewParameters(self.boxes[rows], self.jitter[:, rows], rows, *(part[rows] for part in chosen))
+
+
+def draw(
+    settings: ViewSettings, count: int, height: int | Tensor, width: int | Tensor, generator: torch.Generator
+) -> ViewParameters:
+    """Draw the parameters of one view of ``count`` images on the generator's device.
+
+    Height and width in pixels are those of all images, or one number (B,) for each.
+    """
     device = generator.device
     uniform = torch.rand(8, count, device=device, generator=generator)
     boxes = draw_boxes(count, height, width, settings.scale, settings.ratio, generator)
@@ -65,41 +82,108 @@ def draw(settings: ViewSettings, count: int, height: int, width: int, generator:
     )
 
 
-def jitter(images: Tensor, factors: Tensor, turn: Tensor, strengths: Sequence[float]) -> Tensor:
-    """Apply the colour operations to each image in the order its place in ``turn`` gives it.
+def strengths_of(settings: ViewSettings) -> tuple[float, float, float, float]:
+    """Return how strong the four operations of colour jitter are, in the order of their parameters; 0 if never used."""
+    if settings.jitter == 0:
+        return 0.0, 0.0, 0.0, 0.0
+    return settings.brightness, settings.contrast, settings.saturation, settings.hue
 
-    Images are dealt to the orders of the operations in use by a random permutation, in shares that differ by one at
-    most; every operation still runs on contiguous rows.
+
+def deal(count: int, strengths: Sequence[float]) -> list[tuple[tuple[int, ...], slice]]:
+    """Return the orders of the operations in use, and the places of a permutation whose images get each of them.
+
+    Shares differ by one image at most.
     """
     used = [number for number, strength in enumerate(strengths) if strength > 0]
     orders = sorted({tuple(op for op in order if op in used) for order in ORDERS})
-    dealt = images[turn]
-    bounds = [len(images) * place // len(orders) for place in range(len(orders) + 1)]
-    for order, start, stop in zip(orders, bounds[:-1], bounds[1:], strict=True):
-        rows = dealt[start:stop]
-        for op in order:
-            rows = colour.JITTER[op](rows, factors[op, turn[start:stop]])
-        dealt[start:stop] = rows
-    return torch.empty_like(images).index_copy_(0, turn, dealt)
+    bounds = [count * place // len(orders) for place in range(len(orders) + 1)]
+    shares = zip(orders, bounds[:-1], bounds[1:], strict=True)
+    return [(order, slice(start, stop)) for order, start, stop in shares if stop > start]
 
 
-def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+@lru_cache(maxsize=64)
+def stages(count: int, strengths: tuple[float, ...], device: torch.device) -> list[tuple[int, Tensor]]:
+    """Return what jitter does one after the other: an operation, and the places whose images it is the turn of.
+
+    As many stages as operations, in each of which every image gets the next one of its order.
+    """
+    dealt = deal(count, strengths)
+    steps = []
+    for stage in range(len(dealt[0][0])):
+        for op in sorted(dealt[0][0]):
+            places = [place for order, share in dealt if order[stage] == op for place in range(share.start, share.stop)]
+            steps.append((op, torch.tensor(places, dtype=torch.int64, device=device)))
+    return steps
+
+
+def jitter(images: Tensor, factors: Tensor, turn: Tensor, strengths: Sequence[float]) -> Tensor:
+    """Apply the colour operations to each image in the order its place in the permutation ``turn`` gives it."""
+    jittered = images.clone()
+    for op, places in stages(len(images), tuple(strengths), images.device):
+        rows = turn[places]
+        jittered.index_copy_(0, rows, colour.JITTER[op](jittered[rows], factors[op, rows]))
+    return jittered
+
+
+def crop(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+    """Return the crops (B, 3, size, size) of images (B, 3, H, W) uint8, mirrored where drawn, as floats in 0-1.
+
+    A crop mirrored first is the view mirrored last: what lies between treats left and right alike.
+    """
+    if images.device.type == "cpu" and min(images.shape[2:]) > colour.SMALL:
+        return crop_resize_each(images, drawn.boxes, settings.size, drawn.flip).float().div_(255)
+    return crop_resize(images, drawn.boxes, settings.size, drawn.flip)
+
+
+Crop = Callable[[Tensor, ViewParameters, ViewSettings], Tensor]
+
+
+def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings, crop: Crop = crop) -> Tensor:
     """Return the view (B, 3, size, size), floats in 0-1, of images (B, 3, H, W) uint8.
+
+    ``crop`` makes crops of images, for images that have been cropped elsewhere.
+    """
+    strengths = strengths_of(settings)
+    if images.device.type == "cpu":
+        return _apply_in_parts(images, drawn, settings, strengths, crop)
+    view = crop(images, drawn, settings)
+    if any(strengths):
+        view = jitter(view, drawn.jitter, drawn.turn, strengths)
+    return recolour(view, drawn, settings)
+
+
+def _apply_in_parts(
+    images: Tensor, drawn: ViewParameters, settings: ViewSettings, strengths: Sequence[float], crop: Crop
+) -> Tensor:
+    """Return what `apply` does, so few images at a time that a CPU's cache holds them."""
+    side = settings.size
+    whole = torch.empty(len(images), 3, side, side)
+    dealt = deal(len(images), strengths)
+    step = max(1, CACHED // (3 * side * side))
+    for first in range(0, len(images), step):
+        rows = drawn.turn[first : first + step]
+        part = drawn.take(rows)
+        view = crop(images[rows], part, settings)
+        for order, share in dealt:
+            mine = slice(max(share.start - first, 0), max(share.stop - first, 0))
+            if mine.start < min(mine.stop, len(rows)):
+                for op in order:
+                    view[mine] = colour.JITTER[op](view[mine], part.jitter[op, mine])
+        whole.index_copy_(0, rows, recolour(view, part, settings))
+    return whole
+
+
+def recolour(view: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+    """Return what comes after colour jitter, for floats (B, 3, S, S) in 0-1.
 
     Operations whose setting rules them out are left out.
     """
-    view = crop_resize(images, drawn.boxes, settings.size)
-    strengths = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
-    if settings.jitter > 0 and any(strengths):
-        view = jitter(view, drawn.jitter, drawn.turn, strengths)
     if settings.grey > 0:
         view = colour.grey(view, drawn.grey)
     if settings.blur > 0:
         view = colour.blur(view, drawn.sigma)
     if settings.solarise > 0:
         view = colour.solarise(view, drawn.solarise)
-    if settings.flip > 0:
-        view = colour.flip(view, drawn.flip)
     if settings.rotate > 0:
         view = rotate(view, drawn.degrees)
     return view
@@ -133,6 +217,7 @@ class Views:
 
     def __call__(self, batch: Batch) -> list[Tensor]:
         """Return one (B, 3, S, S) tensor per view, its channels last in memory as convolutions like them."""
+        assert batch.images is not None
         height, width = batch.images.shape[-2:]
         views = []
         for settings in self.settings:
