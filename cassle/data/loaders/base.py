@@ -111,7 +111,7 @@ class TaskRows:
         return index, own
 
     def online(self, epoch: int, step: int) -> Tensor:
-        """Return the positions (B,) of the images that the online classifier is trained on in a step, if there are any."""
+        """Return the positions (B,) of the images that the online classifier is trained on in a step, if any."""
         if not len(self.labelled):
             return self.labelled
         device = self.labelled.device
