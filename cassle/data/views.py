@@ -5,21 +5,25 @@ Every parameter is drawn as a tensor before anything is done to a pixel, so that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from itertools import permutations
 
 import torch
 from torch import Tensor
 
 from cassle.data import colour
-from cassle.data.crop import crop_resize, draw_boxes, rotate
+from cassle.data.crop import crop_resize, crop_resize_each, draw_boxes, rotate
 from cassle.data.view_settings import ViewSettings
 from cassle.distributed import Share
 from cassle.training.step import Batch
 
 ORDERS = tuple(permutations(range(len(colour.JITTER))))
 """The 24 orders of the operations of colour jitter."""
+CACHED = 2**20
+"""Numbers of a view that are treated at a time on a CPU: four megabytes."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,23 @@ class ViewParameters:
     degrees: Tensor
     blocks: int
 
+    def to(self, device: torch.device) -> ViewParameters:
+        """Return the same parameters on a device."""
+        return self._each(lambda value, dim: value.to(device), self.blocks)
+
     def take(self, share: Share) -> ViewParameters:
         """Return the parameters of one process's share of the global batch."""
+        return self._each(share.take, sum(_blocks(run) for run in share.runs))
+
+    def part(self, rows: Tensor) -> ViewParameters:
+        """Return the parameters of some images."""
+        return self._each(lambda value, dim: value.index_select(dim, rows), self.blocks)
+
+    def _each(self, change: Callable[[Tensor, int], Tensor], blocks: int) -> ViewParameters:
+        """Return parameters changed by a function of them and the dimension that images lie along."""
         drawn = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "blocks"}
-        taken = {name: share.take(value, dim=1 if name == "jitter" else 0) for name, value in drawn.items()}
-        return ViewParameters(**taken, blocks=sum(_blocks(run) for run in share.runs))
+        changed = {name: change(value, 1 if name == "jitter" else 0) for name, value in drawn.items()}
+        return ViewParameters(**changed, blocks=blocks)
 
 
 def _blocks(run: range) -> int:
@@ -56,8 +72,13 @@ def _blocks(run: range) -> int:
     return -(-run.stop // len(ORDERS)) - run.start // len(ORDERS)
 
 
-def draw(settings: ViewSettings, count: int, height: int, width: int, generator: torch.Generator) -> ViewParameters:
-    """Draw the parameters of one view of ``count`` images of height x width pixels, on the generator's device."""
+def draw(
+    settings: ViewSettings, count: int, height: int | Tensor, width: int | Tensor, generator: torch.Generator
+) -> ViewParameters:
+    """Draw the parameters of one view of ``count`` images on the generator's device.
+
+    Height and width in pixels are those of all images, or one number (B,) for each.
+    """
     device = generator.device
     uniform = torch.rand(8, count, device=device, generator=generator)
     boxes = draw_boxes(count, height, width, settings.scale, settings.ratio, generator)
@@ -84,48 +105,116 @@ def draw(settings: ViewSettings, count: int, height: int, width: int, generator:
     )
 
 
+def strengths_of(settings: ViewSettings) -> tuple[float, float, float, float]:
+    """Return how strong the four operations of colour jitter are, in the order of their parameters; 0 if never used."""
+    if settings.jitter == 0:
+        return 0.0, 0.0, 0.0, 0.0
+    return settings.brightness, settings.contrast, settings.saturation, settings.hue
+
+
+def orders_of(strengths: Sequence[float]) -> list[tuple[int, ...]]:
+    """Return the orders of the operations in use: 24, 6, 2 or 1, each of which stands for equally many turns."""
+    used = [number for number, strength in enumerate(strengths) if strength > 0]
+    return sorted({tuple(op for op in order if op in used) for order in ORDERS})
+
+
+@lru_cache(maxsize=64)
+def stages(room: int, strengths: tuple[float, ...], device: torch.device) -> list[tuple[int, Tensor]]:
+    """Return what jitter does one after the other: an operation, and the places whose images it is the turn of.
+
+    Places are dealt to the orders, ``room`` to each. There are as many stages as operations, in each of which every
+    image gets the next one of its order.
+    """
+    orders = orders_of(strengths)
+    steps = []
+    for stage in range(len(orders[0])):
+        for op in sorted(orders[0]):
+            mine = [number for number, order in enumerate(orders) if order[stage] == op]
+            places = [place for number in mine for place in range(number * room, (number + 1) * room)]
+            steps.append((op, torch.tensor(places, dtype=torch.int64, device=device)))
+    return steps
+
+
 def jitter(images: Tensor, factors: Tensor, turn: Tensor, blocks: int, strengths: Sequence[float]) -> Tensor:
     """Apply the colour operations to each image in the order that ``turn`` gives it.
 
-    ``turn`` and ``blocks`` as in `ViewParameters`. Every operation runs on contiguous rows, as many as an order can
-    have at most: images are brought together by their order, and places that stay empty are filled with any image.
+    ``turn`` and ``blocks`` as in `ViewParameters`. Images are brought together by their order, in as many places as an
+    order can have images at most; places that stay empty hold any image. So no shape depends on what was drawn.
     """
-    used = [number for number, strength in enumerate(strengths) if strength > 0]
-    orders = sorted({tuple(op for op in order if op in used) for order in ORDERS})
-    room, count = blocks * len(ORDERS) // len(orders), len(images)
-    kind = turn // (len(ORDERS) // len(orders))
-    before = (kind[:, None] == torch.arange(len(orders), device=turn.device)).cumsum(dim=0)
+    orders = len(orders_of(strengths))
+    room, count = blocks * len(ORDERS) // orders, len(images)
+    kind = turn // (len(ORDERS) // orders)
+    before = (kind[:, None] == torch.arange(orders, device=turn.device)).cumsum(dim=0)
     place = kind * room + before.gather(1, kind[:, None]).squeeze(1) - 1
-    row = turn.new_full((len(orders) * room,), count)
+    row = turn.new_full((orders * room,), count)
     row.scatter_(0, place, torch.arange(count, device=turn.device))
     source = row.clamp(max=count - 1)
-    dealt = images[source]
-    for number, order in enumerate(orders):
-        part = slice(number * room, (number + 1) * room)
-        rows = dealt[part]
-        for op in order:
-            rows = colour.JITTER[op](rows, factors[op, source[part]])
-        dealt[part] = rows
+    dealt, own = images[source], factors[:, source]
+    for op, places in stages(room, tuple(strengths), images.device):
+        dealt.index_copy_(0, places, colour.JITTER[op](dealt[places], own[op, places]))
     return images.new_empty(count + 1, *images.shape[1:]).index_copy_(0, row, dealt)[:count]
 
 
-def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+def crop(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+    """Return the crops (B, 3, size, size) of images (B, 3, H, W) uint8, mirrored where drawn, as floats in 0-1.
+
+    A crop mirrored first is the view mirrored last: what lies between treats left and right alike.
+    """
+    if images.device.type == "cpu" and min(images.shape[2:]) > colour.SMALL:
+        return crop_resize_each(images, drawn.boxes, settings.size, drawn.flip).float().div_(255)
+    return crop_resize(images, drawn.boxes, settings.size, drawn.flip)
+
+
+Crop = Callable[[Tensor, ViewParameters, ViewSettings], Tensor]
+
+
+def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings, crop: Crop = crop) -> Tensor:
     """Return the view (B, 3, size, size), floats in 0-1, of images (B, 3, H, W) uint8.
+
+    ``crop`` makes crops of images, for images that have been cropped elsewhere.
+    """
+    strengths = strengths_of(settings)
+    if images.device.type == "cpu":
+        return _apply_in_parts(images, drawn, settings, strengths, crop)
+    view = crop(images, drawn, settings)
+    if any(strengths):
+        view = jitter(view, drawn.jitter, drawn.turn, drawn.blocks, strengths)
+    return recolour(view, drawn, settings)
+
+
+def _apply_in_parts(
+    images: Tensor, drawn: ViewParameters, settings: ViewSettings, strengths: Sequence[float], crop: Crop
+) -> Tensor:
+    """Return what `apply` does, so few images at a time that a CPU's cache holds them."""
+    side = settings.size
+    whole = torch.empty(len(images), 3, side, side)
+    orders = orders_of(strengths)
+    kind = drawn.turn // (len(ORDERS) // len(orders))
+    by_order = kind.argsort(stable=True)
+    for rows in torch.split(by_order, max(1, CACHED // (3 * side * side))):
+        part = drawn.part(rows)
+        view = crop(images[rows], part, settings)
+        first = 0
+        for number, count in Counter(kind[rows].tolist()).items():
+            mine = slice(first, first + count)
+            for op in orders[number]:
+                view[mine] = colour.JITTER[op](view[mine], part.jitter[op, mine])
+            first += count
+        whole.index_copy_(0, rows, recolour(view, part, settings))
+    return whole
+
+
+def recolour(view: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+    """Return what comes after colour jitter, for floats (B, 3, S, S) in 0-1.
 
     Operations whose setting rules them out are left out.
     """
-    view = crop_resize(images, drawn.boxes, settings.size)
-    strengths = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
-    if settings.jitter > 0 and any(strengths):
-        view = jitter(view, drawn.jitter, drawn.turn, drawn.blocks, strengths)
     if settings.grey > 0:
         view = colour.grey(view, drawn.grey)
     if settings.blur > 0:
         view = colour.blur(view, drawn.sigma)
     if settings.solarise > 0:
         view = colour.solarise(view, drawn.solarise)
-    if settings.flip > 0:
-        view = colour.flip(view, drawn.flip)
     if settings.rotate > 0:
         view = rotate(view, drawn.degrees)
     return view
@@ -162,8 +251,9 @@ class Views:
 
         What is drawn for an image depends on its place in the global batch, not on the number of processes.
         """
-        height, width = batch.images.shape[-2:]
+        assert batch.images is not None
         share = batch.share or Share(len(batch.images))
+        height, width = batch.images.shape[-2:]
         views = []
         for settings in self.settings:
             drawn = draw(settings, share.count, height, width, batch.generator).take(share)
