@@ -134,5 +134,5 @@ def test_studies_done_together_tell_what_they_share(tmp_path, monkeypatch):
     for name in ("one", "two"):
         (tmp_path / f"{name}.yaml").write_text(json.dumps({"name": name, **TINY}))
     text = cost_of([], ["studies=[one.yaml, two.yaml]"])
-    assert "one                         15" in text
-    assert "10 jobs are shared: 30 of the studies alone, 20 here" in text
+    assert "one                         19" in text
+    assert "10 jobs are shared: 38 of the studies alone, 28 here" in text
