@@ -161,5 +161,5 @@ def test_only_what_belongs_together_in_the_study_has_a_cell():
         {"stream": STREAM, "backbone": "conv3", "objective": "simclr", "strategy": name, "probe": probe}
         for name, probe in names
     ]
-    found = [cell.strategy for cell in cells(all_rows(), rows=rows)]
+    found = [cell.strategy for cell in cells_of(pd.DataFrame(all_rows()), summary(rows=rows), STREAM, PROBE)]
     assert found == ["random", "finetune"]
