@@ -275,7 +275,7 @@ def plan(args: argparse.Namespace) -> None:
     """Tell what a study will cost before it is run: jobs, images, operations, disk, time, and what is done already."""
     from cassle.cost.text import cost_of
 
-    print(cost_of(args.configfile, args.words))
+    print(cost_of(args.configfile, args.words, args.tflops))
 
 
 def show(args: argparse.Namespace) -> None:
@@ -476,6 +476,7 @@ def _parser() -> argparse.ArgumentParser:
     verb = add(plan)
     verb.add_argument("--configfile", nargs="+", default=[], help="file of a study, such as config/paper/all.yaml")
     verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as after snakemake --config, such as seed=3")
+    verb.add_argument("--tflops", type=float, help="sustained 10^12 operations per second; else as finished trainings")
     verb = add(show)
     verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
     verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")

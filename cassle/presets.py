@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from cassle.data.base import data_sets
-from cassle.nets.backbones.resnet import SMALL_IMAGE
 from cassle.options import Options
 from cassle.settings import Training
-from cassle.strategies.compose import own_settings, parts_of
 
 Preset = Literal["clean", "original"]
 
@@ -25,6 +23,8 @@ DATA_SET = {"statistics": "original"}
 """Red has a standard deviation of 0.228 on ImageNet100 and DomainNet; CIFAR100 has the statistics of CIFAR10."""
 SMALL_STEM = {"stem_padding": 2}
 """A ResNet for small images pads its first convolution by 2."""
+SMALL_IMAGE = 64
+"""Side up to which a ResNet has that stem; said here again, as whoever collects results need not import networks."""
 ONLINE = {"online_batch": "shared"}
 """The images of the online classifier, which was in use on CIFAR only, enter the network's BatchNorm statistics."""
 ONLINE_DATA_SETS = ("cifar10", "cifar100")
@@ -39,6 +39,8 @@ def strategy_preset(preset: Preset, name: str) -> dict[str, Any]:
     """Return the preset's changes of a strategy's settings; those of joined strategies are a mapping per part."""
     if preset != "original":
         return {}
+    from cassle.strategies.compose import parts_of
+
     parts = {part: _known(STRATEGY, kind.Settings) for part, kind in parts_of(name).items()}
     return {part: changes for part, changes in parts.items() if changes} if "+" in name else parts[name]
 
@@ -74,14 +76,14 @@ def training_preset(preset: Preset, data_set: str, objective: str, batch_size: i
 
 def preset_of(spec: Mapping[str, Any]) -> Literal["clean", "original", "mixed", ""]:
     """Return the preset that the settings of a training agree with; empty where presets do not differ."""
-    data_set, training = spec["stream"]["data_set"], spec["training"]
-    kind = data_sets.get(data_set)
-    stem = SMALL_STEM if kind.image_size <= SMALL_IMAGE else {}
-    wanted = training_preset("original", data_set, spec["objective"]["name"], training["batch_size"])
-    part = spec["strategy"]
-    strategies = own_settings(part["name"], part["settings"]).values() if part else []
+    training, strategy = spec["training"], spec["strategy"]
+    stem = SMALL_STEM if training["views"][0]["size"] <= SMALL_IMAGE else {}
+    wanted = training_preset("original", spec["stream"]["data_set"], spec["objective"]["name"], training["batch_size"])
+    parts = [] if strategy is None else [strategy["settings"]]
+    if strategy is not None and "+" in strategy["name"]:
+        parts = list(strategy["settings"].values())
     switches: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
-        *((STRATEGY, settings) for settings in strategies),
+        *((STRATEGY, settings) for settings in parts),
         (OBJECTIVE, spec["objective"]["settings"]),
         (stem, spec["backbone"]["settings"]),
         (DATA_SET, spec["stream"].get("data", {})),

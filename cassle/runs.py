@@ -134,6 +134,9 @@ class Plan:
     names: dict[str, str] = field(default_factory=dict)
     """Label -> name of what is used as recipe and preset say, where the two differ; a variant is not among them."""
 
+    joint: dict[str, str] = field(default_factory=dict)
+    """Name of a stream -> that of the stream of all its data, which offline models are trained on."""
+
     def summary(self) -> dict[str, Any]:
         """Return what tables and figures need to know of the study."""
         grids = self.study.complete_grids()
@@ -144,6 +147,7 @@ class Plan:
             "offline": any(grid.offline for grid in grids),
             "presets": sorted({grid.preset for grid in grids}),
             "names": self.names,
+            "joint": self.joint,
         }
 
     def name(self, label: str, choice: Choice) -> None:
@@ -331,6 +335,7 @@ class _Chain:
     def add_offline(self, objective: Part) -> None:
         """Add the one-task stream of all data, evaluated on the tasks of this chain's stream."""
         joint = Stream.parse(f"{self.stream.data_set}-all", {self.stream.data_set: self.stream.data})
+        self.plan.joint[self.stream.name] = joint.name
         chain = replace(self, method=replace(self.method, objective=objective), given=None)
         job = chain._job(joint, None, 0, None)
         self.plan.add_train(job)

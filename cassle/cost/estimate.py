@@ -58,6 +58,8 @@ def jobs_by_rule(plan: Plan) -> dict[str, int]:
         "describe_study": len(parts),
         "make_table": sum(len(part.tables()) for part in parts),
         "draw_figure": sum(len(part.figures()) for part in parts),
+        "draw_timeline": len(parts),
+        "write_page": len(parts),
     }
 
 
@@ -162,5 +164,6 @@ def _report_jobs(plan: Plan, root: Path) -> Iterator[Job]:
         tables = [f"{place}/tables/{stream}/{probe}.md" for stream, probe in part.tables()]
         figures = [f"{place}/figures/{stream}/{probe}/{name}.pdf" for stream, probe, name in part.figures()]
         files = [("describe_study", f"{place}/study.json"), *(("make_table", file) for file in tables)]
+        files += [("draw_timeline", f"{place}/timeline.pdf"), ("write_page", f"{place}/report.html")]
         for rule, file in [*files, *(("draw_figure", file) for file in figures)]:
             yield Job(rule, file, (root / file).is_file())

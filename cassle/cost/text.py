@@ -18,12 +18,13 @@ from cassle.status import duration
 UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")
 DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"
 """The default study."""
-HINT = "unknown: measure this machine with `cassle bench step --out FILE` and give it as --bench FILE"
+HINT = "unknown until a training of this plan has finished here; --tflops N takes N x 10^12 operations per second"
 
 
-def cost_of(configfiles: Sequence[str], words: Sequence[str]) -> str:
+def cost_of(configfiles: Sequence[str], words: Sequence[str], tflops: float | None = None) -> str:
     """Return the cost of the study that files and words such as ``seed=3`` describe, as Snakemake would plan it here.
 
+    ``tflops``: sustained 10^12 operations per second to reckon with; None: those of the plan's finished trainings.
     Raises `SettingsError` for impossible settings.
     """
     if bad := [word for word in words if "=" not in word]:
@@ -33,7 +34,7 @@ def cost_of(configfiles: Sequence[str], words: Sequence[str]) -> str:
         given |= read_yaml(file)
     given |= {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
     plan = plan_study(given, configfiles, DEFAULT)
-    return describe(plan, measured_rate(plan))
+    return describe(plan, measured_rate(plan) if tflops is None else tflops * 1e12)
 
 
 def short(value: float, unit: str = "") -> str:

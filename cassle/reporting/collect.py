@@ -8,6 +8,7 @@ from typing import Any
 
 from cassle.files import read_json
 from cassle.paths import FIRST, RANDOM
+from cassle.presets import preset_of
 from cassle.reporting.frame import EXECUTION
 
 Row = dict[str, Any]
@@ -44,6 +45,7 @@ def _trained(file: Path) -> Iterator[Row]:
         "seed": int(seed.removeprefix("seed")),
         "task": int(task.removeprefix("task")),
         **{column: train.get(column, usual) for column, usual in EXECUTED.items()},
+        "preset": preset_of(train["spec"]),
         "checkpoint": train["checkpoint"],
     }
     if train["spec"]["stream"]["scenario"] == "all":

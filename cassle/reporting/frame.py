@@ -73,3 +73,10 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     if not isinstance(value, dict) or not {"name", "backbones", "objectives", "strategies", "seeds"} <= set(value):
         raise DataError(f"{path} does not describe a study; delete it and run the workflow again")
     return value
+
+
+def tables_of(study: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the (stream, probe) of each table of a study: those that its ``rows`` name, or else all pairs."""
+    if "rows" in study:
+        return list(dict.fromkeys((row["stream"], row["probe"]) for row in study["rows"]))
+    return [(stream, probe) for stream in study["streams"] for probe in study["probes"]]

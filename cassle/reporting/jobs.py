@@ -130,7 +130,9 @@ def read_jobs(path: str | Path) -> pd.DataFrame:
 
 def jobs_of_study(jobs: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
     """Return the jobs that a study's tables rest on: its trainings, shared and joint ones included, and evaluations."""
-    joint = {f"{stream.partition('-')[0]}-all" for stream in study["streams"]} if study["offline"] else set()
+    named = study.get("joint", {})
+    everything = (named.get(stream, f"{stream.partition('-')[0]}-all") for stream in study["streams"])
+    joint = set(everything) if study["offline"] else set()
     return jobs[
         jobs["stream"].isin({*study["streams"], *joint})
         & jobs["backbone"].isin(study["backbones"])

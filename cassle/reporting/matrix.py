@@ -116,13 +116,18 @@ def cells_of(
 ) -> list[Cell]:
     """Return the cells of a study's table in its order: per backbone, random, then per objective its strategies.
 
-    ``jobs``: rows of ``benchmark.csv``; without them, no hours are known.
+    Where the study says which of them belong together (``rows``), the others are left out. ``jobs``: rows of
+    ``benchmark.csv``; without them, no hours are known.
     """
     rows = runs[(runs["stream"] == stream) & (runs["probe"] == probe) & runs["seed"].isin(study["seeds"])]
     seeds = tuple(study["seeds"])
 
     def others(backbone: str, objective: str, strategy: str) -> dict[str, Published]:
         return _published(study.get("names", {}), stream, backbone, objective, strategy, probe)
+
+    def wanted(backbone: str, objective: str, strategy: str) -> bool:
+        row = {"stream": stream, "backbone": backbone, "objective": objective, "strategy": strategy, "probe": probe}
+        return "rows" not in study or row in study["rows"]
 
     cells = []
     for backbone in study["backbones"]:
@@ -135,6 +140,8 @@ def cells_of(
             cells.append(Cell(backbone, "", RANDOM, seeds, untrained, random=random, published=found))
         for objective in study["objectives"]:
             for strategy in study["strategies"]:
+                if not wanted(backbone, objective, strategy):
+                    continue
                 part = parts.get((objective, strategy), own[:0])
                 single = strategy == OFFLINE
                 cell = Cell(
@@ -147,10 +154,18 @@ def cells_of(
                     random=random,
                     execution=_execution(part),
                     published=others(backbone, objective, strategy),
-                    hours=_hours(jobs, stream, backbone, objective, strategy, seeds),
+                    hours=_hours(jobs, place_of(study, stream, strategy), backbone, objective, strategy, seeds),
                 )
                 cells.append(cell)
     return cells
+
+
+def place_of(study: dict[str, Any], stream: str, strategy: str) -> str:
+    """Return the stream that a cell's models are trained on: for joint training that of everything."""
+    if strategy != OFFLINE:
+        return stream
+    joint: str = study.get("joint", {}).get(stream, f"{stream.partition('-')[0]}-all")
+    return joint
 
 
 def _published(names: dict[str, str], *labels: str) -> dict[str, Published]:
@@ -162,15 +177,15 @@ def _published(names: dict[str, str], *labels: str) -> dict[str, Published]:
 def _execution(rows: pd.DataFrame) -> dict[str, list[str]]:
     """Return the values of each column of execution; code counts from the second task, first ones depend on less."""
     later = rows[rows["task"] > 0] if (rows["task"] > 0).any() else rows
-    return {column: sorted(set((later if column == "code" else rows)[column])) for column in EXECUTION}
+    found = {column: set((later if column == "code" else rows)[column]) for column in EXECUTION}
+    return {column: sorted(values - {""}) for column, values in found.items()}
 
 
 def _hours(
-    jobs: pd.DataFrame | None, stream: str, backbone: str, objective: str, strategy: str, seeds: tuple[int, ...]
+    jobs: pd.DataFrame | None, place: str, backbone: str, objective: str, strategy: str, seeds: tuple[int, ...]
 ) -> dict[int, float]:
     if jobs is None:
         return {}
-    place = f"{stream.partition('-')[0]}-all" if strategy == OFFLINE else stream
     trained = jobs[(jobs["job"] == "train") & (jobs["stream"] == place)]
     found = {seed: hours_of_run(trained, backbone, objective, strategy, seed) for seed in seeds}
     return {seed: hours for seed, hours in found.items() if not np.isnan(hours)}

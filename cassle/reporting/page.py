@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 from cassle.files import read_json, write_text
 from cassle.reporting.formats import html_table
-from cassle.reporting.frame import read_runs, read_summary
+from cassle.reporting.frame import read_runs, read_summary, tables_of
 from cassle.reporting.jobs import jobs_of_study, read_jobs
-from cassle.reporting.matrix import METRICS, Cell, cells_of
+from cassle.reporting.matrix import METRICS, cells_of
 from cassle.reporting.names import RANDOM, pretty
 from cassle.reporting.tables import table_of
 
@@ -38,21 +38,22 @@ def write_page(
     summary, frame = read_summary(study), read_runs(runs)
     own = jobs_of_study(read_jobs(jobs), summary)
     records = records_of(own, results or Path(runs).parent)
-    tables, finished = [], 0
-    for stream in summary["streams"]:
-        for place, probe in enumerate(summary["probes"]):
-            cells = cells_of(frame, summary, stream, probe, own)
-            finished += _finished(cells) if place == 0 else 0
-            table = table_of(cells, f"{stream}, probe {probe}")
-            tables.append({"title": table.title, "html": Markup(html_table(table))})
-    trained = len(summary["objectives"]) * len(summary["strategies"]) * len(summary["seeds"])
+    tables, runs_wanted, runs_found = [], set(), set()
+    for stream, probe in tables_of(summary):
+        cells = cells_of(frame, summary, stream, probe, own)
+        for cell in (cell for cell in cells if cell.strategy != RANDOM):
+            run = (stream, cell.backbone, cell.objective, cell.strategy)
+            runs_wanted |= {(*run, seed) for seed in cell.seeds}
+            runs_found |= {(*run, seed) for seed in cell.by_seed(METRICS["A"])}
+        table = table_of(cells, f"{stream}, probe {probe}")
+        tables.append({"title": table.title, "html": Markup(html_table(table))})
     texts = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = texts.get_template("page.html").render(
         name=summary["name"],
-        finished=finished,
-        wanted=trained * len(summary["backbones"]) * len(summary["streams"]),
+        finished=len(runs_found),
+        wanted=len(runs_wanted),
         tables=tables,
         figures=[{"caption": _caption(Path(file)), "source": _inline(Path(file))} for file in figures],
         cost=cost_of(own),
@@ -62,10 +63,6 @@ def write_page(
         checkpoints=[{"folder": folder, **record} for folder, record in records.items()],
     )
     write_text(out, page)
-
-
-def _finished(cells: list[Cell]) -> int:
-    return sum(len(cell.values(METRICS["A"])) for cell in cells if cell.strategy != RANDOM)
 
 
 def records_of(jobs: pd.DataFrame, results: Path) -> dict[str, dict[str, Any]]:

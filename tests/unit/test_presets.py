@@ -2,6 +2,7 @@
 
 import pytest
 
+from cassle.nets.backbones import resnet
 from cassle.nets.backbones.conv import Conv3
 from cassle.nets.backbones.resnet import ResNetSettings
 from cassle.objectives.dino import DINOSettings
@@ -9,6 +10,7 @@ from cassle.objectives.swav import SwAVSettings
 from cassle.presets import (
     LOSS_GROUPS,
     ONLINE_DATA_SETS,
+    SMALL_IMAGE,
     backbone_preset,
     objective_preset,
     preset_of,
@@ -96,6 +98,17 @@ def test_a_variant_of_the_user_is_no_name_of_a_preset():
 )
 def test_the_preset_of_a_run_is_read_off_its_settings(changes, presets):
     assert {preset_of(job.spec) for job in plan(**changes).train.values()} == presets
+
+
+def test_the_small_stem_is_meant_for_the_same_images_here_and_in_the_network():
+    assert SMALL_IMAGE == resnet.SMALL_IMAGE
+
+
+def test_joined_strategies_get_the_preset_in_each_part():
+    made = plan(preset="original", strategies=["cassle+er"], objectives=["simclr"])
+    last = list(made.train.values())[-1]
+    assert last.spec["strategy"]["settings"]["cassle"]["teacher_batchnorm"] == "batch"
+    assert preset_of(last.spec) == "original"
 
 
 def test_every_data_set_that_the_preset_names_has_recipes():

@@ -107,7 +107,7 @@ def test_a_data_set_that_nobody_has_counted_is_named(tmp_path):
 def test_the_text_tells_numbers_costs_and_the_longest_chain(plan, tmp_path):
     text = describe(plan, None, tmp_path)
     assert "train_next_task              2       0" in text
-    assert "cassle bench step" in text
+    assert "GPU time       unknown until a training of this plan has finished here" in text
     assert "critical path  3 jobs" in text
     assert "3 tasks, 6 epochs, 6.14 k images" in text
     assert "GPU time       0 s to come" not in describe(plan, 1e6, tmp_path)
@@ -125,6 +125,7 @@ def test_words_beside_a_file_change_its_study(tmp_path, monkeypatch):
     (tmp_path / "study.yaml").write_text(json.dumps({"name": "mine", **TINY}))
     assert cost_of(["study.yaml"], ["seeds=[0, 1]"]).startswith("mine\n")
     assert "train_first_task             2       0" in cost_of(["study.yaml"], ["seeds=[0, 1]"])
+    assert "at 2 GFLOP/s" in cost_of(["study.yaml"], [], tflops=2e-3)
     with pytest.raises(SettingsError, match="'seeds' is not of the form key=value"):
         cost_of(["study.yaml"], ["seeds"])
 
@@ -134,5 +135,5 @@ def test_studies_done_together_tell_what_they_share(tmp_path, monkeypatch):
     for name in ("one", "two"):
         (tmp_path / f"{name}.yaml").write_text(json.dumps({"name": name, **TINY}))
     text = cost_of([], ["studies=[one.yaml, two.yaml]"])
-    assert "one                         15" in text
-    assert "10 jobs are shared: 30 of the studies alone, 20 here" in text
+    assert "one                         19" in text
+    assert "10 jobs are shared: 38 of the studies alone, 28 here" in text

@@ -73,3 +73,12 @@ def write_study(folder, rows, **changes):
     write_runs(folder / "runs.csv", rows)
     write_json(folder / "study.json", summary(**changes))
     return folder / "runs.csv", folder / "study.json"
+
+
+def training_spec(scenario: str = "domain", **parts) -> dict:
+    """Settings of a training on digits, as far as anything reads them from a record."""
+    stream = {"data_set": "digits", "scenario": scenario, "data": {}}
+    named = {"name": "simclr", "settings": {}}
+    training = {"batch_size": 64, "views": [{"size": 16}, {"size": 16}]}
+    usual = {"stream": stream, "backbone": named, "objective": named, "strategy": None, "training": training}
+    return {**usual, **parts}

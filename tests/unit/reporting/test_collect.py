@@ -5,6 +5,7 @@ import pytest
 from cassle.files import read_json, write_json
 from cassle.reporting.collect import IDENTITY, collect
 from cassle.reporting.frame import COLUMNS
+from tests.unit.reporting.made import training_spec
 
 STREAM = "digits-domain2"
 BACKBONE = f"{STREAM}/conv3"
@@ -19,7 +20,7 @@ class Results:
 
     def train(self, place, checkpoint, parent=None, scenario="domain", **changes):
         record = {
-            "spec": {"stream": {"scenario": scenario}},
+            "spec": training_spec(scenario),
             "checkpoint": checkpoint,
             "parent": parent,
             "device": "cpu",

@@ -7,7 +7,7 @@ import pytest
 
 from cassle.errors import CassleError, DataError
 from cassle.files import write_json
-from cassle.reporting.frame import COLUMNS, EXECUTION, read_runs, read_summary, write_runs
+from cassle.reporting.frame import COLUMNS, EXECUTION, read_runs, read_summary, tables_of, write_runs
 
 from .made import all_rows, rows_of, summary
 
@@ -101,3 +101,10 @@ def test_what_is_no_summary_at_all_is_refused(tmp_path, content):
     (tmp_path / "study.json").write_text(content)
     with pytest.raises(CassleError, match=r"study\.json.*delete it"):
         read_summary(tmp_path / "study.json")
+
+
+def test_tables_are_those_of_the_rows_of_a_study_or_else_all_pairs():
+    study = {"streams": ["a", "b"], "probes": ["knn", "online"]}
+    assert tables_of(study) == [("a", "knn"), ("a", "online"), ("b", "knn"), ("b", "online")]
+    rows = [{"stream": "b", "probe": "knn"}, {"stream": "a", "probe": "online"}, {"stream": "b", "probe": "knn"}]
+    assert tables_of({**study, "rows": rows}) == [("b", "knn"), ("a", "online")]

@@ -153,3 +153,13 @@ def test_an_evaluation_on_other_data_than_the_tasks_has_an_accuracy_and_nothing_
     found = cell(rows, "cassle")
     assert numbers(found) == {"A": [0.7], "F": [], "T": []}
     assert [name for name in METRICS if found.has(name)] == ["A"]
+
+
+def test_only_what_belongs_together_in_the_study_has_a_cell():
+    names = [("finetune", PROBE), ("cassle", "another")]
+    rows = [
+        {"stream": STREAM, "backbone": "conv3", "objective": "simclr", "strategy": name, "probe": probe}
+        for name, probe in names
+    ]
+    found = [cell.strategy for cell in cells_of(pd.DataFrame(all_rows()), summary(rows=rows), STREAM, PROBE)]
+    assert found == ["random", "finetune"]

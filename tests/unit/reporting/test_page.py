@@ -14,6 +14,7 @@ from cassle.reporting.figures import write_figure
 from cassle.reporting.frame import write_runs
 from cassle.reporting.jobs import jobs_of, write_jobs
 from cassle.reporting.page import cost_of, write_page
+from tests.unit.reporting.made import training_spec
 
 from .made import CASSLE, FINETUNE, OFFLINE, RANDOM_ROW, STREAM, summary
 
@@ -48,7 +49,7 @@ class Page(HTMLParser):
 def write_results(results, strange="simclr"):
     """The files of a finished study of three strategies, as its jobs leave them."""
     run = f"{STREAM}/conv3/{strange}"
-    spec = {"stream": {"scenario": "domain"}, "seed": 0, "objective": {"name": strange}}
+    spec = training_spec(seed=0, objective={"name": strange, "settings": {}})
     execution = {
         "device": "cpu",
         "precision": "fp32",
@@ -63,8 +64,9 @@ def write_results(results, strange="simclr"):
     for name, matrix in (("finetune", FINETUNE), ("cassle", CASSLE)):
         places[f"{run}/{name}/seed0/task1"] = (matrix[1], name, "f1", 1)
     for place, (accuracies, checkpoint, parent, task) in places.items():
-        scenario = {"stream": {"scenario": "all"}} if place == joint else {}
-        record = {**facts, "spec": {**spec, "task": task, **scenario}, "checkpoint": checkpoint, "parent": parent}
+        stream = training_spec("all")["stream"] if place == joint else spec["stream"]
+        made = {**spec, "task": task, "stream": stream}
+        record = {**facts, "spec": made, "checkpoint": checkpoint, "parent": parent}
         write_json(results / place / "train.json", record)
         write_probe(results / place, accuracies, checkpoint)
     write_probe(results / f"{STREAM}/conv3/random/seed0", RANDOM_ROW, None)
