@@ -12,7 +12,7 @@ import pytest
 from cassle.strategies.base import strategies
 from cassle.training.checkpoints import load_checkpoint
 from cassle.training.memories import load_memory
-from tests.workflow.conftest import Project, copy_of_the_project
+from tests.workflow.conftest import BIN, Project, copy_of_the_project
 
 NAMES = [*strategies.names(), "cassle+er"]
 STUDY = f"""
@@ -94,9 +94,9 @@ def train_of(project: Project, strategy: str, folder: str) -> list[str]:
     previous = next(project.folder.glob("results/digits-domain2/conv3-narrow/*/first/seed0/task0/checkpoint.pt"))
     memory = folder_of(project, strategy) / "task0/memory.pt"
     words = ["stream=digits-domain2", "backbone=conv3-narrow", "objective=barlow_twins", f"strategy={strategy}"]
-    training = ["training={epochs: 30, batch_size: 512}", "execution={device: cpu, state_minutes: 0}", "task=1"]
+    training = ["training={epochs: 12, batch_size: 512}", "execution={device: cpu, state_minutes: 0}", "task=1"]
     files = ["--previous", str(previous), "--memory", str(memory), "--folder", folder]
-    return ["cassle", "train", *words, *training, *files]
+    return [str(BIN / "cassle"), "train", *words, *training, *files]
 
 
 def kill_in_the_middle(command: list[str], project: Project, folder: str) -> None:
