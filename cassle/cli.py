@@ -288,18 +288,17 @@ def show(args: argparse.Namespace) -> None:
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Measure a part on this machine: strategies, a step of each against fine-tuning."""
-    import yaml
+    """Measure a part on this machine: views, loader, step, probe or strategies; by words such as data_set=digits."""
+    from importlib import import_module
 
-    from cassle.bench.strategies import BenchSettings, as_text, measure
     from cassle.files import write_json
     from cassle.options import parse
 
-    words = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in _checked(args.words))}
-    result = measure(parse(BenchSettings, words, "bench strategies"), _site(args))
-    print(as_text(result))
+    part = import_module(f"cassle.bench.{args.part}")
+    measured = part.measure(parse(part.BenchSettings, _words(args.words), f"bench {args.part}"), _site(args))
+    print(part.as_text(measured))
     if args.out:
-        write_json(args.out, result)
+        write_json(args.out, measured)
 
 
 def export(args: argparse.Namespace) -> None:
@@ -346,21 +345,21 @@ def _site(args: argparse.Namespace) -> Site:
     return site
 
 
-def _checked(words: list[str]) -> list[str]:
-    """Return words of the form key=value; `SettingsError` for the first that is not."""
-    if bad := [word for word in words if "=" not in word]:
+def _words(given: list[str]) -> dict[str, Any]:
+    """Return words of the form key=value, values read as YAML; `SettingsError` for the first that is none."""
+    import yaml
+
+    if bad := [word for word in given if "=" not in word]:
         raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as objective=simclr")
-    return words
+    return {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in given)}
 
 
 def _planned(args: argparse.Namespace) -> tuple[Plan, int]:
     """Return the plan of the study that words describe, and the task they name; take over where its jobs run."""
-    import yaml
-
     from cassle.runs import resolve
     from cassle.settings import read_study
 
-    words = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in _checked(args.words))}
+    words = _words(args.words)
     task = words.pop("task", 0)
     plan = resolve(read_study(words))
     args.site = json.dumps({**plan.study.site().model_dump(mode="json"), **json.loads(args.site)})
@@ -482,13 +481,14 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")
     verb.add_argument("--cores", type=int, default=os.cpu_count(), help="cores the workflow could use since then")
     verb = add(bench, "out", site=True)
-    verb.add_argument("what", choices=["strategies"], help="what is measured")
-    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as objective=byol backbone=resnet18")
+    verb.add_argument("part", choices=BENCHES, help="what is measured")
+    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as data_set=digits batch_size=256")
     add(export, checkpoint=True, out=True)
     add(schema, out=True)
     return parser
 
 
+BENCHES = ("views", "loader", "step", "probe", "strategies")
 PLANS = "results/studies/*/plan.json"
 WATCH_EVERY = 3.0
 """Seconds between two looks of `cassle status --watch`."""

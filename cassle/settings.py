@@ -66,6 +66,9 @@ class Execution(Options):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: bf16 where the device computes it in hardware, else fp32"
     )
+    loader: Literal["auto", "device", "torchvision", "dali"] = Field(
+        "auto", description="auto: device where the images are in memory, torchvision where they stay in files"
+    )
     threads: int = Field(1, gt=0, description="compute threads of a job; results depend on it in the last bits")
     gpus: Literal["auto"] | int = Field("auto", description="GPUs per training; auto: what suits the data set")
     jobs_per_gpu: int = Field(1, gt=0, description="jobs that may share one GPU")

@@ -17,7 +17,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cassle.data.base import InMemory
-from cassle.data.loader import TaskLoader
+from cassle.data.loaders.base import TaskRows
+from cassle.data.loaders.device import DeviceLoader
 from cassle.data.streams import Stream
 from cassle.data.views import Views
 from cassle.objectives.base import Group, Moment
@@ -84,7 +85,8 @@ class Case:
         self.teacher = Teacher(copy.deepcopy(self.model), mode, self.strategy.teacher_network) if mode else None
         self.optimizer = build_optimizer(training.optimizer, groups(self.model, self.strategy), training.batch_size)
         replay = self.strategy.replay if self.strategy.replays else None
-        self.loader = TaskLoader(images, own, own, training.batch_size, 0, 1, device, replay)
+        rows = TaskRows(own, own, training.batch_size, 0, 1, replay).to(device)
+        self.loader = DeviceLoader(images, rows)
         self.views, self.batches = views, self._batches()
 
     def _batches(self) -> Iterator[Batch]:

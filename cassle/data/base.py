@@ -74,6 +74,10 @@ class InMemory:
         """Return the images (B, 3, H, W) uint8 at positions (B,)."""
         return self.images[index]
 
+    def image(self, position: int) -> Tensor:
+        """Return the image (3, H, W) uint8 at a position."""
+        return self.images[position]
+
     def to(self, device: torch.device | str) -> InMemory:
         """Return the same images on a device."""
         return InMemory(self.images.to(device), self.labels.to(device), self.domains.to(device))

@@ -5,21 +5,24 @@ Every parameter is drawn as a tensor before anything is done to a pixel, so that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from itertools import permutations
 
 import torch
 from torch import Tensor
 
 from cassle.data import colour
-from cassle.data.crop import crop_resize, draw_boxes, rotate
+from cassle.data.crop import crop_resize, crop_resize_each, draw_boxes, rotate
 from cassle.data.view_settings import ViewSettings
 from cassle.distributed import Share
 from cassle.training.step import Batch
 
 ORDERS = tuple(permutations(range(len(colour.JITTER))))
 """The 24 orders of the operations of colour jitter."""
+CACHED = 2**20
+"""Numbers of a view that are treated at a time on a CPU: four megabytes."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,30 @@ class ViewParameters:
         taken = {name: share.take(value, dim=1 if name == "jitter" else 0) for name, value in drawn.items()}
         return ViewParameters(**taken, blocks=sum(_blocks(run) for run in share.runs))
 
+    def to(self, device: torch.device) -> ViewParameters:
+        """Return the same parameters on a device."""
+        parts = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "blocks"}
+        return ViewParameters(**{name: value.to(device) for name, value in parts.items()}, blocks=self.blocks)
+
+    def rows(self, rows: Tensor) -> ViewParameters:
+        """Return the parameters of the images at some places (R,)."""
+        parts = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "blocks"}
+        taken = {name: value[:, rows] if name == "jitter" else value[rows] for name, value in parts.items()}
+        return ViewParameters(**taken, blocks=self.blocks)
+
 
 def _blocks(run: range) -> int:
     """Return how many blocks a run of positions touches."""
     return -(-run.stop // len(ORDERS)) - run.start // len(ORDERS)
 
 
-def draw(settings: ViewSettings, count: int, height: int, width: int, generator: torch.Generator) -> ViewParameters:
-    """Draw the parameters of one view of ``count`` images of height x width pixels, on the generator's device."""
+def draw(
+    settings: ViewSettings, count: int, height: int | Tensor, width: int | Tensor, generator: torch.Generator
+) -> ViewParameters:
+    """Draw the parameters of one view of ``count`` images on the generator's device.
+
+    Height and width in pixels are those of all images, or one number (B,) for each.
+    """
     device = generator.device
     uniform = torch.rand(8, count, device=device, generator=generator)
     boxes = draw_boxes(count, height, width, settings.scale, settings.ratio, generator)
@@ -84,15 +103,38 @@ def draw(settings: ViewSettings, count: int, height: int, width: int, generator:
     )
 
 
+def strengths_of(settings: ViewSettings) -> tuple[float, float, float, float]:
+    """Return how strong the four operations of colour jitter are, in the order of their parameters; 0 if never used."""
+    if settings.jitter == 0:
+        return 0.0, 0.0, 0.0, 0.0
+    return settings.brightness, settings.contrast, settings.saturation, settings.hue
+
+
+def orders_of(strengths: Sequence[float]) -> list[tuple[int, ...]]:
+    """Return the orders of the operations in use; one of the 24 numbered n is the (n * orders // 24)-th of them."""
+    used = [number for number, strength in enumerate(strengths) if strength > 0]
+    return sorted({tuple(op for op in order if op in used) for order in ORDERS})
+
+
+@lru_cache(maxsize=64)
+def stages(strengths: tuple[float, ...], room: int, device: torch.device) -> list[tuple[int, Tensor]]:
+    """Return what jitter does one after the other: an operation, and the places whose images it is the turn of.
+
+    Images lie sorted by their order, ``room`` places for each. There are as many stages as operations, in each of which
+    every image gets the next one of its order.
+    """
+    orders = torch.tensor(orders_of(strengths)).repeat_interleave(room, dim=0)
+    return [(int(op), (stage == op).nonzero().flatten().to(device)) for stage in orders.T for op in stage.unique()]
+
+
 def jitter(images: Tensor, factors: Tensor, turn: Tensor, blocks: int, strengths: Sequence[float]) -> Tensor:
     """Apply the colour operations to each image in the order that ``turn`` gives it.
 
-    ``turn`` and ``blocks`` as in `ViewParameters`. Every operation runs on contiguous rows, as many as an order can
-    have at most: images are brought together by their order, and places that stay empty are filled with any image.
+    ``turn`` and ``blocks`` as in `ViewParameters`. Nothing here waits for the device: images are brought together by
+    their order, as many places for each as it can have at most, and places that stay empty are filled with any image.
     """
-    used = [number for number, strength in enumerate(strengths) if strength > 0]
-    orders = sorted({tuple(op for op in order if op in used) for order in ORDERS})
-    room, count = blocks * len(ORDERS) // len(orders), len(images)
+    orders, count = orders_of(strengths), len(images)
+    room = blocks * len(ORDERS) // len(orders)
     kind = turn // (len(ORDERS) // len(orders))
     before = (kind[:, None] == torch.arange(len(orders), device=turn.device)).cumsum(dim=0)
     place = kind * room + before.gather(1, kind[:, None]).squeeze(1) - 1
@@ -100,32 +142,69 @@ def jitter(images: Tensor, factors: Tensor, turn: Tensor, blocks: int, strengths
     row.scatter_(0, place, torch.arange(count, device=turn.device))
     source = row.clamp(max=count - 1)
     dealt = images[source]
-    for number, order in enumerate(orders):
-        part = slice(number * room, (number + 1) * room)
-        rows = dealt[part]
-        for op in order:
-            rows = colour.JITTER[op](rows, factors[op, source[part]])
-        dealt[part] = rows
+    for op, places in stages(tuple(strengths), room, images.device):
+        dealt.index_copy_(0, places, colour.JITTER[op](dealt[places], factors[op, source[places]]))
     return images.new_empty(count + 1, *images.shape[1:]).index_copy_(0, row, dealt)[:count]
 
 
-def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+def crop(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+    """Return the crops (B, 3, size, size) of images (B, 3, H, W) uint8, mirrored where drawn, as floats in 0-1.
+
+    A crop mirrored first is the view mirrored last: what lies between treats left and right alike.
+    """
+    if images.device.type == "cpu" and min(images.shape[2:]) > colour.SMALL:
+        return crop_resize_each(images, drawn.boxes, settings.size, drawn.flip).float().div_(255)
+    return crop_resize(images, drawn.boxes, settings.size, drawn.flip)
+
+
+Crop = Callable[[Tensor, ViewParameters, ViewSettings], Tensor]
+
+
+def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings, crop: Crop = crop) -> Tensor:
     """Return the view (B, 3, size, size), floats in 0-1, of images (B, 3, H, W) uint8.
+
+    ``crop`` makes crops of images, for images that have been cropped elsewhere.
+    """
+    strengths = strengths_of(settings)
+    if images.device.type == "cpu":
+        return _apply_in_parts(images, drawn, settings, strengths, crop)
+    view = crop(images, drawn, settings)
+    if any(strengths):
+        view = jitter(view, drawn.jitter, drawn.turn, drawn.blocks, strengths)
+    return recolour(view, drawn, settings)
+
+
+def _apply_in_parts(
+    images: Tensor, drawn: ViewParameters, settings: ViewSettings, strengths: Sequence[float], crop: Crop
+) -> Tensor:
+    """Return what `apply` does, so few images at a time that a CPU's cache holds them."""
+    side = settings.size
+    whole = torch.empty(len(images), 3, side, side)
+    orders = orders_of(strengths)
+    kind, by_order = (drawn.turn // (len(ORDERS) // len(orders))).sort(stable=True)
+    for places in torch.arange(len(images)).tensor_split(max(1, whole.numel() // CACHED)):
+        part = drawn.rows(by_order[places])
+        view = crop(images[by_order[places]], part, settings)
+        for number in kind[places].unique().tolist():
+            first, *_, last = (kind[places] == number).nonzero().flatten().tolist() * 2
+            for op in orders[number]:
+                mine = slice(first, last + 1)
+                view[mine] = colour.JITTER[op](view[mine], part.jitter[op, mine])
+        whole.index_copy_(0, by_order[places], recolour(view, part, settings))
+    return whole
+
+
+def recolour(view: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+    """Return what comes after colour jitter, for floats (B, 3, S, S) in 0-1.
 
     Operations whose setting rules them out are left out.
     """
-    view = crop_resize(images, drawn.boxes, settings.size)
-    strengths = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
-    if settings.jitter > 0 and any(strengths):
-        view = jitter(view, drawn.jitter, drawn.turn, drawn.blocks, strengths)
     if settings.grey > 0:
         view = colour.grey(view, drawn.grey)
     if settings.blur > 0:
         view = colour.blur(view, drawn.sigma)
     if settings.solarise > 0:
         view = colour.solarise(view, drawn.solarise)
-    if settings.flip > 0:
-        view = colour.flip(view, drawn.flip)
     if settings.rotate > 0:
         view = rotate(view, drawn.degrees)
     return view
@@ -162,6 +241,7 @@ class Views:
 
         What is drawn for an image depends on its place in the global batch, not on the number of processes.
         """
+        assert batch.images is not None
         height, width = batch.images.shape[-2:]
         share = batch.share or Share(len(batch.images))
         views = []

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cassle.data.base import Index, Which, read_index
+from cassle.data.file_images import load_images
 from cassle.data.streams import Split, Stream, read_split
 from cassle.data.view_settings import ViewSettings
 from cassle.errors import DataError
@@ -151,10 +152,11 @@ class Evaluations:
 
     def _look(self, stream: Stream) -> tuple[Split, Evaluation]:
         site, subject, device = self.request.site, self.subject, self.device
+        size, threads = subject.image_size, site.execution.threads
         index, split = self.files_of(stream)
         data_set = stream.open(site.data)
         train_source, test_source = (
-            Source(data_set.load(index, site.root, which).to(device), data_set, subject.image_size, device)
+            Source(load_images(data_set, index, site.root, which, size, threads).to(device), data_set, size, device)
             for which in HALVES
         )
         precision = resolve_precision(site.execution.precision, device)

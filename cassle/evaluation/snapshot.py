@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from cassle.data.base import read_index
+from cassle.data.file_images import load_images
 from cassle.data.streams import Stream, read_split
 from cassle.evaluation.features import features_of
 from cassle.evaluation.source import Source
@@ -46,10 +47,11 @@ def write_snapshot(request: SnapshotRequest) -> None:
     device = resolve_device(request.site.execution.device)
     subject = load_subject({}, request.checkpoint, request.site.data).to(device)
     data_set = stream.open(request.site.data)
-    test = data_set.load(index, request.site.root, "test").to(device)
+    size, threads = subject.image_size, request.site.execution.threads
+    test = load_images(data_set, index, request.site.root, "test", size, threads).to(device)
     kept = np.flatnonzero(np.asarray(split.test_task) >= 0)
     kept = kept[np.linspace(0, len(kept) - 1, min(request.images, len(kept))).round().astype(int)]
-    batches = Source(test, data_set, subject.image_size, device).clean(torch.as_tensor(kept).to(device), BATCH)
+    batches = Source(test, data_set, size, device).clean(torch.as_tensor(kept).to(device), BATCH)
     features = features_of(subject.backbone, batches, device).float().cpu().numpy()
     labels, tasks = index.test.labels[kept], np.asarray(split.test_task)[kept]
     arrays = {"features": features, "labels": labels.astype(np.int64), "tasks": tasks.astype(np.int64)}

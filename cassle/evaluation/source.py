@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from cassle.data.base import DataSet, InMemory
-from cassle.data.loader import TaskLoader
+from cassle.data.file_images import FileImages
+from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, clean_view
 from cassle.random import seed_of
@@ -23,7 +24,7 @@ Epochs = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
 class Source:
     """Yields normalised batches (B, 3, S, S) of ``size`` pixels; of those it holds no more than one at a time."""
 
-    images: InMemory
+    images: InMemory | FileImages
     data_set: DataSet
     size: int
     device: torch.device
@@ -41,13 +42,15 @@ class Source:
         Images come in a random order, each at most once in an epoch; a last incomplete batch is left out. A batch is a
         function of (seed, epoch, step).
         """
-        own = seed_of(seed, "probe")
-        loader = TaskLoader(self.images, positions, positions, batch_size, own, 0, self.device)
+        rows = TaskRows(positions, positions[:0], batch_size, seed_of(seed, "probe"), 0)
         views = Views([view], self.data_set.mean, self.data_set.std)
+        threads = self.images.workers if isinstance(self.images, FileImages) else 1
+        loader = open_loader("auto", self.images, rows, views, self.device, threads)
 
         def epoch_of(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
             for batch in loader.epoch(epoch):
-                (crops,) = views(batch)
+                (crops,) = views(batch) if batch.views is None else batch.views
                 yield crops, batch.labels
 
-        yield epoch_of
+        with closing(loader):
+            yield epoch_of

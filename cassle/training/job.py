@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cassle.allocator import keep_freed_memory
 from cassle.data.base import DataSet, InMemory, read_index
-from cassle.data.loader import TaskLoader
+from cassle.data.file_images import FileImages, load_images
+from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.streams import Split, Stream, read_split
 from cassle.data.views import Views
 from cassle.distributed import agree, joined, primary, size
@@ -70,6 +72,7 @@ def train_task(request: TrainRequest) -> None:
     together, each makes this call, and the first one writes.
     """
     torch.set_num_threads(request.site.execution.threads)
+    keep_freed_memory()
     with joined(resolve_device(request.site.execution.device)):
         task = assemble(request)
         with exclusive(request.folder) if primary() else nullcontext():
@@ -80,7 +83,8 @@ def train_task(request: TrainRequest) -> None:
             with StopRequest(stop_signals()) as stop:
                 learner = begin(request, task, stop)
                 precision = resolve_precision(request.site.execution.precision, task.device)
-                fit(learner, precision, task.device)
+                with closing(learner.loader):
+                    fit(learner, precision, task.device)
                 if primary():
                     write_outputs(request, task, learner, precision)
 
@@ -104,7 +108,7 @@ class Task:
     strategy: Strategy
     teacher: Teacher | None
     data_set: DataSet
-    images: InMemory
+    images: InMemory | FileImages
     split: Split
     device: torch.device
     meta: dict[str, Any]
@@ -128,7 +132,7 @@ def assemble(request: TrainRequest) -> Task:
     memory = recall(request, strategy, parent, index.fingerprint)
     teacher = build_teacher(request, strategy, data_set.image_size, index.num_classes)
     device = resolve_device(site.execution.device)
-    images = data_set.load(index, site.root, "train").to(device)
+    images = load_images(data_set, index, site.root, "train", data_set.image_size, site.execution.threads)
     meta = {
         "spec": spec,
         "code": training_code(spec),
@@ -149,9 +153,10 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
     tasks = torch.as_tensor(task.split.train_task)
     own, labelled = (tasks == spec["task"]).nonzero().flatten(), (tasks >= 0).nonzero().flatten()
     replay = task.strategy.replay if task.strategy.replays else None
-    of_task = (spec["seed"], spec["task"])
-    loader = TaskLoader(task.images, own, labelled, training.batch_size, *of_task, task.device, replay)
+    rows = TaskRows(own, labelled, training.batch_size, spec["seed"], spec["task"], replay)
     views = Views(training.views, task.data_set.mean, task.data_set.std)
+    execution = request.site.execution
+    loader = open_loader(execution.loader, task.images, rows, views, task.device, execution.threads)
     state = StateFile(folder, task.key, request.site.execution.state_minutes)
     saved = state.load()
     position = Position(saved["epoch"], saved["step"], saved["seconds"]) if saved else Position()
@@ -163,7 +168,7 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
     else:
 
         def clean_features() -> tuple[Tensor, Tensor]:
-            rows = Rows(task.images, own)
+            rows = Rows(loader.images, own.to(task.device))
             return own.to(task.device), extract_features(task.model.backbone, rows, 256, task.device, views.clean)
 
         task.model.objective.begin_task(TaskStart(spec["task"], spec["seed"], clean_features))
@@ -182,7 +187,7 @@ def write_outputs(request: TrainRequest, task: Task, learner: Learner, precision
         "precision": precision,
         "threads": request.site.execution.threads,
         "processes": size(),
-        "loader": "device",
+        "loader": learner.loader.name,
         "seconds": round(learner.seconds, 2),
         "images_per_second": round(images / learner.seconds, 1),
         "states": learner.state.saves,

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cassle import distributed
-from cassle.data.loader import TaskLoader
+from cassle.data.loaders import Loader
 from cassle.errors import DivergenceError, Interrupted
 from cassle.objectives.base import Group, Moment
 from cassle.settings import Training
@@ -39,7 +39,7 @@ class Learner(pl.LightningModule):
         strategy: Strategy,
         teacher: Teacher | None,
         training: Training,
-        loader: TaskLoader,
+        loader: Loader,
         draw_views: Callable[[Batch], list[Tensor]],
         clean: Callable[[Tensor], Tensor],
         last_view: Callable[[Batch], list[Tensor]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import torch
 from torch import Tensor
 
 from cassle.data.base import InMemory, read_index
+from cassle.data.file_images import FileImages, load_images
+from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.streams import Stream, read_split
 from cassle.data.views import Views
 from cassle.errors import DataError, SettingsError
 from cassle.evaluation.features import Rows, extract_features
 from cassle.options import parse
 from cassle.provenance import versions
-from cassle.random import generator
+from cassle.random import generator, seed_of
 from cassle.settings import Site, Training
 from cassle.strategies.base import TaskEnd
 from cassle.training.build import build_model, build_strategy, memory_code
@@ -70,7 +73,8 @@ def remember_task(request: RememberRequest) -> None:
             raise SettingsError(f"the memory after task {spec['task']} needs the one before it: give --memory")
         previous = load_memory(request.previous)
         check_memory(request.previous, previous, spec, None, index.fingerprint)
-    images = data_set.load(index, site.root, "train").to(device)
+    size, threads = data_set.image_size, site.execution.threads
+    images = load_images(data_set, index, site.root, "train", size, threads).to(device)
     training = parse(Training, spec["training"], "training")
     own = (torch.as_tensor(split.train_task) == spec["task"]).nonzero().flatten()
     views = Views(training.views, data_set.mean, data_set.std)
@@ -91,7 +95,7 @@ def task_end(
     model: Model,
     spec: dict[str, Any],
     batch_size: int,
-    images: InMemory,
+    images: InMemory | FileImages,
     positions: Tensor,
     views: Views,
     device: torch.device,
@@ -105,6 +109,11 @@ def task_end(
     def batches(size: int) -> Iterator[Batch]:
         if len(positions) < size:
             raise DataError(f"task {task} has {len(positions)} images, fewer than one batch of {size}")
+        if isinstance(images, FileImages):
+            rows = TaskRows(positions, positions, size, seed_of(seed, "memory"), task)
+            with closing(open_loader("auto", images, rows, views, device, images.workers)) as loader:
+                yield from loader.epoch(0)
+            return
         order = positions[torch.randperm(len(positions), generator=generator(seed, "memory order", task))].to(device)
         for step, index in enumerate(torch.split(order[: len(order) // size * size], size)):
             yield Batch(

@@ -42,20 +42,22 @@ class Aside:
 class Batch:
     """Images of one optimiser step and all that is random about it.
 
-    ``index`` (B,) int64 positions in the training split; ``images`` (B, 3, H, W) uint8; ``labels`` (B,) int64,
-    read only by objectives that say they are supervised; ``is_replay`` (B,) bool, true where a strategy added the
-    row; ``generator`` belongs to this (seed, task, epoch, step) alone and lives on the images' device; ``share``
-    says which rows of the global batch these are, None: all of it.
+    ``index`` (B,) int64 positions in the training split; ``images`` (B, 3, H, W) uint8, None where the
+    loader has drawn the views already; ``labels`` (B,) int64, read only by objectives that say they are supervised;
+    ``is_replay`` (B,) bool, true where a strategy added the row; ``generator`` belongs to this (seed, task, epoch,
+    step) alone and lives on the batch's device; ``share``, see below.
     """
 
     index: Tensor
-    images: Tensor
+    images: Tensor | None
     labels: Tensor
     task: int
     is_replay: Tensor
     generator: torch.Generator
     replayed: int = 0
     """How many rows, the last ones, a strategy added."""
+    views: list[Tensor] | None = None
+    """One (B, 3, S, S) float tensor per view, None where the step draws them from the images."""
     aside: Aside | None = None
     """Rows that took part in the step without the objective seeing them."""
     share: Share | None = None
@@ -75,7 +77,8 @@ class Batch:
         return replace(
             self,
             index=self.index[rows],
-            images=self.images[rows],
+            images=None if self.images is None else self.images[rows],
+            views=None if self.views is None else [view[rows] for view in self.views],
             labels=self.labels[rows],
             is_replay=self.is_replay[rows],
             generator=generator,
@@ -219,6 +222,8 @@ class Losses:
 
 def drawn(batch: Batch, draw_views: Callable[[Batch], list[Tensor]]) -> list[Tensor]:
     """Return the views of a batch; those of own rows do not depend on what is replayed beside them."""
+    if batch.views is not None:
+        return batch.views
     if not batch.replayed:
         return draw_views(batch)
     own, replayed = batch.parts()
@@ -252,7 +257,7 @@ def training_step(
     this process (BatchNorm those of all), losses the rows of all processes in groups of ``loss_group``; queues and
     centres move once, by all rows.
     """
-    kind = batch.images.device.type
+    kind = batch.index.device.type
     mixed = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
     with torch.autocast(kind, enabled=False):
         views, batch = strategy.blend(drawn(batch, draw_views), batch)

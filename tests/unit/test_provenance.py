@@ -181,7 +181,7 @@ def test_a_fingerprint_of_the_real_package_is_sixteen_digits():
     assert len(found) == 16
     assert int(found, 16) >= 0
     assert found == code_of("cassle.data.streams")
-    assert found != code_of("cassle.data.loader")
+    assert found != code_of("cassle.data.loaders.device")
 
 
 def test_a_class_is_found_in_the_file_it_was_written_in():

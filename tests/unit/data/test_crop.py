@@ -68,7 +68,9 @@ def test_rounding_between_passes_gives_pillows_very_grey_levels(height, width, s
     images = torch.randint(256, (1, 3, 50, 50), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     box = (5, 7, height, width)
     expected = by_pillow(cut_out(images, box), size)
-    rounded, exact = (255 * crop_resize(images, torch.tensor([box]), size, between)[0] for between in (True, False))
+    rounded, exact = (
+        255 * crop_resize(images, torch.tensor([box]), size, round_between=between)[0] for between in (True, False)
+    )
     assert (rounded.round() == expected).float().mean() > 0.99
     assert (exact.round() == expected).float().mean() < 0.9
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from cassle.data.base import InMemory
-from cassle.data.loader import TaskLoader
+from cassle.data.loaders.base import TaskRows
+from cassle.data.loaders.device import DeviceLoader
 from cassle.data.views import Views
 from cassle.objectives.base import Moment, TaskStart
 from cassle.options import parse
@@ -75,7 +76,7 @@ def trained(objective, strategy) -> Trained:
 def fit(model, strategy, teacher, training, images, views, task):
     """Train one task for an epoch; return its steps and losses."""
     replay = strategy.replay if strategy.replays else None
-    loader = TaskLoader(images, positions(task), positions(task), training.batch_size, 0, task, CPU, replay)
+    loader = DeviceLoader(images, TaskRows(positions(task), positions(task), training.batch_size, 0, task, replay))
     groups = [g for part in (model.objective, strategy) for g in part.groups()]
     optimizer = build_optimizer(training.optimizer, groups, training.batch_size)
     optimizer.add_param_group({"params": list(model.backbone.parameters())})

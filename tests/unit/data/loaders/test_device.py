@@ -7,14 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cassle.data import loader as loader_module
 from cassle.data.base import InMemory
-from cassle.data.loader import TaskLoader
+from cassle.data.loaders import base as loader_module
+from cassle.data.loaders.base import TaskRows
+from cassle.data.loaders.device import DeviceLoader
 from cassle.distributed import Share
 from cassle.errors import DataError
 
 untimed = settings(deadline=None)
-CPU = torch.device("cpu")
 TOTAL = 60
 
 
@@ -23,7 +23,7 @@ def made_loader(count=23, batch_size=5, seed=0, task=1, replay=None):
     number = torch.arange(TOTAL)
     pixels = number.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2).contiguous()
     images = InMemory(pixels, 100 + number, number % 2)
-    return TaskLoader(images, number[TOTAL - count :], number, batch_size, seed, task, CPU, replay)
+    return DeviceLoader(images, TaskRows(number[TOTAL - count :], number, batch_size, seed, task, replay))
 
 
 def indices(loader, epoch):
@@ -48,7 +48,7 @@ def test_an_epoch_visits_images_of_its_task_once_at_most_in_full_batches(count, 
     assert len(visited) == loader.steps_per_epoch == max(count, batch_size) // batch_size
     assert all(len(batch) == batch_size for batch in visited)
     assert len(set(flat)) == len(flat)
-    assert set(flat) <= set(loader.positions.tolist())
+    assert set(flat) <= set(loader.rows.positions.tolist())
 
 
 def test_a_batch_holds_the_images_and_labels_of_its_positions():

@@ -1,0 +1,5 @@
+"""Loaders: what turns a task's images into batches. One protocol, one file each."""
+
+from cassle.data.loaders.base import Loader, TaskRows, open_loader
+
+__all__ = ["Loader", "TaskRows", "open_loader"]

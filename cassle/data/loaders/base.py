@@ -1,0 +1,245 @@
+"""What a loader is, which images a step reads, and how the setting ``execution.loader`` chooses."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from cassle.data.base import InMemory
+from cassle.data.file_images import FileImages
+from cassle.data.views import Views
+from cassle.distributed import Share
+from cassle.errors import DataError, SettingsError
+from cassle.random import generator
+from cassle.training.step import Batch
+
+Replay = Callable[[int, torch.Generator], Tensor | None]
+"""A step's number of rows and a generator -> positions (R,) of rows that join them, or None."""
+
+
+class Loader(Protocol):
+    """Batches of one task, each a function of (seed, task, epoch, step) and nothing else.
+
+    ``images`` are those it reads; ``steps_per_epoch`` the number of full batches in the task: what is left over has its
+    turn in another epoch.
+    """
+
+    name: ClassVar[str]
+    images: FileImages | InMemory
+    steps_per_epoch: int
+
+    def __len__(self) -> int:
+        """Return the number of the task's images."""
+        ...
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from a step on."""
+        ...
+
+    def online_batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Return clean images (B, 3, H, W) uint8 and labels (B,) of all tasks, for the step that `epoch` is at."""
+        ...
+
+    def close(self) -> None:
+        """End whatever processes or threads the loader has."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one step reads: ``index`` (B + R,) rows of ``share``, own ones first; ``online`` (B,) labelled images."""
+
+    epoch: int
+    step: int
+    index: Tensor
+    share: Share
+    online: Tensor
+
+    @property
+    def own(self) -> int:
+        """Number of rows that are not replayed."""
+        return self.share.own // self.share.size
+
+
+@dataclass
+class TaskRows:
+    """Which images the steps of a task read; positions (n,) int64 count within the training half.
+
+    ``positions`` are the task's images, ``labelled`` those of all tasks, which the online classifier is trained on;
+    the device they lie on is where rows are drawn. ``batch_size`` counts the images of all processes; rows are drawn
+    for all alike, and each takes its share. Raises `DataError` for a task smaller than a batch.
+    """
+
+    positions: Tensor
+    labelled: Tensor
+    batch_size: int
+    seed: int
+    task: int
+    replay: Replay | None = None
+    _order: tuple[int, Tensor] = field(default=(-1, torch.empty(0)), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.positions) < self.batch_size:
+            raise DataError(
+                f"task {self.task} has {len(self.positions)} training images, fewer than one batch of "
+                f"{self.batch_size}; lower training.batch_size or make fewer tasks"
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of full batches in the task's images."""
+        return len(self.positions) // self.batch_size
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the task's positions in the order of an epoch."""
+        if self._order[0] != epoch:
+            shuffled = torch.randperm(len(self.positions), generator=self.generator("order", epoch))
+            self._order = (epoch, self.positions[shuffled.to(self.positions.device)])
+        return self._order[1]
+
+    def at(self, epoch: int, step: int) -> Rows:
+        """Return what a step reads."""
+        return Rows(epoch, step, *self.index(epoch, step), self.online(epoch, step))
+
+    def index(self, epoch: int, step: int) -> tuple[Tensor, Share]:
+        """Return the positions (B + R,) of this process's rows of a step, own ones first, and which rows they are."""
+        index = self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        own = len(index)
+        if self.replay is not None:
+            replayed = self.replay(own, self.generator("replay", epoch, step, device=index.device))
+            if replayed is not None:
+                index = torch.cat([index, replayed.to(index.device)])
+        share = Share(own, len(index) - own)
+        return share.take(index), share
+
+    def online(self, epoch: int, step: int) -> Tensor:
+        """Return the positions (B,) of the images that the online classifier is trained on in a step, if any."""
+        if not len(self.labelled):
+            return self.labelled
+        device = self.labelled.device
+        draws = self.generator("online", epoch, step, device=device)
+        drawn = torch.randint(len(self.labelled), (self.batch_size,), generator=draws, device=device)
+        return self.labelled[Share(self.batch_size).take(drawn)]
+
+    def to(self, device: torch.device | str) -> TaskRows:
+        """Return the same rows, drawn on a device."""
+        return replace(self, positions=self.positions.to(device), labelled=self.labelled.to(device))
+
+    def from_step(self, epoch: int, step: int) -> Iterator[Rows]:
+        """Yield what is read from a step on, epoch after epoch without end."""
+        while True:
+            for place in range(step, self.steps_per_epoch):
+                yield self.at(epoch, place)
+            epoch, step = epoch + 1, 0
+
+    def generator(self, purpose: str, *at: int, device: torch.device | str = "cpu") -> torch.Generator:
+        """Return the generator of (seed, purpose, task, epoch, step)."""
+        return generator(self.seed, purpose, self.task, *at, device=device)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a file loader made of a step's rows: ``views`` and ``online``, normalised or uint8 as the loader says."""
+
+    rows: Rows
+    views: list[Tensor]
+    online: Tensor
+
+
+class AheadLoader(ABC):
+    """A loader that works ahead of the training, across the ends of epochs, on steps that it is told in order.
+
+    It never restarts between epochs: whoever counts steps is `TaskRows`, so that no end of an epoch can be missed.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, images: FileImages | InMemory, rows: TaskRows, views: Views, device: torch.device) -> None:
+        self.images, self.rows, self.views, self.device = images, rows, views, device
+        self.steps_per_epoch = rows.steps_per_epoch
+        self._ahead: Iterator[Drawn] | None = None
+        self._next: tuple[int, int] | None = None
+        self._online: tuple[int, int, Tensor, Tensor] | None = None
+
+    @abstractmethod
+    def start(self, rows: Iterator[Rows]) -> Iterator[Drawn]:
+        """Yield views and online images of the given steps, for as long as there are any."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End whatever processes or threads the loader has."""
+
+    def __len__(self) -> int:
+        return len(self.rows.positions)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from a step on."""
+        for step in range(first_step, self.steps_per_epoch):
+            if self._ahead is None or self._next != (epoch, step):
+                self.close()
+                self._ahead = self.start(self.rows.from_step(epoch, step))
+            drawn = next(self._ahead)
+            if (drawn.rows.epoch, drawn.rows.step) != (epoch, step):
+                raise RuntimeError(f"the loader gave step {drawn.rows.step} of epoch {drawn.rows.epoch} for {step}")
+            self._next = (epoch, step + 1) if step + 1 < self.steps_per_epoch else (epoch + 1, 0)
+            yield self.batch(drawn)
+
+    def batch(self, drawn: Drawn) -> Batch:
+        """Return the batch of a step, on the device."""
+        rows = drawn.rows
+        labels = self.images.labels.cpu()
+        online = drawn.online.to(self.device, non_blocking=True)
+        self._online = (rows.epoch, rows.step, online, labels[rows.online].to(self.device))
+        return Batch(
+            index=rows.index.to(self.device),
+            images=None,
+            labels=labels[rows.index].to(self.device),
+            task=self.rows.task,
+            is_replay=(torch.arange(len(rows.index)) >= rows.own).to(self.device),
+            replayed=len(rows.index) - rows.own,
+            share=rows.share,
+            generator=self.rows.generator("batch", rows.epoch, rows.step, device=self.device),
+            views=drawn.views,
+        )
+
+    def online_batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Return clean images (B, 3, S, S) uint8 and labels (B,) of all tasks, read along with the batch of a step."""
+        if self._online is None or self._online[:2] != (epoch, step):
+            raise RuntimeError(f"the labelled images of step {step} of epoch {epoch} come with its batch, not alone")
+        return self._online[2:]
+
+
+def open_loader(
+    choice: str,
+    images: FileImages | InMemory,
+    rows: TaskRows,
+    views: Views,
+    device: torch.device,
+    threads: int,
+) -> Loader:
+    """Return the loader that ``execution.loader`` names.
+
+    ``auto`` goes by the data set, never by the machine, since loaders differ in the last digits of their pixels:
+    ``device`` where the images are in memory, ``torchvision`` where they are files. ``threads`` are those of the job.
+    """
+    resident = isinstance(images, InMemory)
+    name = ("device" if resident else "torchvision") if choice == "auto" else choice
+    if isinstance(images, InMemory) and name == "device":
+        from cassle.data.loaders.device import DeviceLoader
+
+        return DeviceLoader(images.to(device), rows.to(device))
+    if name == "torchvision":
+        from cassle.data.loaders.torchvision import TorchvisionLoader
+
+        return TorchvisionLoader(images, rows, views, device, threads)
+    if isinstance(images, FileImages) and name == "dali":
+        from cassle.data.loaders.dali import DaliLoader
+
+        return DaliLoader(images, rows, views, device, threads)
+    kind = "lie in memory" if resident else "stay in files"
+    raise SettingsError(f"execution.loader={name} does not fit a data set whose images {kind}; take auto")

@@ -1,0 +1,53 @@
+"""Batches of images that live in memory, on the device: read by position, views drawn by the step itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from cassle.data.base import InMemory
+from cassle.data.file_images import FileImages
+from cassle.data.loaders.base import TaskRows
+from cassle.training.step import Batch
+
+
+class DeviceLoader:
+    """Iterates the training images of one task; images and rows are on the device."""
+
+    name: ClassVar[str] = "device"
+
+    def __init__(self, images: InMemory, rows: TaskRows) -> None:
+        self.images: FileImages | InMemory = images
+        self.rows = rows
+        self.steps_per_epoch = rows.steps_per_epoch
+
+    def __len__(self) -> int:
+        return len(self.rows.positions)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from a step on."""
+        device = self.rows.positions.device
+        for step in range(first_step, self.steps_per_epoch):
+            index, share = self.rows.index(epoch, step)
+            replayed = share.replayed // share.size
+            yield Batch(
+                index=index,
+                images=self.images.read(index),
+                labels=self.images.labels[index],
+                task=self.rows.task,
+                is_replay=torch.arange(len(index), device=device) >= len(index) - replayed,
+                replayed=replayed,
+                share=share,
+                generator=self.rows.generator("views", epoch, step, device=device),
+            )
+
+    def online_batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Return images (B, 3, H, W) uint8 and labels (B,) drawn from the training images of all tasks."""
+        index = self.rows.online(epoch, step)
+        return self.images.read(index), self.images.labels[index]
+
+    def close(self) -> None:
+        """Do nothing: there is neither a process nor a thread to end."""

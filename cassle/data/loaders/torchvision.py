@@ -1,0 +1,153 @@
+"""The plain path that always works: images decoded and changed by torchvision's transforms in worker processes.
+
+It is an implementation of the views of its own, one image at a time on whole grey levels, as the original release has
+it, so that the batched views and DALI's can be compared with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import v2
+
+from cassle.data.base import InMemory
+from cassle.data.crop import rotate
+from cassle.data.file_images import FileImages, clean_image
+from cassle.data.loaders.base import AheadLoader, Drawn, Rows, TaskRows
+from cassle.data.view_settings import ViewSettings
+from cassle.data.views import Views, normalise
+from cassle.random import seed_of
+from cassle.training.step import Batch
+
+AHEAD = 2
+"""Batches that each worker makes before they are asked for."""
+
+
+class TorchvisionLoader(AheadLoader):
+    """Reads the batches of a task in one process less than the job has threads, at least one where a GPU waits."""
+
+    name: ClassVar[str] = "torchvision"
+
+    def __init__(
+        self, images: FileImages | InMemory, rows: TaskRows, views: Views, device: torch.device, threads: int
+    ) -> None:
+        super().__init__(images, rows, views, device)
+        self.workers = max(threads - 1, 1 if device.type == "cuda" else 0)
+        self._running: Iterator[Drawn] | None = None
+
+    def start(self, rows: Iterator[Rows]) -> Iterator[Drawn]:
+        """Yield views and online images, both uint8, of the given steps."""
+        on_gpu = self.device.type == "cuda"
+        reader = StepReader(self.images, self.views.settings, self.rows.seed, self.rows.task)
+        parallel = {"prefetch_factor": AHEAD, "multiprocessing_context": "fork"} if self.workers else {}
+        self._running = iter(
+            DataLoader(
+                reader,
+                batch_size=None,
+                sampler=_Steps(rows),
+                num_workers=self.workers,
+                pin_memory=on_gpu,
+                worker_init_fn=_die_with_parent,
+                generator=torch.Generator(),  # else it draws from the global one
+                **parallel,  # type: ignore[arg-type]
+            )
+        )
+        return self._running
+
+    def batch(self, drawn: Drawn) -> Batch:
+        """Return the batch of a step, its views normalised on the device."""
+        views = [
+            normalise(view.to(self.device, non_blocking=True).float().div_(255), self.views.mean, self.views.std)
+            for view in drawn.views
+        ]
+        views = [view.contiguous(memory_format=torch.channels_last) for view in views]
+        return super().batch(Drawn(drawn.rows, views, drawn.online))
+
+    def close(self) -> None:
+        """End the workers."""
+        end = getattr(self._running, "_shutdown_workers", None)
+        if end is not None:
+            end()
+        self._running = self._ahead = None
+
+
+class StepReader(Dataset[Drawn]):
+    """Makes everything of a step: a function of (seed, task) and the step's rows, in whichever process it runs."""
+
+    def __init__(self, images: FileImages | InMemory, views: Sequence[ViewSettings], seed: int, task: int) -> None:
+        self.images, self.seed, self.task = images, seed, task
+        self.transforms = [transform(settings) for settings in views]
+        self.size = views[0].size
+
+    def __getitem__(self, rows: Rows) -> Drawn:
+        with torch.random.fork_rng(devices=[]):
+            places = [place for run in rows.share.runs for place in run]
+            images = [self.views(rows, *row) for row in zip(places, rows.index.tolist(), strict=True)]
+        clean = [clean_image(self.images.image(place), self.size) for place in rows.online.tolist()]
+        online = torch.stack(clean) if clean else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
+        return Drawn(rows, [torch.stack(views) for views in zip(*images, strict=True)], online)
+
+    def views(self, rows: Rows, place: int, position: int) -> list[Tensor]:
+        """Return the views (3, S, S) uint8 of the image at a place in the global batch of a step."""
+        image = self.images.image(position)
+        torch.manual_seed(seed_of(self.seed, "views", self.task, rows.epoch, rows.step, place))
+        return [change(image) for change in self.transforms]
+
+
+class _Steps(Sampler[Rows]):
+    """Hands on the steps that are to be read."""
+
+    def __init__(self, rows: Iterator[Rows]) -> None:
+        self.rows = rows
+
+    def __iter__(self) -> Iterator[Rows]:
+        return self.rows
+
+
+def transform(settings: ViewSettings) -> v2.Transform:
+    """Return the chain from an image (3, H, W) uint8 to a view (3, S, S) uint8, before normalisation."""
+    bicubic, reach = v2.InterpolationMode.BICUBIC, min(math.ceil(3 * settings.sigma[1]), settings.size - 1)
+    steps: list[v2.Transform] = [
+        v2.RandomResizedCrop(settings.size, settings.scale, settings.ratio, bicubic, antialias=True)
+    ]
+    if settings.jitter:
+        jitter = v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue)
+        steps.append(v2.RandomApply([jitter], settings.jitter))
+    if settings.grey:
+        steps.append(v2.RandomGrayscale(settings.grey))
+    if settings.blur:
+        steps.append(v2.RandomApply([v2.GaussianBlur(2 * reach + 1, settings.sigma)], settings.blur))
+    if settings.solarise:
+        steps.append(v2.RandomSolarize(128, settings.solarise))
+    if settings.flip:
+        steps.append(v2.RandomHorizontalFlip(settings.flip))
+    if settings.rotate:
+        steps.append(RandomRotation(settings.rotate))
+    return v2.Compose(steps)
+
+
+class RandomRotation(v2.Transform):  # type: ignore[misc]
+    """Rotates by up to ``degrees`` either way and repeats the border, which torchvision's own cannot."""
+
+    def __init__(self, degrees: float) -> None:
+        super().__init__()
+        self.degrees = degrees
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the image (3, S, S) uint8 rotated."""
+        angle = torch.empty(1).uniform_(-self.degrees, self.degrees)
+        return rotate(image[None].float(), angle)[0].round_().to(torch.uint8)
+
+
+def _die_with_parent(worker: int) -> None:
+    """Let the kernel end a worker as soon as the training is gone, however it ended (PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
