@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from pydantic import Field
-from torchvision.io import write_jpeg
 
 from cassle.allocator import keep_freed_memory
 from cassle.bench.base import as_text, begin, rate, result, seconds_per_call
@@ -48,7 +48,7 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
     rows = TaskRows(torch.arange(settings.images), torch.arange(settings.images), training.batch_size, 0, 0)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
         for place, image in enumerate(made):
-            write_jpeg(image, f"{folder}/{place}.jpg", quality=90)
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(f"{folder}/{place}.jpg", quality=90)
         names = tuple(f"{place}.jpg" for place in range(settings.images))
         files = FileImages(Path(folder), Part(labels, labels, None, names), facts.image_size, threads)
         resident = InMemory(made, torch.as_tensor(labels), torch.as_tensor(labels))

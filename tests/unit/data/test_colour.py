@@ -195,3 +195,17 @@ def test_a_blur_is_torchvisions_with_a_kernel_of_three_sigma(sigma):
     expected = torchvision.gaussian_blur(pixels, [side, side], [sigma, sigma])
     made = colour.blur(pixels, torch.full((3,), sigma))
     torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.7, 2.0, 40.0])
+def test_a_large_image_is_blurred_as_matrices_would(sigma):
+    side = colour.SMALL + 6
+    pixels, sigmas = images(5, 3, side, side + 3), torch.tensor([sigma, 0.0, sigma / 2])
+    rows, columns = (colour._blur_matrix(length, sigmas, 3.0) for length in (side, side + 3))
+    expected = rows.unsqueeze(1) @ pixels @ columns.unsqueeze(1).transpose(2, 3)
+    before = pixels.clone()
+    made = colour.blur(pixels, sigmas)
+    # The matrices fold what a kernel longer than the image would reach; there the sums end at the far side.
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-5 if 3 * sigma < side else 0.05)
+    assert torch.equal(made[1], pixels[1])
+    assert torch.equal(pixels, before)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cassle.data.crop import crop_resize, cubic, draw_boxes, resize_weights, rotate
+from cassle.data.crop import crop_resize, crop_resize_each, cubic, draw_boxes, resize_weights, rotate
 
 BICUBIC = Image.Resampling.BICUBIC
 
@@ -217,3 +217,46 @@ def test_a_rotation_repeats_the_border_and_keeps_a_constant():
     images = torch.full((3, 3, 10, 10), 0.4)
     turned = rotate(images, torch.tensor([10.0, 45.0, 133.0]))
     torch.testing.assert_close(turned, images)
+
+
+def thousand_crops():
+    """Photograph-like images (1000, 3, 60, 80), boxes in them that are half enlarged and half shrunk, and a side."""
+    made = torch.Generator().manual_seed(0)
+    coarse = torch.rand(20, 3, 8, 10, generator=made)
+    smooth = torch.nn.functional.interpolate(coarse, size=(60, 80), mode="bicubic").clamp(0, 1)
+    noisy = (255 * smooth + 10 * torch.randn(smooth.shape, generator=made)).clamp(0, 255).round().to(torch.uint8)
+    images = noisy.repeat(50, 1, 1, 1)
+    boxes = draw_boxes(1000, 60, 80, (0.05, 1.0), (0.5, 2.0), made)
+    assert (boxes[:, 2:].amax(dim=1) < 32).sum() > 150 < (boxes[:, 2:].amin(dim=1) > 32).sum()
+    return images, boxes, 32
+
+
+def test_a_thousand_crops_are_pillows():
+    images, boxes, size = thousand_crops()
+    cuts = [cut_out(image[None], box) for image, box in zip(images, boxes.int().tolist(), strict=True)]
+    expected = torch.stack([by_pillow(cut, size) for cut in cuts])
+
+    def mean_error(crops):
+        return (crops - expected).abs().mean().item()
+
+    assert mean_error(255 * crop_resize(images, boxes, size)) < 0.5
+    assert mean_error(255 * crop_resize(images, boxes, size, round_between=True)) < 0.01
+    none = torch.zeros(1000, dtype=torch.bool)
+    assert mean_error(crop_resize_each(images, boxes, size, none).float()) < 0.01
+
+
+def test_crops_are_mirrored_where_asked():
+    images, boxes, size = thousand_crops()
+    images, boxes, mirror = images[:6], boxes[:6], torch.tensor([True, False] * 3)
+    for made in (crop_resize, crop_resize_each):
+        straight = made(images, boxes, size, torch.zeros(6, dtype=torch.bool)).float()
+        expected = torch.where(mirror.view(-1, 1, 1, 1), straight.flip(3), straight)
+        torch.testing.assert_close(made(images, boxes, size, mirror).float(), expected, rtol=0, atol=1e-5)
+
+
+def test_boxes_of_images_of_many_sizes_are_those_of_each_size_alone():
+    sizes = torch.tensor([[20, 30], [40, 10], [20, 30], [7, 7]])
+    together = draw_boxes(4, sizes[:, 0], sizes[:, 1], (0.2, 0.9), (0.5, 2.0), torch.Generator().manual_seed(0))
+    for place, (height, width) in enumerate(sizes.tolist()):
+        alone = draw_boxes(4, height, width, (0.2, 0.9), (0.5, 2.0), torch.Generator().manual_seed(0))
+        assert torch.equal(together[place], alone[place])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cassle.data import colour
 from cassle.data.crop import crop_resize
 from cassle.data.view_settings import ViewSettings
-from cassle.data.views import Views, apply, clean_view, draw, jitter, normalise
+from cassle.data.views import Views, apply, clean_view, crop, draw, jitter, normalise, recolour, strengths_of
 from cassle.distributed import Share
 from cassle.training.step import Batch
 
@@ -291,3 +291,35 @@ def test_a_clean_view_of_another_size_is_the_whole_image_resized():
     whole = torch.tensor([[0, 0, 12, 12]]).expand(6, 4)
     expected = normalise(crop_resize(pixels, whole, 8), MEAN, STD)
     assert torch.equal(clean_view(pixels, 8, MEAN, STD), expected)
+
+
+@pytest.mark.parametrize(("side", "size", "count"), [(12, 10, 50), (80, 70, 5)])
+def test_views_made_in_parts_are_those_of_the_whole_batch(monkeypatch, side, size, count):
+    """A CPU makes views few at a time, with orders of jitter that run across the parts; a GPU makes all at once."""
+    settings, pixels = ViewSettings(size=size, **ALL), images(count, side)
+    drawn = draw(settings, count, side, side, generator())
+    whole = recolour(
+        jitter(crop(pixels, drawn, settings), drawn.jitter, drawn.turn, drawn.blocks, strengths_of(settings)), drawn, settings
+    )
+    for cached in (1, 2 * 3 * size * size, 2**30):
+        monkeypatch.setattr("cassle.data.views.CACHED", cached)
+        torch.testing.assert_close(apply(pixels, drawn, settings), whole, rtol=0, atol=1e-5)
+
+
+def test_large_images_are_cropped_to_whole_grey_levels_on_a_cpu():
+    settings, pixels = ViewSettings(size=10, flip=0.5), images(4, 80)
+    drawn = draw(settings, 4, 80, 80, generator())
+    made = 255 * crop(pixels, drawn, settings)
+    torch.testing.assert_close(made, made.round(), rtol=0, atol=1e-4)
+    assert (made / 255 - crop_resize(pixels, drawn.boxes, 10, drawn.flip)).abs().mean() < 0.5 / 255
+
+
+def test_parameters_of_some_images_are_taken_in_order():
+    drawn = draw(ViewSettings(size=8, **ALL), 6, 12, 12, generator())
+    rows = torch.tensor([4, 1])
+    part = drawn.rows(rows)
+    assert torch.equal(part.boxes, drawn.boxes[[4, 1]])
+    assert torch.equal(part.jitter, drawn.jitter[:, [4, 1]])
+    assert torch.equal(part.turn, drawn.turn[[4, 1]])
+    assert torch.equal(part.sigma, drawn.sigma[[4, 1]])
+    assert torch.equal(drawn.to(torch.device("cpu")).degrees, drawn.degrees)

@@ -1,0 +1,96 @@
+"""A training on images that stay in files: the same bits whether it was interrupted or not, and features of them."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cassle.data.base import write_index
+from cassle.data.streams import Stream, split, write_split
+from cassle.evaluation.job import ProbeRequest, probe_checkpoint
+from cassle.runs import probe_part, probe_spec, resolve
+from cassle.settings import Execution, Site, read_study
+from cassle.training.checkpoints import load_checkpoint
+from cassle.training.job import TrainRequest, train_task
+from cassle.training.learner import Learner
+from cassle.training.state import Interrupted
+
+STREAM = "specks-class2"
+RECIPE = """
+specks:
+  source: a test
+  epochs: 2
+  batch_size: 8
+  optimizer: {name: adamw, lr: 1.0e-3, weight_decay: 0.0, lr_per: null}
+  schedule: {name: constant}
+  classifier_lr: 1.0e-2
+  objective: {hidden_dim: 16, output_dim: 8}
+  views: [{size: 16, blur: 0.5}, {size: 16, solarise: 0.2}]
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Function from a folder to the request that trains the first task of a stream of images of many sizes."""
+    top = tmp_path_factory.mktemp("specks")
+    rng = np.random.default_rng(0)
+    for label in range(4):
+        (top / "images" / f"class{label}").mkdir(parents=True)
+        for place in range(14):
+            height, width = rng.integers(18, 40, size=2)
+            pixels = rng.integers(256, size=(height, width, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(top / "images" / f"class{label}" / f"{place}.png")
+    (top / "simclr.yaml").write_text(RECIPE)
+    data = {"specks": {"kind": "folder", "root": str(top / "images"), "image_size": 16}}
+    words = {"stream": STREAM, "objective": "simclr", "strategy": "finetune", "backbone": "conv3-narrow"}
+    study = read_study({**words, "data": data, "recipes": str(top)})
+    job = next(iter(resolve(study).train.values()))
+    stream = Stream(**job.spec["stream"])
+    index = stream.open(data).index(None)
+    assert index.size is None
+    write_index(top / "index.npz", index)
+    write_split(top / "split.npz", split(stream, index))
+
+    def make(folder, **execution):
+        site = Site(execution=Execution(device="cpu", **execution), data=data)
+        return TrainRequest(job.spec, site, top / "index.npz", top / "split.npz", folder)
+
+    return make
+
+
+def same_bits(one, other):
+    a, b = (load_checkpoint(folder / "checkpoint.pt").model for folder in (one, other))
+    return all((a[key] == b[key]).all() for key in a) and a.keys() == b.keys()
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_an_interrupted_training_on_files_ends_in_the_same_bits(world, tmp_path, monkeypatch, step):
+    whole, broken = world(tmp_path / "whole"), world(tmp_path / "broken")
+    train_task(whole)
+    original = Learner.on_train_batch_end
+
+    def hook(self, outputs, batch, batch_idx):
+        if self.moment.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, outputs, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "on_train_batch_end", hook)
+        with pytest.raises(Interrupted):
+            train_task(broken)
+    train_task(broken)
+    assert same_bits(whole.folder, broken.folder)
+    record = json.loads((whole.folder / "train.json").read_text())
+    assert record["loader"] == "torchvision"
+
+
+def test_a_checkpoint_of_files_is_probed(world, tmp_path):
+    request = world(tmp_path / "task0")
+    train_task(request)
+    spec = probe_spec([probe_part("knn"), probe_part("online")], Stream(**request.spec["stream"]), 0)
+    files = (request.index, request.split, tmp_path / "probe.json", request.folder / "checkpoint.pt")
+    accuracies = probe_checkpoint(ProbeRequest(spec, request.site, *files))["accuracies"]
+    assert {name: len(each) for name, each in accuracies.items()} == {"knn": 2, "online": 2}
