@@ -23,14 +23,15 @@ from PIL import Image
 from torch import Tensor
 
 from cassle.data.colour import flip
+from cassle.data.decode import ORIENTATION, decode_bytes, read_bytes
 from cassle.data.file_images import FileImages, clean_box
 from cassle.data.loaders.base import AheadLoader, Drawn, Rows, TaskRows
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import ViewParameters, Views, apply, draw, normalise
 from cassle.errors import CassleError
 
-ORIENTATION = 0x0112
-"""The EXIF tag that says how an image is turned; values of 5 and above swap height and width."""
+FORMATS = ("JPEG", "PNG", "BMP")
+"""Formats in Pillow's names that DALI decodes itself."""
 
 
 class DaliLoader(AheadLoader):
@@ -102,12 +103,22 @@ class DaliLoader(AheadLoader):
         return [content for content, _ in contents], torch.tensor([size for _, size in contents])
 
     def content(self, position: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """Return the content of one file, and height and width of the upright image in it."""
-        content = self.files.path(position).read_bytes()
+        """Return what DALI shall decode as one image, and the image's height and width.
+
+        That is the file as it is, or, for a kind of file that DALI does not read alike in all versions (turned by
+        EXIF, 16 bits, rare formats), its pixels as a PPM file.
+        """
+        path = self.files.path(position)
+        content = read_bytes(path)
         with Image.open(BytesIO(content)) as image:
-            turned = image.getexif().get(ORIENTATION, 1) >= 5
-            size = image.size if turned else image.size[::-1]
-        return np.frombuffer(content, dtype=np.uint8), size
+            turned = image.getexif().get(ORIENTATION, 1) != 1
+            plain = image.format in FORMATS and not turned and not image.mode.startswith("I")
+            width, height = image.size
+        if not plain:
+            pixels = decode_bytes(content, path)[0]
+            height, width = pixels.shape[:2]
+            content = f"P6 {width} {height} 255\n".encode() + pixels.tobytes()
+        return np.frombuffer(content, dtype=np.uint8), (height, width)
 
     # What the pipelines do
 
