@@ -87,7 +87,8 @@ class Step:
         if strategy.teacher_batchnorm is not None:
             teacher = Teacher(copy.deepcopy(model), strategy.teacher_batchnorm)
         loader = open_loader("device", images, rows, views, device, 1)
-        self.learner = Learner(model, strategy, teacher, training, loader, views, views.clean, Position()).to(device)
+        drawn = (views, views.clean, views.last())
+        self.learner = Learner(model, strategy, teacher, training, loader, *drawn, Position()).to(device)
         self.learner.train()
         self.optimizer = self.learner.configure_optimizers()
         self.size, self.device, self.precision = training.batch_size, device, precision

@@ -62,7 +62,7 @@ class FileImages:
 def load_images(
     data_set: DataSet, index: Index, root: Path | None, which: Which, size: int, workers: int
 ) -> InMemory | FileImages:
-    """Return the images of one half: decoded in memory where they fit there, else as files with clean views of a size."""
+    """Return the images of one half: in memory where they fit there, else as files with clean views of ``size``."""
     if data_set.resident(index):
         return data_set.load(index, root, which)
     return FileImages(data_set.folder(root), index.part(which), size, workers)

@@ -83,6 +83,6 @@ def test_images_go_to_memory_if_their_data_set_says_so(tmp_path, part):
         def part(self, which):
             return part
 
-    assert isinstance(load_images(Birds(), "small", tmp_path, "train", 1), InMemory)
-    files = load_images(Birds(), Large(), tmp_path, "test", 2)
+    assert isinstance(load_images(Birds(), "small", tmp_path, "train", 16, 1), InMemory)
+    files = load_images(Birds(), Large(), tmp_path, "test", 16, 2)
     assert (files.folder, files.size, files.workers, len(files)) == (tmp_path, 16, 2, 4)

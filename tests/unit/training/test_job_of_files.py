@@ -10,13 +10,13 @@ from PIL import Image
 
 from cassle.data.base import write_index
 from cassle.data.streams import Stream, split, write_split
+from cassle.errors import Interrupted
 from cassle.evaluation.job import ProbeRequest, probe_checkpoint
 from cassle.runs import probe_part, probe_spec, resolve
 from cassle.settings import Execution, Site, read_study
 from cassle.training.checkpoints import load_checkpoint
 from cassle.training.job import TrainRequest, train_task
 from cassle.training.learner import Learner
-from cassle.training.state import Interrupted
 
 STREAM = "specks-class2"
 RECIPE = """
@@ -90,7 +90,9 @@ def test_an_interrupted_training_on_files_ends_in_the_same_bits(world, tmp_path,
 def test_a_checkpoint_of_files_is_probed(world, tmp_path):
     request = world(tmp_path / "task0")
     train_task(request)
-    spec = probe_spec([probe_part("knn"), probe_part("online")], Stream(**request.spec["stream"]), 0)
-    files = (request.index, request.split, tmp_path / "probe.json", request.folder / "checkpoint.pt")
+    stream = Stream(**request.spec["stream"])
+    spec = probe_spec([probe_part("knn"), probe_part("linear"), probe_part("online")], stream, 0, request.site.data)
+    spec["probes"][1]["settings"]["epochs"] = 1
+    files = ([request.index], [request.split], tmp_path / "probe.json", request.folder / "checkpoint.pt")
     accuracies = probe_checkpoint(ProbeRequest(spec, request.site, *files))["accuracies"]
-    assert {name: len(each) for name, each in accuracies.items()} == {"knn": 2, "online": 2}
+    assert {name: len(each) for name, each in accuracies.items()} == {"knn": 2, "linear": 2, "online": 2}
