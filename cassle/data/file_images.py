@@ -63,7 +63,7 @@ def load_images(
     data_set: DataSet, index: Index, root: Path | None, which: Which, size: int, workers: int
 ) -> InMemory | FileImages:
     """Return the images of one half: in memory where they fit there, else as files with clean views of ``size``."""
-    if data_set.resident(index):
+    if index.part(which).pixels is not None or data_set.resident(index):
         return data_set.load(index, root, which)
     return FileImages(data_set.folder(root), index.part(which), size, workers)
 

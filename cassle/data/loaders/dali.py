@@ -82,13 +82,13 @@ class DaliLoader(AheadLoader):
             yield encoded, *(part for box in boxes for part in (box[:, :2].copy(), box[:, 2:].copy()))
 
     def draw(self, step: Rows, part: str, sizes: Tensor) -> list[ViewParameters]:
-        """Return what is drawn for every view of a step's own or replayed rows, which never depend on each other.
-
-        Boxes follow from the sizes of images that other processes have not read, so each process draws for itself.
-        """
-        rows = sizes[: step.own] if part == "own" else sizes[step.own :]
-        generator = self.rows.generator(f"{part} views {step.share.rank}", step.epoch, step.step)
-        return [draw(view, len(rows), rows[:, 0], rows[:, 1], generator) for view in self.views.settings]
+        """Return what is drawn for every view of a step's own or replayed rows, which never depend on each other."""
+        share, rows = step.share.parts[part == "replayed"], sizes[: step.own] if part == "own" else sizes[step.own :]
+        own = torch.tensor([place for run in share.runs for place in run], dtype=torch.int64)
+        everything = torch.ones(share.count, 2, dtype=torch.int64).index_copy_(0, own, rows.view(-1, 2))
+        generator = self.rows.generator(f"{part} views", step.epoch, step.step)
+        drawn = [draw(view, share.count, *everything.unbind(1), generator) for view in self.views.settings]
+        return [view.take(share) for view in drawn]
 
     def online_source(self, rows: Iterator[Rows]) -> Iterator[tuple[Any, ...]]:
         """Yield the files of each step's labelled images, the size they are resized to and where they are cut."""

@@ -90,14 +90,14 @@ class StepReader(Dataset[Drawn]):
     def __getitem__(self, rows: Rows) -> Drawn:
         with torch.random.fork_rng(devices=[]):
             places = [place for run in rows.share.runs for place in run]
-            images = [self.views(rows, row, place) for row, place in enumerate(places)]
+            images = [self.views(rows, *row) for row in zip(places, rows.index.tolist(), strict=True)]
         clean = [clean_image(self.images.image(place), self.size) for place in rows.online.tolist()]
         online = torch.stack(clean) if clean else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
         return Drawn(rows, [torch.stack(views) for views in zip(*images, strict=True)], online)
 
-    def views(self, rows: Rows, row: int, place: int) -> list[Tensor]:
-        """Return the views (3, S, S) uint8 of one row of a step, which has a place in the global batch."""
-        image = self.images.image(int(rows.index[row]))
+    def views(self, rows: Rows, place: int, position: int) -> list[Tensor]:
+        """Return the views (3, S, S) uint8 of the image at a place in the global batch of a step."""
+        image = self.images.image(position)
         torch.manual_seed(seed_of(self.seed, "views", self.task, rows.epoch, rows.step, place))
         return [change(image) for change in self.transforms]
 

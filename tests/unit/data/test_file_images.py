@@ -71,7 +71,7 @@ def test_images_go_to_memory_if_their_data_set_says_so(tmp_path, part):
         name, image_size = "birds", 16
 
         def resident(self, index):
-            return index == "small"
+            return index.small
 
         def folder(self, root):
             return root
@@ -79,10 +79,13 @@ def test_images_go_to_memory_if_their_data_set_says_so(tmp_path, part):
         def load(self, index, root, which):
             return InMemory(torch.zeros(1), torch.zeros(1), torch.zeros(1))
 
-    class Large:
+    class Listed:
+        def __init__(self, small):
+            self.small = small
+
         def part(self, which):
             return part
 
-    assert isinstance(load_images(Birds(), "small", tmp_path, "train", 16, 1), InMemory)
-    files = load_images(Birds(), Large(), tmp_path, "test", 16, 2)
+    assert isinstance(load_images(Birds(), Listed(True), tmp_path, "train", 16, 1), InMemory)
+    files = load_images(Birds(), Listed(False), tmp_path, "test", 16, 2)
     assert (files.folder, files.size, files.workers, len(files)) == (tmp_path, 16, 2, 4)
