@@ -130,7 +130,8 @@ def read_jobs(path: str | Path) -> pd.DataFrame:
 
 def jobs_of_study(jobs: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
     """Return the jobs that a study's tables rest on: its trainings, shared and joint ones included, and evaluations."""
-    joint = {f"{stream.partition('-')[0]}-all" for stream in study["streams"]} if study["offline"] else set()
+    known = set(jobs["stream"])
+    joint = {joint_stream(stream, known) for stream in study["streams"]} if study["offline"] else set()
     return jobs[
         jobs["stream"].isin({*study["streams"], *joint})
         & jobs["backbone"].isin(study["backbones"])
@@ -139,6 +140,17 @@ def jobs_of_study(jobs: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
         & jobs["evaluation"].isin({*study["streams"], ""})
         & jobs["seed"].isin(study["seeds"])
     ]
+
+
+def joint_stream(stream: str, known: set[str]) -> str:
+    """Return the one-task stream of everything that goes with a stream: with the same settings of the data set.
+
+    ``known``: streams to choose from.
+    """
+    base, *settings = stream.split("~")
+    everything = f"{base.partition('-')[0]}-all"
+    found = [name for name in known if name.split("~")[0] == everything and {*name.split("~")[1:]} <= {*settings}]
+    return max(found, key=len, default=everything)
 
 
 def hours_of_run(trained: pd.DataFrame, backbone: str, objective: str, strategy: str, seed: int) -> float:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from cassle.files import read_json, write_text
 from cassle.reporting.formats import html_table
-from cassle.reporting.frame import read_runs, read_summary
+from cassle.reporting.frame import read_runs, read_summary, tables_of, title_of
 from cassle.reporting.jobs import jobs_of_study, read_jobs
 from cassle.reporting.matrix import METRICS, Cell, cells_of
 from cassle.reporting.names import RANDOM, pretty
@@ -38,21 +38,23 @@ def write_page(
     summary, frame = read_summary(study), read_runs(runs)
     own = jobs_of_study(read_jobs(jobs), summary)
     records = records_of(own, results or Path(runs).parent)
-    tables, finished = [], 0
-    for stream in summary["streams"]:
-        for place, probe in enumerate(summary["probes"]):
-            cells = cells_of(frame, summary, stream, probe, own)
-            finished += _finished(cells) if place == 0 else 0
-            table = table_of(cells, f"{stream}, probe {probe}")
-            tables.append({"title": table.title, "html": Markup(html_table(table))})
-    trained = len(summary["objectives"]) * len(summary["strategies"]) * len(summary["seeds"])
+    tables, finished, wanted = [], 0, 0
+    counted: set[str] = set()
+    for stream, probe in tables_of(summary):
+        cells = cells_of(frame, summary, stream, probe, own)
+        if stream not in counted:
+            counted.add(stream)
+            finished += _finished(cells)
+            wanted += sum(len(cell.seeds) for cell in cells if cell.strategy != RANDOM)
+        table = table_of(cells, title_of(summary, stream, probe))
+        tables.append({"title": table.title, "html": Markup(html_table(table))})
     texts = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = texts.get_template("page.html").render(
         name=summary["name"],
         finished=finished,
-        wanted=trained * len(summary["backbones"]) * len(summary["streams"]),
+        wanted=wanted,
         tables=tables,
         figures=[{"caption": _caption(Path(file)), "source": _inline(Path(file))} for file in figures],
         cost=cost_of(own),
@@ -112,7 +114,9 @@ def _inline(file: Path) -> str:
 
 def _settings(summary: dict[str, Any]) -> dict[str, str]:
     keys = ("streams", "backbones", "objectives", "strategies", "probes", "seeds", "presets")
-    return {key: ", ".join(pretty(str(value)) for value in summary[key]) for key in keys if summary.get(key)}
+    names = summary.get("names", {})
+    lists = {key: [names.get(value, str(value)) for value in summary.get(key, [])] for key in keys}
+    return {key: ", ".join(map(pretty, dict.fromkeys(values))) for key, values in lists.items() if values}
 
 
 def _specs(records: dict[str, dict[str, Any]]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from cassle.errors import CassleError
 from cassle.reporting.collect import collect
 from cassle.reporting.figures import figures, write_figure
-from cassle.reporting.frame import read_summary, write_runs
+from cassle.reporting.frame import read_summary, tables_of, write_runs
 from cassle.reporting.jobs import jobs_of, write_jobs
 from cassle.reporting.page import write_page
 from cassle.reporting.tables import write_tables
@@ -28,12 +28,14 @@ def write_partial(folder: Path) -> Path:
     write_runs(runs, collect(results))
     write_jobs(jobs, jobs_of(results))
     drawn = []
-    for stream in summary["streams"]:
-        for place, probe in enumerate(summary["probes"]):
-            write_tables(runs, study, stream, probe, out / "tables" / stream / f"{probe}.md", jobs)
-            for name in figures.names() if place == 0 else ():
-                drawn.append(out / "figures" / stream / probe / f"{name}.pdf")
-                write_figure(runs, study, name, stream, probe, drawn[-1])
+    first: dict[str, str] = {}
+    for stream, probe in tables_of(summary):
+        write_tables(runs, study, stream, probe, out / "tables" / stream / f"{probe}.md", jobs)
+        first.setdefault(stream, probe)
+    for stream, probe in first.items():
+        for name in figures.names():
+            drawn.append(out / "figures" / stream / probe / f"{name}.pdf")
+            write_figure(runs, study, name, stream, probe, drawn[-1])
     drawn.append(out / "timeline.pdf")
     write_timeline(jobs, study, drawn[-1])
     write_page(runs, study, jobs, drawn, out / "report.html", results)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cassle.files import write_text
 from cassle.reporting.formats import Entry, Table, html_text, latex_text, markdown_text
-from cassle.reporting.frame import EXECUTION, read_runs, read_summary
+from cassle.reporting.frame import EXECUTION, read_runs, read_summary, title_of
 from cassle.reporting.jobs import read_jobs
 from cassle.reporting.matrix import METRICS, Cell, accuracy_aware, cells_of
 from cassle.reporting.names import FINETUNE, RANDOM
@@ -31,8 +31,9 @@ def write_tables(
     numbers where there are any. With ``jobs`` (``benchmark.csv``) the hours of training, too.
     """
     known = None if jobs is None else read_jobs(jobs)
-    cells = cells_of(read_runs(runs), read_summary(study), stream, probe, known)
-    table = table_of(cells, f"{stream}, probe {probe}")
+    summary = read_summary(study)
+    cells = cells_of(read_runs(runs), summary, stream, probe, known)
+    table = table_of(cells, title_of(summary, stream, probe))
     texts = {
         ".md": markdown_text(table),
         ".csv": csv_text(cells, stream, probe),

@@ -6,7 +6,7 @@ import pytest
 
 from cassle.errors import DataError
 from cassle.files import write_json, write_text
-from cassle.reporting.jobs import COLUMNS, hours_of_run, jobs_of, jobs_of_study, read_jobs, write_jobs
+from cassle.reporting.jobs import COLUMNS, hours_of_run, jobs_of, jobs_of_study, joint_stream, read_jobs, write_jobs
 
 from .made import STREAM, summary
 
@@ -104,3 +104,17 @@ def test_a_bad_file_is_refused_with_its_name_and_what_to_do(tmp_path, content):
 def test_no_results_give_an_empty_table(tmp_path):
     write_jobs(tmp_path / "benchmark.csv", jobs_of(tmp_path / "nowhere"))
     assert list(read_jobs(tmp_path / "benchmark.csv").columns) == list(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("stream", "joint"),
+    [
+        ("cifar100-class5", "cifar100-all"),
+        ("cifar100-class5~class_order=7", "cifar100-all"),
+        ("cifar100-class5~statistics=original", "cifar100-all~statistics=original"),
+        ("digits-domain5", "digits-all"),
+    ],
+)
+def test_joint_training_has_the_data_settings_of_the_stream_it_bounds(stream, joint):
+    known = {"cifar100-all", "cifar100-all~statistics=original", "cifar100-class5", "cifar10-all"}
+    assert joint_stream(stream, known) == joint
