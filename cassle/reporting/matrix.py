@@ -131,11 +131,12 @@ def cells_of(
     for backbone in dict.fromkeys(place[0] for place in wanted):
         own = rows[rows["backbone"] == backbone]
         parts = dict(iter(own.groupby(["objective", "strategy"])))
-        untrained = _matrices(parts.get(("", RANDOM), own[:0]), single=True)
-        random = None if probe == ONLINE else {seed: matrix[0] for seed, matrix in untrained.items()}
+        untrained = parts.get(("", RANDOM), own[:0])
+        matrices, aware = _matrices(untrained, single=True), _aware(untrained, single=True)
+        random = None if probe == ONLINE else {seed: matrix[0] for seed, matrix in matrices.items()}
         if random:
             found = others(backbone, "", RANDOM)
-            cells.append(Cell(shown[backbone], "", RANDOM, seeds, untrained, random=random, published=found))
+            cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, published=found))
         for objective, strategy in (place[1:] for place in wanted if place[0] == backbone):
             part = parts.get((objective, strategy), own[:0])
             single = strategy == OFFLINE
@@ -145,7 +146,7 @@ def cells_of(
                 shown[strategy],
                 seeds,
                 _matrices(part, single),
-                aware=_matrices(part[part["task_aware"].notna()], single, "task_aware"),
+                aware=_aware(part, single),
                 random=random,
                 execution=_execution(part),
                 published=others(backbone, objective, strategy),
@@ -176,6 +177,10 @@ def _hours(
     trained = jobs[(jobs["job"] == "train") & (jobs["stream"] == place)]
     found = {seed: hours_of_run(trained, backbone, objective, strategy, seed) for seed in seeds}
     return {seed: hours for seed, hours in found.items() if not np.isnan(hours)}
+
+
+def _aware(rows: pd.DataFrame, single: bool) -> dict[int, Matrix]:
+    return _matrices(rows[rows["task_aware"].notna()], single, "task_aware")
 
 
 def _matrices(rows: pd.DataFrame, single: bool, column: str = "accuracy") -> dict[int, Matrix]:
