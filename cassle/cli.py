@@ -91,7 +91,10 @@ def train(args: argparse.Namespace) -> None:
     with remembered(folder, spec, args.attempt):  # first of all: a retry that is not worth it ends at once
         execution = _site(args).execution
         wanted = 0 if execution.device == "cpu" else args.gpus
-        with lease(wanted, execution.jobs_per_gpu) as devices, timed(folder / "train.json"):
+        with (
+            lease(wanted, execution.jobs_per_gpu) as devices,
+            timed(folder / "train.json", leased=_named(devices)),
+        ):
             _show_only(devices, wanted)
             count = 1 if args.given else processes(execution, devices, spec["training"]["batch_size"])
             if count > 1:
@@ -114,7 +117,7 @@ def remember(args: argparse.Namespace) -> None:
         )
     wanted = 0 if site.execution.device == "cpu" else args.gpus
     record = Path(args.out).with_name("remember.json")
-    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(record):
+    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(record, leased=_named(devices)):
         _show_only(devices, wanted)
         from cassle.training.remember import RememberRequest, remember_task
 
@@ -130,7 +133,7 @@ def probe(args: argparse.Namespace) -> None:
 
     site = _site(args)
     wanted = 0 if site.execution.device == "cpu" else args.gpus
-    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(args.out):
+    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(args.out, leased=_named(devices)):
         _show_only(devices, wanted)
         from cassle.evaluation.base import streams_of
         from cassle.evaluation.job import ProbeRequest, probe_checkpoint
@@ -188,7 +191,7 @@ def features(args: argparse.Namespace) -> None:
 
     site = _site(args)
     wanted = 0 if site.execution.device == "cpu" else args.gpus
-    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(args.out):
+    with lease(wanted, site.execution.jobs_per_gpu) as devices, timed(args.out, leased=_named(devices)):
         _show_only(devices, wanted)
         from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
 
@@ -417,6 +420,11 @@ def _probe_words(args: argparse.Namespace, site: Site, checkpoint: Path | None) 
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _named(devices: list[str]) -> str:
+    """Return leased devices as a table of jobs names them."""
+    return f"GPU {' '.join(devices)}" if devices else "cpu"
 
 
 def _show_only(devices: list[str], wanted: int) -> None:

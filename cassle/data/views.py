@@ -66,17 +66,6 @@ class ViewParameters:
         changed = {name: change(value, 1 if name == "jitter" else 0) for name, value in drawn.items()}
         return ViewParameters(**changed, blocks=blocks)
 
-    def to(self, device: torch.device) -> ViewParameters:
-        """Return the same parameters on a device."""
-        parts = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "blocks"}
-        return ViewParameters(**{name: value.to(device) for name, value in parts.items()}, blocks=self.blocks)
-
-    def rows(self, rows: Tensor) -> ViewParameters:
-        """Return the parameters of the images at some places (R,)."""
-        parts = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "blocks"}
-        taken = {name: value[:, rows] if name == "jitter" else value[rows] for name, value in parts.items()}
-        return ViewParameters(**taken, blocks=self.blocks)
-
 
 def _blocks(run: range) -> int:
     """Return how many blocks a run of positions touches."""

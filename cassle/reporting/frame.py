@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,25 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     return value
 
 
+def title_of(study: dict[str, Any], stream: str, probe: str) -> str:
+    """Return what a table is called: stream, probe, and the preset if it is not the usual one."""
+    presets = [preset for preset in study.get("presets", []) if preset != "clean"]
+    name = study.get("names", {}).get(stream, stream)
+    return f"{name}, probe {probe}" + (f", preset {' and '.join(study['presets'])}" if presets else "")
+
+
 def tables_of(study: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the (stream, probe) of each table of a study: those that its ``rows`` name, or else all pairs."""
+    """Return the (stream, probe) of every table of a study, in its order; without ``rows``, every pair is one."""
     if "rows" in study:
         return list(dict.fromkeys((row["stream"], row["probe"]) for row in study["rows"]))
     return [(stream, probe) for stream in study["streams"] for probe in study["probes"]]
+
+
+def rows_of(study: dict[str, Any], stream: str, probe: str) -> list[tuple[str, str, str]]:
+    """Return the (backbone, objective, strategy) of every row of a table, in the order of the study's lists."""
+    grid = product(study["backbones"], study["objectives"], study["strategies"])
+    if "rows" not in study:
+        return list(grid)
+    keys = ("backbone", "objective", "strategy")
+    own = {tuple(row[key] for key in keys) for row in study["rows"] if (row["stream"], row["probe"]) == (stream, probe)}
+    return [place for place in grid if place in own]

@@ -14,6 +14,7 @@ import pandas as pd
 from cassle.errors import CassleError, DataError
 from cassle.files import read_json, write_text
 from cassle.paths import FIRST, RANDOM
+from cassle.reporting.names import OFFLINE
 from cassle.timing import read_attempts, times_file
 
 Row = dict[str, Any]
@@ -33,13 +34,15 @@ COLUMNS = {
     "gpu_mb": "float64",
     "device": "str",
     "host": "str",
+    "leased": "str",
     "attempts": "int64",
     "intervals": "str",
     "folder": "str",
 }
 """Column -> type. ``job``: train, probe, or the stem of its files. ``seconds``: work, whatever was resumed included;
-``wall_seconds``: the last process, its start-up included; ``memory_mb``, ``gpu_mb``: the most it held, MiB.
-``intervals``: begin/end of each attempt, UTC, with blanks between; an attempt that was killed has no end."""
+``wall_seconds``: the last process, its start-up included; ``memory_mb``, ``gpu_mb``: the most it held, MiB. ``device``:
+what computed; ``leased``: cpu, or the GPUs by their numbers on the host. ``intervals``: begin/end of each attempt, UTC,
+with blanks between; an attempt that was killed may have no end."""
 
 
 def jobs_of(results: Path) -> list[Row]:
@@ -79,8 +82,9 @@ def _row(results: Path, stem: Path) -> Row:
         "images_per_second": record.get("images_per_second"),
         "memory_mb": measured.get("max_rss"),
         "gpu_mb": last.get("gpu_mb"),
-        "device": record.get("device", last.get("device", "")),
+        "device": record.get("device", ""),
         "host": last.get("host", ""),
+        "leased": last.get("leased", ""),
         "attempts": len(attempts) or 1,
         "intervals": " ".join(f"{_moment(a['began'])}/{_moment(a.get('ended'))}" for a in attempts),
         "folder": "/".join(parts[:-1]),
@@ -150,6 +154,8 @@ def hours_of_run(trained: pd.DataFrame, backbone: str, objective: str, strategy:
     """
     own = trained[(trained["backbone"] == backbone) & (trained["objective"] == objective) & (trained["seed"] == seed)]
     run = own[own["strategy"] == strategy]
+    if run.empty and strategy != OFFLINE:
+        return float("nan")
     if not (run["task"] == 0).any():
         run = pd.concat([own[own["strategy"] == FIRST], run])
     return float(run["seconds"].sum(skipna=False)) / 3600 if len(run) else float("nan")

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from cassle.evaluation.metrics import average_accuracy, forgetting, forward_transfer
 from cassle.paths import ONLINE
-from cassle.reporting.frame import EXECUTION
+from cassle.reporting.frame import EXECUTION, rows_of
 from cassle.reporting.jobs import hours_of_run
-from cassle.reporting.names import OFFLINE, RANDOM, plain
+from cassle.reporting.names import OFFLINE, RANDOM, plain, shown_names
 from cassle.reporting.published import Published, published
 
 Matrix = NDArray[np.float64]
@@ -116,8 +116,8 @@ def cells_of(
 ) -> list[Cell]:
     """Return the cells of a study's table in its order: per backbone, random, then per objective its strategies.
 
-    Where the study says which of them belong together (``rows``), the others are left out. ``jobs``: rows of
-    ``benchmark.csv``; without them, no hours are known.
+    Where the study says which of them belong together (``rows``), the others are left out. They are called by their
+    names where a preset alone made the labels. ``jobs``: rows of ``benchmark.csv``; without them, no hours are known.
     """
     rows = runs[(runs["stream"] == stream) & (runs["probe"] == probe) & runs["seed"].isin(study["seeds"])]
     seeds = tuple(study["seeds"])
@@ -125,38 +125,34 @@ def cells_of(
     def others(backbone: str, objective: str, strategy: str) -> dict[str, Published]:
         return _published(study.get("names", {}), stream, backbone, objective, strategy, probe)
 
-    def wanted(backbone: str, objective: str, strategy: str) -> bool:
-        row = {"stream": stream, "backbone": backbone, "objective": objective, "strategy": strategy, "probe": probe}
-        return "rows" not in study or row in study["rows"]
-
     cells = []
-    for backbone in study["backbones"]:
+    wanted = rows_of(study, stream, probe)
+    shown = shown_names({label for place in wanted for label in place}, study.get("names", {}))
+    for backbone in dict.fromkeys(place[0] for place in wanted):
         own = rows[rows["backbone"] == backbone]
         parts = dict(iter(own.groupby(["objective", "strategy"])))
-        untrained = _matrices(parts.get(("", RANDOM), own[:0]), single=True)
-        random = None if probe == ONLINE else {seed: matrix[0] for seed, matrix in untrained.items()}
+        untrained = parts.get(("", RANDOM), own[:0])
+        matrices, aware = _matrices(untrained, single=True), _aware(untrained, single=True)
+        random = None if probe == ONLINE else {seed: matrix[0] for seed, matrix in matrices.items()}
         if random:
             found = others(backbone, "", RANDOM)
-            cells.append(Cell(backbone, "", RANDOM, seeds, untrained, random=random, published=found))
-        for objective in study["objectives"]:
-            for strategy in study["strategies"]:
-                if not wanted(backbone, objective, strategy):
-                    continue
-                part = parts.get((objective, strategy), own[:0])
-                single = strategy == OFFLINE
-                cell = Cell(
-                    backbone,
-                    objective,
-                    strategy,
-                    seeds,
-                    _matrices(part, single),
-                    aware=_matrices(part[part["task_aware"].notna()], single, "task_aware"),
-                    random=random,
-                    execution=_execution(part),
-                    published=others(backbone, objective, strategy),
-                    hours=_hours(jobs, place_of(study, stream, strategy), backbone, objective, strategy, seeds),
-                )
-                cells.append(cell)
+            cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, published=found))
+        for objective, strategy in (place[1:] for place in wanted if place[0] == backbone):
+            part = parts.get((objective, strategy), own[:0])
+            single = strategy == OFFLINE
+            cell = Cell(
+                shown[backbone],
+                shown[objective],
+                shown[strategy],
+                seeds,
+                _matrices(part, single),
+                aware=_aware(part, single),
+                random=random,
+                execution=_execution(part),
+                published=others(backbone, objective, strategy),
+                hours=_hours(jobs, place_of(study, stream, strategy), backbone, objective, strategy, seeds),
+            )
+            cells.append(cell)
     return cells
 
 
@@ -189,6 +185,10 @@ def _hours(
     trained = jobs[(jobs["job"] == "train") & (jobs["stream"] == place)]
     found = {seed: hours_of_run(trained, backbone, objective, strategy, seed) for seed in seeds}
     return {seed: hours for seed, hours in found.items() if not np.isnan(hours)}
+
+
+def _aware(rows: pd.DataFrame, single: bool) -> dict[int, Matrix]:
+    return _matrices(rows[rows["task_aware"].notna()], single, "task_aware")
 
 
 def _matrices(rows: pd.DataFrame, single: bool, column: str = "accuracy") -> dict[int, Matrix]:

@@ -1,5 +1,10 @@
 """Names as they are printed in papers, and the two strategies that are none."""
 
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
 OFFLINE, RANDOM = "offline", "random"
 """Joint training on everything, and no training at all."""
 FINETUNE = "finetune"
@@ -44,6 +49,13 @@ def pretty(label: str) -> str:
     parts = "+".join(NAMES.get(part, part) for part in name.split("+"))
     changes = variant.replace("~", ", ")
     return f"{parts} ({changes})" if changes else parts
+
+
+def shown_names(labels: Iterable[str], names: dict[str, str]) -> dict[str, str]:
+    """Return label -> what is shown for it: its name where a preset alone made the label, if no other has that name."""
+    found = {label: names.get(label, label) for label in labels}
+    count = Counter(found.values())
+    return {label: name if count[name] == 1 else label for label, name in found.items()}
 
 
 def plain(label: str, names: dict[str, str]) -> str | None:

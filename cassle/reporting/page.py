@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from cassle.files import read_json, write_text
 from cassle.reporting.formats import html_table
-from cassle.reporting.frame import read_runs, read_summary, tables_of
+from cassle.reporting.frame import read_runs, read_summary, tables_of, title_of
 from cassle.reporting.jobs import jobs_of_study, read_jobs
 from cassle.reporting.matrix import METRICS, cells_of
 from cassle.reporting.names import RANDOM, pretty
@@ -45,7 +45,7 @@ def write_page(
             run = (stream, cell.backbone, cell.objective, cell.strategy)
             runs_wanted |= {(*run, seed) for seed in cell.seeds}
             runs_found |= {(*run, seed) for seed in cell.by_seed(METRICS["A"])}
-        table = table_of(cells, f"{stream}, probe {probe}")
+        table = table_of(cells, title_of(summary, stream, probe))
         tables.append({"title": table.title, "html": Markup(html_table(table))})
     texts = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -109,7 +109,9 @@ def _inline(file: Path) -> str:
 
 def _settings(summary: dict[str, Any]) -> dict[str, str]:
     keys = ("streams", "backbones", "objectives", "strategies", "probes", "seeds", "presets")
-    return {key: ", ".join(pretty(str(value)) for value in summary[key]) for key in keys if summary.get(key)}
+    names = summary.get("names", {})
+    lists = {key: [names.get(value, str(value)) for value in summary.get(key, [])] for key in keys}
+    return {key: ", ".join(map(pretty, dict.fromkeys(values))) for key, values in lists.items() if values}
 
 
 def _specs(records: dict[str, dict[str, Any]]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cassle.files import write_text
 from cassle.reporting.formats import Entry, Table, html_text, latex_text, markdown_text
-from cassle.reporting.frame import EXECUTION, read_runs, read_summary
+from cassle.reporting.frame import EXECUTION, read_runs, read_summary, title_of
 from cassle.reporting.jobs import read_jobs
 from cassle.reporting.matrix import METRICS, Cell, accuracy_aware, cells_of
 from cassle.reporting.names import FINETUNE, RANDOM
@@ -17,6 +17,7 @@ from cassle.reporting.tidy import csv_text
 
 UNDEFINED, MISSING = "—", "missing"
 MIXED = "*"
+AWARE = "A known task ↑"
 HEADS = {"A": "A ↑", "F": "F ↓", "T": "T ↑"}
 UP = {"A": 1, "F": -1, "T": 1}
 """Metric -> 1 if more is better, -1 if less is."""
@@ -31,8 +32,9 @@ def write_tables(
     numbers where there are any. With ``jobs`` (``benchmark.csv``) the hours of training, too.
     """
     known = None if jobs is None else read_jobs(jobs)
-    cells = cells_of(read_runs(runs), read_summary(study), stream, probe, known)
-    table = table_of(cells, f"{stream}, probe {probe}")
+    summary = read_summary(study)
+    cells = cells_of(read_runs(runs), summary, stream, probe, known)
+    table = table_of(cells, title_of(summary, stream, probe))
     texts = {
         ".md": markdown_text(table),
         ".csv": csv_text(cells, stream, probe),
@@ -58,7 +60,7 @@ def table_of(cells: list[Cell], title: str) -> Table:
                 "random network" if cell.strategy == RANDOM else cell.strategy, mark=MIXED if cell.mixed else ""
             ),
             **{head: _metric(cell, letter, best) for letter, head in HEADS.items()},
-            "A known task ↑": _aware(cell),
+            AWARE: _aware(cell),
             "n": Entry(*_seeds(cell)),
             "A − fine-tuning": _difference(cell, bases.get((cell.backbone, cell.objective))),
         }
@@ -74,6 +76,8 @@ def table_of(cells: list[Cell], title: str) -> Table:
 def _shown(head: str, rows: list[dict[str, Entry]]) -> bool:
     if head == "backbone":
         return len({row[head].text for row in rows}) > 1
+    if head == AWARE:  # where every task has every class, to know the task changes nothing
+        return any(row[head].text not in ("", row[HEADS["A"]].text) for row in rows)
     return any(row[head].text for row in rows)
 
 
@@ -154,7 +158,7 @@ def _published(cell: Cell, name: str, sources: list[str]) -> dict[str, Entry]:
 def _unit_of_time(cells: list[Cell]) -> tuple[str, float]:
     """Return the unit of the column of training times, and how many hours it has."""
     longest = max((max(cell.hours.values()) for cell in cells if cell.hours), default=0.0)
-    return ("h", 1.0) if longest >= 1 else ("min", 1 / 60)
+    return ("h", 1.0) if longest >= 1 else ("min", 1 / 60) if longest >= 1 / 60 else ("s", 1 / 3600)
 
 
 def _time(cell: Cell, unit: str, hours: float) -> Entry:
@@ -170,7 +174,7 @@ def _notes(cells: list[Cell], heads: list[str]) -> list[str]:
     ]
     if "A − fine-tuning" in heads:
         notes.append("A − fine-tuning: mean over seeds of the difference, with its 95 % confidence interval (t).")
-    if "A known task ↑" in heads:
+    if AWARE in heads:
         notes.append("A known task: only classes of the image's task compete.")
     if any(head.startswith("training") for head in heads):
         notes.append("Training: all tasks of a run, the shared first one included, mean over seeds.")

@@ -20,8 +20,8 @@ from cassle.reporting.jobs import jobs_of_study, read_jobs
 COLOURS = {"train": "#0072B2", "probe": "#E69F00", "remember": "#009E73"}
 OTHER = "#CC79A7"
 NAMES = {"train": "training", "probe": "evaluation", "remember": "memory"}
-IDLE = 0.05
-"""Share of the busy time beyond which a time without any job is cut out."""
+IDLE, SHORTEST = 0.05, 60.0
+"""A time without any job is cut out if it is longer than this share of the busy time, and than so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def spans_of(jobs: pd.DataFrame) -> list[Span]:
     spans = []
     for job in jobs.itertuples():
         ends = [text.partition("/")[::2] for text in str(job.intervals).split()]
-        place = ", ".join(filter(None, (str(job.host), str(job.device)))) or "?"
+        place = ", ".join(filter(None, (str(job.host), str(job.leased)))) or "?"
         for number, (began, ended) in enumerate(ends):
             if ended:
                 done = number == len(ends) - 1
@@ -75,7 +75,7 @@ def lanes_of(spans: list[Span]) -> list[tuple[str, list[Span]]]:
 
 
 def cuts_of(spans: list[Span]) -> list[tuple[float, float]]:
-    """Return the (begin, end) of each time without a job that is longer than `IDLE` of all time with one."""
+    """Return the (begin, end) of each time without a job that is long enough to be cut out."""
     gaps, busy = [], 0.0
     until = spans[0].began if spans else 0.0
     for span in spans:
@@ -83,7 +83,7 @@ def cuts_of(spans: list[Span]) -> list[tuple[float, float]]:
             gaps.append((until, span.began))
         busy += max(0.0, span.ended - max(span.began, until))
         until = max(until, span.ended)
-    return [(began, ended) for began, ended in gaps if ended - began > IDLE * busy]
+    return [(began, ended) for began, ended in gaps if ended - began > max(IDLE * busy, SHORTEST)]
 
 
 def timeline(jobs: pd.DataFrame) -> Figure:

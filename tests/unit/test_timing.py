@@ -15,10 +15,10 @@ def clock(monkeypatch):
 
 
 def test_an_attempt_leaves_its_beginning_its_end_and_its_host(tmp_path, clock):
-    with timed(tmp_path / "train.json", device="cpu"):
+    with timed(tmp_path / "train.json", leased="cpu"):
         assert "ended" not in read_attempts(tmp_path / "train.times.jsonl")[0]
     (attempt,) = read_attempts(tmp_path / "train.times.jsonl")
-    assert (attempt["began"], attempt["ended"], attempt["device"]) == (100.0, 110.0, "cpu")
+    assert (attempt["began"], attempt["ended"], attempt["leased"]) == (100.0, 110.0, "cpu")
     assert attempt["host"]
 
 

@@ -87,7 +87,8 @@ class DaliLoader(AheadLoader):
         own = torch.tensor([place for run in share.runs for place in run], dtype=torch.int64)
         everything = torch.ones(share.count, 2, dtype=torch.int64).index_copy_(0, own, rows.view(-1, 2))
         generator = self.rows.generator(f"{part} views", step.epoch, step.step)
-        drawn = [draw(view, share.count, *everything.unbind(1), generator) for view in self.views.settings]
+        height, width = everything.unbind(1)
+        drawn = [draw(view, share.count, height, width, generator) for view in self.views.settings]
         return [view.take(share) for view in drawn]
 
     def online_source(self, rows: Iterator[Rows]) -> Iterator[tuple[Any, ...]]:

@@ -7,9 +7,19 @@ import pytest
 
 from cassle.errors import CassleError, DataError
 from cassle.files import write_json
-from cassle.reporting.frame import COLUMNS, EXECUTION, read_runs, read_summary, tables_of, write_runs
+from cassle.reporting.frame import (
+    COLUMNS,
+    EXECUTION,
+    read_runs,
+    read_summary,
+    rows_of,
+    tables_of,
+    title_of,
+    write_runs,
+)
 
-from .made import all_rows, rows_of, summary
+from .made import PROBE, STREAM, all_rows, summary
+from .made import rows_of as made_rows
 
 
 def read_back(tmp_path, rows):
@@ -24,16 +34,16 @@ def test_rows_come_back_as_they_were(tmp_path):
 
 @pytest.mark.parametrize("accuracy", [1 / 3, 0.1 + 0.2, 5e-324, 1.0, 0.0])
 def test_accuracies_keep_every_digit(tmp_path, accuracy):
-    assert read_back(tmp_path, rows_of([[accuracy]], "cassle"))["accuracy"].tolist() == [accuracy]
+    assert read_back(tmp_path, made_rows([[accuracy]], "cassle"))["accuracy"].tolist() == [accuracy]
 
 
 def test_an_accuracy_that_is_missing_comes_back_as_nan(tmp_path):
-    assert math.isnan(read_back(tmp_path, rows_of([[float("nan")]], "cassle"))["accuracy"][0])
+    assert math.isnan(read_back(tmp_path, made_rows([[float("nan")]], "cassle"))["accuracy"][0])
 
 
 @pytest.mark.parametrize("text", ["NA", "null", "nan", "None", "", "0123", "1e5", 'a "b", c', "größer"])
 def test_texts_stay_texts_even_if_they_look_like_something_else(tmp_path, text):
-    row = read_back(tmp_path, rows_of([[0.5]], "cassle", code=text, checkpoint=text, task_name=text)).iloc[0]
+    row = read_back(tmp_path, made_rows([[0.5]], "cassle", code=text, checkpoint=text, task_name=text)).iloc[0]
     assert [row["code"], row["checkpoint"], row["task_name"]] == [text] * 3
 
 
@@ -48,6 +58,31 @@ def test_the_same_rows_make_the_same_bytes_and_lines_end_alike_everywhere(tmp_pa
         write_runs(tmp_path / name, all_rows())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert b"\r" not in (tmp_path / "one").read_bytes()
+
+
+def test_a_table_has_the_rows_of_the_study_only():
+    rows = [
+        {"stream": "a", "probe": "knn", "backbone": "conv3", "objective": "simclr", "strategy": "cassle"},
+        {"stream": "b", "probe": "online", "backbone": "conv3", "objective": "byol", "strategy": "finetune"},
+    ]
+    study = summary(objectives=["byol", "simclr"], streams=["a", "b"], probes=["knn", "online"], rows=rows)
+    assert tables_of(study) == [("a", "knn"), ("b", "online")]
+    assert rows_of(study, "a", "knn") == [("conv3", "simclr", "cassle")]
+    assert rows_of(study, "a", "online") == []
+
+
+def test_without_rows_every_combination_is_one():
+    assert tables_of(summary()) == [(STREAM, PROBE)]
+    assert rows_of(summary(), STREAM, PROBE) == [
+        ("conv3", "simclr", name) for name in ("finetune", "cassle", "offline")
+    ]
+
+
+def test_a_title_names_the_preset_and_the_stream_without_what_the_preset_did_to_it():
+    label = "cifar100-class5~statistics=original"
+    study = summary(presets=["original"], names={label: "cifar100-class5"})
+    assert title_of(study, label, "online") == "cifar100-class5, probe online, preset original"
+    assert title_of(summary(presets=["clean"]), "digits-domain2", "knn") == "digits-domain2, probe knn"
 
 
 def test_columns_of_execution_are_columns():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cassle.reporting.names import plain, pretty
+from cassle.reporting.names import plain, pretty, shown_names
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,11 @@ def test_a_variant_has_no_plain_name_unless_a_preset_made_it():
     assert plain("byol", {}) == "byol"
     assert plain("byol~epochs=2", {}) is None
     assert plain("cassle~teacher_batchnorm=batch", {"cassle~teacher_batchnorm=batch": "cassle"}) == "cassle"
+
+
+def test_a_label_that_a_preset_made_is_shown_by_its_name_unless_another_has_it():
+    names = {"cassle~teacher_batchnorm=batch": "cassle"}
+    alone = shown_names(["cassle~teacher_batchnorm=batch", "finetune"], names)
+    assert alone == {"cassle~teacher_batchnorm=batch": "cassle", "finetune": "finetune"}
+    both = shown_names(["cassle~teacher_batchnorm=batch", "cassle"], names)
+    assert both == {label: label for label in ("cassle~teacher_batchnorm=batch", "cassle")}

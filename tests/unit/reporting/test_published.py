@@ -2,12 +2,17 @@
 
 import csv
 import re
+from pathlib import Path
 
 import pytest
 
 from cassle.errors import CassleError
+from cassle.files import write_json
+from cassle.reporting.frame import write_runs
 from cassle.reporting.published import KINDS, published, read_published
 from cassle.reporting.tables import write_tables
+from cassle.runs import resolve
+from cassle.settings import read_study, read_yaml
 
 from .made import rows_of, write_study
 
@@ -149,3 +154,44 @@ def test_a_row_without_kind_number_metric_or_source_is_refused_with_its_line(tmp
     file.write_text(head + row + row.replace(old, new))
     with pytest.raises(CassleError, match=r"published\.csv, line 3"):
         read_published(file)
+
+
+PAPER = Path(__file__).parents[3] / "config" / "paper"
+
+
+@pytest.mark.parametrize(
+    ("name", "stream", "probe", "count"),
+    [
+        ("cifar100_methods", "cifar100-class5", "online", 19),
+        ("cifar100_strategies", "cifar100-class5", "online", 24),
+        ("imagenet100_class", "imagenet100-class5", "linear", 18),
+        ("knn", "cifar10-class5", "knn", 3),
+    ],
+)
+def test_a_study_of_the_paper_shows_what_was_published_of_it_although_its_preset_changes_labels(
+    name, stream, probe, count, tmp_path
+):
+    study = resolve(read_study(read_yaml(PAPER / f"{name}.yaml"))).summary()
+    names = study["names"]
+    (label,) = [found for found in study["streams"] if names.get(found, found) == stream]
+    cells = [row for row in study["rows"] if (row["stream"], row["probe"]) == (label, probe)]
+    rows = []
+    for cell in cells:
+        last = 0 if cell["strategy"] == "offline" else 4
+        rows += rows_of([[0.5] * 5], **{**cell, "tasks": 5, "task": last})
+    write_runs(tmp_path / "runs.csv", rows)
+    write_json(tmp_path / "study.json", study)
+    write_tables(tmp_path / "runs.csv", tmp_path / "study.json", label, probe, tmp_path / "table.md")
+    table = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    shown = {
+        (row["objective"], row["strategy"], row["metric"]): 100 * float(row["published"])
+        for row in table
+        if row["published"]
+    }
+    own = {tuple(names.get(cell[key], cell[key]) for key in ("objective", "strategy")) for cell in cells}
+    assert shown == pytest.approx(
+        {place: value for place, value in expected(stream, probe).items() if place[:2] in own}
+    )
+    assert len(shown) == count
+    assert {row["n"] for row in table if row["metric"] == "A"} == {"1"}
+    assert f"# {stream}, probe {probe}, preset original" in (tmp_path / "table.md").read_text()

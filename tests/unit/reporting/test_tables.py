@@ -9,6 +9,7 @@ import pytest
 
 from cassle.errors import CassleError
 from cassle.reporting.formats import latex
+from cassle.reporting.jobs import write_jobs
 from cassle.reporting.names import pretty
 from cassle.reporting.tables import write_tables
 
@@ -266,3 +267,35 @@ def test_a_bad_input_leaves_no_table(tmp_path):
     with pytest.raises(CassleError, match=r"study\.json"):
         write_tables(runs, study, STREAM, PROBE, tmp_path / "tables" / "knn.md")
     assert not (tmp_path / "tables").exists()
+
+
+def test_the_accuracy_with_the_task_known_is_a_column_only_where_it_differs(tmp_path):
+    known = [{**row, "task_aware": min(row["accuracy"] + 0.05, 1.0)} for row in all_rows()]
+    cells = markdown_cells(tables(tmp_path / "class", known)["md"])
+    place = cells[0].index("A known task ↑")
+    assert [row[place] for row in cells[1:]] == ["20.0", "75.0", "83.0", "97.5"]
+    same = [{**row, "task_aware": row["accuracy"]} for row in all_rows()]
+    assert "A known task ↑" not in markdown_cells(tables(tmp_path / "domain", same)["md"])[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "head", "shown"),
+    [(7200.0, "training (h)", "4.0"), (90.0, "training (min)", "3.0"), (2.5, "training (s)", "5.0")],
+)
+def test_training_time_is_told_in_a_unit_that_fits(tmp_path, seconds, head, shown):
+    runs, study = write_study(tmp_path, all_rows())
+    place = {"job": "train", "stream": STREAM, "backbone": "conv3", "objective": "simclr", "seed": 0, "attempts": 1}
+    write_jobs(
+        tmp_path / "benchmark.csv",
+        [
+            {**place, "strategy": strategy, "task": task, "seconds": seconds}
+            for strategy, task in (("first", 0), ("cassle", 1))
+        ],
+    )
+    write_tables(runs, study, STREAM, PROBE, tmp_path / "table.md", tmp_path / "benchmark.csv")
+    cells = markdown_cells((tmp_path / "table.md").read_text())
+    assert [row[cells[0].index(head)] for row in cells[1:]] == ["", "", shown, ""]
+    table = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
+    assert [(row["strategy"], float(row["mean"])) for row in table if row["metric"] == "hours"] == [
+        ("cassle", pytest.approx(2 * seconds / 3600))
+    ]

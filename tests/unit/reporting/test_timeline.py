@@ -13,9 +13,9 @@ def moment(seconds):
     return f"1970-01-01T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}Z"
 
 
-def job(*attempts, kind="train", host="atlas", device="cpu"):
+def job(*attempts, kind="train", host="atlas", leased="cpu"):
     intervals = " ".join(f"{moment(a)}/{'' if b is None else moment(b)}" for a, b in attempts)
-    return {**dict.fromkeys(COLUMNS, ""), "job": kind, "host": host, "device": device, "intervals": intervals}
+    return {**dict.fromkeys(COLUMNS, ""), "job": kind, "host": host, "leased": leased, "intervals": intervals}
 
 
 def test_all_attempts_but_the_last_were_interrupted():

@@ -19,7 +19,7 @@ from cassle.paths import FIRST
 from cassle.registry import Registry
 from cassle.reporting.figures.base import COLOURS, STYLE, panel_title, save_figure
 from cassle.reporting.frame import read_summary
-from cassle.reporting.names import OFFLINE, pretty
+from cassle.reporting.names import OFFLINE, pretty, shown_names
 
 Points = NDArray[np.float64]
 PALETTE = (*COLOURS, "#000000", "#F0E442")
@@ -70,13 +70,14 @@ def runs_of(snapshots: Iterable[Snapshot], study: dict[str, Any]) -> dict[tuple[
     found: dict[tuple[str, str, str], Run] = {}
     for snapshot in sorted(snapshots, key=lambda one: one.task):
         found.setdefault((snapshot.backbone, snapshot.objective, snapshot.strategy), []).append(snapshot)
-    runs = {}
+    labels = [*study["backbones"], *study["objectives"], *study["strategies"]]
+    runs, shown = {}, shown_names(labels, study.get("names", {}))
     for backbone in study["backbones"]:
         for objective in study["objectives"]:
             for strategy in study["strategies"]:
                 own = found.get((backbone, objective, strategy), [])
                 shared = found.get((backbone, objective, FIRST), []) if own and own[0].task > 0 else []
-                runs[backbone, objective, strategy] = [*shared, *own]
+                runs[shown[backbone], shown[objective], shown[strategy]] = [*shared, *own]
     return {key: run for key, run in runs.items() if run}
 
 
