@@ -60,7 +60,6 @@ class Learner(pl.LightningModule):
         self.state, self.metrics, self.heartbeat, self.stop = state, metrics, heartbeat, stop
         self._started = time.monotonic() - self.position.seconds
         self.first_step, self.first_seconds = self.moment.step, self.position.seconds
-        self.beat()
 
     # What is optimised
 
@@ -122,8 +121,10 @@ class Learner(pl.LightningModule):
         return Moment(epoch, epoch * steps + self.position.step, epochs, epochs * steps)
 
     def on_train_start(self) -> None:
-        """Take signals over from Lightning, which would end the training without saving."""
+        """Take signals over from Lightning, which would end the training without saving; tell that it has begun."""
         self.stop.listen()
+        if distributed.primary():
+            self.beat()
 
     def on_train_epoch_start(self) -> None:
         """Set what depends on the epoch, the same in all processes."""

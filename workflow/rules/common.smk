@@ -60,8 +60,8 @@ def get_other_jobs():
     splits = {
         split_file(stream): f"results/{stream}/split.log" for stream in PLAN.streams
     }
-    sets = {stream.data_set for stream in PLAN.streams.values()}
-    indices = {index_file(name): f"results/data/{name}/prepare.log" for name in sets}
+    names = {stream.index for stream in PLAN.streams.values()}
+    indices = {index_file(name): f"results/data/{name}/prepare.log" for name in names}
     memories = {job.file: f"{job.folder}/remember.log" for job in PLAN.memory.values()}
     return indices | splits | memories
 
