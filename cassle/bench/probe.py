@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,12 +13,17 @@ from cassle.bench.base import as_text, begin, rate, result, seconds_per_call
 from cassle.bench.recipe import RecipeSettings, pictures, specs
 from cassle.data.base import InMemory
 from cassle.data.views import clean_view
-from cassle.evaluation.base import probes
+from cassle.evaluation.base import Evaluation, Half, probes
 from cassle.evaluation.features import extract_features
 from cassle.settings import Choice, Site
 from cassle.training.build import build_backbone
 
 __all__ = ["BenchSettings", "as_text", "measure"]
+
+
+ALONE: dict[str, Any] = dict.fromkeys(("crops", "project", "online", "state"), None)
+ALONE |= {"view_size": 0, "linear_lr": 0.1}
+"""What only probes that look at images or at a trained network ask for."""
 
 
 class BenchSettings(RecipeSettings):
@@ -46,15 +52,15 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
         for half, own in labels.items()
     }
 
+    halves = {half: Half(features[half], own, 0 * own, torch.arange(len(own))) for half, own in labels.items()}
+    data = Evaluation(halves["train"], halves["test"], num_classes=classes, tasks=1, seed=0, **ALONE)
+
     def clean(batch: Tensor) -> Tensor:
         return clean_view(batch, side, facts.mean, facts.std)
 
     cases = {"features": lambda: extract_features(backbone, images, 256, device, clean)}
     for name in settings.probes:
-        kind = probes.get(name)()
-        cases[name] = lambda kind=kind: kind.predict(  # type: ignore[misc]
-            features["train"], labels["train"], features["test"], classes, 0
-        )
+        cases[name] = partial(probes.get(name)().scores, data)
     times = seconds_per_call(cases, device, settings.rounds)
     rows = [rate("features", times["features"], settings.images, "images")]
     rows += [rate(name, times[name], settings.test, "test images") for name in settings.probes]

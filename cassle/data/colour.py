@@ -42,7 +42,7 @@ def brightness(images: Tensor, factor: Tensor) -> Tensor:
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Move away from (factor above 1) or towards the image's mean brightness."""
-    mean = images.flatten(2).mean(2) @ torch.tensor(GREY, device=images.device)
+    mean = (images.flatten(2).mean(2) * torch.tensor(GREY, device=images.device)).sum(1)
     return _blend(images, _each(mean), factor)
 
 
