@@ -65,10 +65,9 @@ def _step_cost(text: str, image_size: int, num_classes: int) -> StepCost:
 
 
 def _blank_batch(count: int, task: int) -> Batch:
-    """Return a batch of ``count`` rows without storage; its images, which nobody looks at, say what device it is of."""
+    """Return a batch of ``count`` rows without storage; nobody looks at its images."""
     index = torch.arange(count)
-    images = torch.empty(count, 3, 1, 1, dtype=torch.uint8, device="cpu")
-    return Batch(index, images, index, task, torch.zeros(count, dtype=torch.bool), torch.Generator())
+    return Batch(index, None, index, task, torch.zeros(count, dtype=torch.bool), torch.Generator())
 
 
 def _replayed(strategy: Mapping[str, Any] | None, batch_size: int) -> int:

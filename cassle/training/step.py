@@ -257,7 +257,7 @@ def training_step(
     this process (BatchNorm those of all), losses the rows of all processes in groups of ``loss_group``; queues and
     centres move once, by all rows.
     """
-    kind = batch.index.device.type
+    kind = batch.generator.device.type
     mixed = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
     with torch.autocast(kind, enabled=False):
         views, batch = strategy.blend(drawn(batch, draw_views), batch)

@@ -58,8 +58,9 @@ class Setting:
         return {**self.student, **own}
 
     def step(self):
-        outputs = Outputs([], list(self.student.values()))
-        return Step(None, [], self.model, outputs, FixedTeacher(self.teacher, self.frozen))
+        views = list(self.student.values())
+        outputs = Outputs([], views)
+        return Step(None, views, self.model, outputs, FixedTeacher(self.teacher, self.frozen))
 
 
 @pytest.mark.golden(*FORMS.values())

@@ -211,7 +211,7 @@ def test_the_exported_backbone_loads_into_torchvision(tmp_path):
         (["prepare", "--data_set", "digit", "--out", "x.npz"], "there is no data set 'digit': did you mean 'digits'"),
         (["show", "results/studies/none"], "there are no tables under results/studies/none"),
         (["status", "results/studies/none"], "nothing is known of results/studies/none"),
-        (["table", "--runs", "x", "--study", "y", "--stream", "s", "--probe", "p", "--out", "o"], "cannot read x"),
+        (["table", "--runs", "x", "--study", "y", "--stream", "s", "--probe", "p", "--out", "o"], "cannot read y"),
     ],
 )
 def test_a_verb_that_cannot_says_why_and_exits_with_1(here, capsys, words, message):
