@@ -1,10 +1,15 @@
 """Options of the test run, which pytest reads only from a conftest that it loads at its start, and a small disk."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.disk import Disk
+
+# processes that tests start hear these signals, also where the tests themselves run in the background and do not
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 GOLDEN_DATA = Path(__file__).parent / "golden" / "data"
 

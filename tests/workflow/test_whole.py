@@ -39,7 +39,7 @@ def test_a_study_ends_in_tables_and_figures(finished):
     table = (study / "tables/digits-domain2/knn.md").read_text()
     assert all(word in table for word in ("random network", "finetune", "cassle", "offline"))
     assert "nan" not in table.lower()
-    assert "training (min)" in table
+    assert "training (" in table
 
 
 def test_every_job_says_when_it_worked_and_what_it_took(finished):
