@@ -1,0 +1,39 @@
+"""Verbs that prepare a data set and split it into tasks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from cassle.cli.job import available_cores, site_of
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Check a data set once, write its index, and what was found as prepare.md beside it."""
+    from cassle.data.base import data_sets, write_index
+    from cassle.data.report import describe_index
+    from cassle.files import write_text
+
+    site = site_of(args)
+    settings = {**site.data.get(args.data_set, {}), **json.loads(args.settings)}
+    index = data_sets.get(args.data_set)(**settings).index(site.root, args.cores or available_cores())
+    write_text(Path(args.out).with_name("prepare.md"), describe_index(index))
+    write_index(args.out, index)
+    print(index.notes or "nothing odd was found")
+
+
+def split(args: argparse.Namespace) -> None:
+    """Split a data set into the tasks of a stream, and describe them in a table beside the split."""
+    from cassle.data.base import read_index
+    from cassle.data.streams import Stream, check_tasks, describe, write_split
+    from cassle.data.streams import split as split_stream
+    from cassle.files import write_text
+    from cassle.options import parse
+
+    site = site_of(args)
+    stream = parse(Stream, json.loads(args.spec), "--spec") if args.spec else Stream.parse(args.stream, site.data)
+    made = split_stream(stream, read_index(args.index))
+    check_tasks(made)
+    write_text(Path(args.out).with_suffix(".md"), describe(made))
+    write_split(args.out, made)

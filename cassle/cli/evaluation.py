@@ -1,0 +1,50 @@
+"""Verbs that look at what a checkpoint has learnt."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cassle.cli.job import leased, site_of
+
+if TYPE_CHECKING:
+    from cassle.settings import Site
+
+
+def probe(args: argparse.Namespace) -> None:
+    """Evaluate a checkpoint, a file of other software, or the random network on every task of a stream."""
+    site = site_of(args)
+    with leased(args.gpus, site.execution, args.out):
+        from cassle.evaluation.base import streams_of
+        from cassle.evaluation.job import ProbeRequest, probe_checkpoint
+        from cassle.paths import index_file, split_file
+
+        checkpoint = Path(args.checkpoint) if args.checkpoint else None
+        spec = json.loads(args.spec) if args.spec else _probe_words(args, site, checkpoint)
+        streams = streams_of(spec)
+        index = args.index or [index_file(stream.index) for stream in streams]
+        split = args.split or [split_file(stream.name) for stream in streams]
+        files = [Path(file) for file in index], [Path(file) for file in split]
+        found = probe_checkpoint(ProbeRequest(spec, site, *files, Path(args.out), checkpoint))
+        for name, accuracies in found["accuracies"].items():
+            print(name, " ".join(f"{100 * accuracy:.1f}" for accuracy in accuracies))
+
+
+def features(args: argparse.Namespace) -> None:
+    """Write the features of test images of a stream, as a checkpoint's network sees them."""
+    site = site_of(args)
+    with leased(args.gpus, site.execution, args.out):
+        from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
+
+        index, split, checkpoint, out = map(Path, (args.index, args.split, args.checkpoint, args.out))
+        write_snapshot(SnapshotRequest(json.loads(args.spec), site, index, split, checkpoint, out, args.images))
+
+
+def _probe_words(args: argparse.Namespace, site: Site, checkpoint: Path | None) -> dict[str, Any]:
+    """Return the settings of an evaluation that the command line describes."""
+    from cassle.evaluation.words import described
+
+    what = (args.stream, args.data_set, args.probes, args.backbone, args.stem_padding, args.image_size)
+    return described(site.data, checkpoint, *what)

@@ -1,0 +1,55 @@
+"""Where a verb runs: its site, and the devices it may use."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cassle.settings import Execution, Site
+
+
+def site_of(args: argparse.Namespace) -> Site:
+    """Return where this job runs, with its plugins loaded and its data sets declared."""
+    from cassle.data.base import declare
+    from cassle.options import parse
+    from cassle.registry import load_plugins
+    from cassle.settings import Site
+
+    site = parse(Site, json.loads(args.site), "--site")
+    load_plugins(site.plugins)
+    declare(site.data)
+    return site
+
+
+@contextmanager
+def leased(gpus: int, execution: Execution, record: str | Path) -> Iterator[list[str]]:
+    """Hold devices for a job, show this process no others, and note its time beside its record; yields their names."""
+    from cassle.devices import lease
+    from cassle.timing import timed
+
+    wanted = 0 if execution.device == "cpu" else gpus
+    with lease(wanted, execution.jobs_per_gpu) as devices, timed(record, leased=_named(devices)):
+        _show_only(devices, wanted)
+        yield devices
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _named(devices: list[str]) -> str:
+    """Return leased devices as a table of jobs names them."""
+    return f"GPU {' '.join(devices)}" if devices else "cpu"
+
+
+def _show_only(devices: list[str], wanted: int) -> None:
+    """Let this process see the leased devices and no other; none leased on purpose means CPU."""
+    if devices or not wanted:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)

@@ -1,0 +1,130 @@
+"""The verbs and their flags."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cassle import __version__
+from cassle.cli.data import prepare, split
+from cassle.cli.evaluation import features, probe
+from cassle.cli.people import BENCHES, bench, export, plan, schema, show, status, tensorboard, wandb
+from cassle.cli.report import collect, feature_figure, figure, page, study, table, timeline
+from cassle.cli.training import remember, train
+
+if TYPE_CHECKING:
+    Verb = Callable[[argparse.Namespace], None]
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_FLAGS: dict[str, dict[str, Any]] = {
+    "attempt": {"type": int, "default": 1, "help": "which attempt of the workflow at this job this is"},
+    "backbone": {"help": "network of a file of other software, such as resnet18"},
+    "cells": {"help": "JSON of the streams, objectives, strategies, ... a table shows"},
+    "checkpoint": {"help": "a checkpoint.pt, or a file of other software (with --backbone)"},
+    "cores": {"type": int, "default": 0, "help": "processes that read images; by default all cores there are"},
+    "data_set": {"help": "name of the data set"},
+    "folder": {"help": "where checkpoint.pt, train.json and metrics.jsonl go"},
+    "given": {"default": "", "help": "a first task's checkpoint to take over as it is, instead of training"},
+    "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
+    "image_size": {"type": int, "help": "side of the images such a network takes; by default the data set's"},
+    "images": {"type": int, "default": 1000, "help": "at most so many test images"},
+    "index": {"help": "the data set's index.npz"},
+    "jobs": {"help": "benchmark.csv"},
+    "memory": {"default": "", "help": "what the strategy kept after the task before, if it keeps something"},
+    "name": {"help": "name of the figure"},
+    "out": {"help": "file or folder to write"},
+    "parent": {"type": int, "help": "process to follow: go on until it has ended"},
+    "partial": {"help": "folder of a study: its tables and figures from whatever runs there are, missing ones marked"},
+    "previous": {"default": "", "help": "checkpoint of the task before; none for a first task"},
+    "probe": {"help": "name of the probe"},
+    "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas, or a YAML list"},
+    "results": {"default": "results", "help": "folder of results"},
+    "runs": {"help": "runs.csv"},
+    "settings": {"default": "{}", "help": "JSON of the data set's settings, over those of --site"},
+    "spec": {"help": "JSON of all settings that determine the result"},
+    "split": {"help": "the stream's split.npz"},
+    "stem_padding": {"type": int, "help": "padding of such a network's 3x3 stem: 1, or 2 as in the original"},
+    "stream": {"help": "a stream, such as digits-domain6"},
+    "study": {"help": "study.json"},
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; ``run`` of what it returns is the function of the verb."""
+    parser = argparse.ArgumentParser(prog="cassle", description="Continual self-supervised learning, step by step.")
+    parser.add_argument("--version", action="version", version=f"cassle {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_workflow(verbs)
+    _add_people(verbs)
+    return parser
+
+
+def _add_workflow(verbs: Verbs) -> None:
+    """Add the verbs of the workflow, in its order."""
+    add = partial(_add, verbs)
+    add(prepare, "settings", "cores", site=True, data_set=True, out=True)
+    add(split, "spec", "stream", site=True, index=True, out=True)
+    train_flags = ("spec", "index", "split", "previous", "given", "memory", "folder", "gpus", "attempt")
+    for verb in (
+        add(train, *train_flags, site=True),
+        add(remember, "spec", "index", "split", "checkpoint", "memory", "gpus", "out", site=True),
+    ):
+        verb.add_argument(
+            "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
+        )
+    foreign = ("data_set", "backbone", "stem_padding", "image_size")
+    verb = add(probe, "spec", "checkpoint", "stream", "probes", "gpus", *foreign, site=True, out=True)
+    verb.add_argument("--index", nargs="+", help="index.npz of each data set that is looked at")
+    verb.add_argument("--split", nargs="+", help="split.npz of each stream that is looked at")
+    add(collect, "results", "jobs", out=True)
+    add(study, cells=True, out=True)
+    add(table, "runs", "jobs", "study", "stream", "probe", "partial", "out")
+    add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
+    add(features, "gpus", site=True, spec=True, checkpoint=True, index=True, split=True, images=False, out=True)
+    add(feature_figure, name=True, study=True, out=True).add_argument("features", nargs="+", help="files of features")
+    add(page, runs=True, study=True, jobs=True, out=True).add_argument("figures", nargs="*", help="files of figures")
+    add(timeline, jobs=True, study=True, out=True)
+
+
+def _add_people(verbs: Verbs) -> None:
+    """Add the verbs for people."""
+    add = partial(_add, verbs)
+    verb = add(status)
+    verb.add_argument("folder", nargs="?", help="folder of a study, such as results/studies/digits; by default all")
+    verb.add_argument("--watch", action="store_true", help="until Ctrl-C")
+    for tracker in (wandb, tensorboard):
+        verb = add(tracker, "parent")
+        verb.add_argument("folder", help="folder of a study, such as results/studies/digits")
+        if tracker is wandb:
+            verb.add_argument("--mode", choices=["online", "offline"], help="by default as the study says, else online")
+            verb.add_argument("--entity", help="user or team")
+            verb.add_argument("--project", help="project")
+    verb = add(plan)
+    verb.add_argument("--configfile", nargs="+", default=[], help="file of a study, such as config/paper/all.yaml")
+    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as after snakemake --config, such as seed=3")
+    verb.add_argument("--tflops", type=float, help="sustained 10^12 operations per second; else as finished trainings")
+    verb = add(show)
+    verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
+    verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")
+    verb.add_argument("--cores", type=int, default=os.cpu_count(), help="cores the workflow could use since then")
+    verb = add(bench, "out", site=True)
+    verb.add_argument("part", choices=BENCHES, help="what is measured")
+    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as data_set=digits batch_size=256")
+    add(export, checkpoint=True, out=True)
+    add(schema, out=True)
+
+
+def _add(verbs: Verbs, run: Verb, *flags: str, site: bool = False, **required: bool) -> argparse.ArgumentParser:
+    """Add a verb with flags that may be left out, those of which it is told whether they are required, and its site."""
+    verb = verbs.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+    verb.set_defaults(run=run)
+    for flag in flags:
+        verb.add_argument(f"--{flag}", **_FLAGS[flag])
+    for flag, needed in required.items():
+        verb.add_argument(f"--{flag}", **_FLAGS[flag], required=needed)
+    if site:
+        verb.add_argument("--site", default="{}", help="JSON: execution, data_root, data, plugins")
+    return verb

@@ -1,0 +1,108 @@
+"""Verbs for people: what is planned, going on and done."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from cassle.cli.job import site_of
+from cassle.cli.words import words_of
+from cassle.errors import CassleError
+
+BENCHES = ("views", "loader", "step", "probe", "strategies")
+PLANS = "results/studies/*/plan.json"
+WATCH_EVERY = 3.0
+"""Seconds between two looks of `cassle status --watch`."""
+
+
+def status(args: argparse.Namespace) -> None:
+    """Tell what every training of a study is doing; with --watch, again every few seconds."""
+    from cassle.status import as_text
+
+    studies = [Path(args.folder)] if args.folder else sorted(file.parent for file in Path().glob(PLANS))
+    if not studies:
+        raise CassleError("no study was started here; call this in the folder that holds results/")
+    while True:
+        text = "\n\n".join(f"{study}\n{as_text(study)}" for study in studies)
+        print(f"\033[2J\033[H{text}" if args.watch else text, flush=True)
+        if not args.watch:
+            return
+        time.sleep(WATCH_EVERY)
+
+
+def wandb(args: argparse.Namespace) -> None:
+    """Show a study's trainings on Weights & Biases: what is not there yet or, with --parent, live."""
+    from cassle.options import parse
+    from cassle.status import read_plan
+    from cassle.tracking.follow import alone, follow
+    from cassle.tracking.wandb import WandbSettings, WandbTracker
+
+    given = {key: value for key in ("mode", "entity", "project") if (value := getattr(args, key)) is not None}
+    study = Path(args.folder)
+    settings = parse(WandbSettings, {**read_plan(study)["trackers"].get("wandb", {"mode": "online"}), **given}, "wandb")
+    folder = study.resolve().parents[1] / "tracking" / "wandb"
+    with alone(folder):
+        follow(study, WandbTracker(settings, folder, study.resolve().parents[2]), args.parent)
+    if settings.mode == "offline":
+        print(f"offline runs: `wandb sync {folder}/wandb/offline-run-*` sends them")
+
+
+def tensorboard(args: argparse.Namespace) -> None:
+    """Write a study's curves as TensorBoard's event files: as they are now or, with --parent, live."""
+    from cassle.tracking.follow import alone, follow
+    from cassle.tracking.tensorboard import TensorBoardTracker
+
+    study = Path(args.folder)
+    folder = study.resolve().parents[1] / "tracking" / "tensorboard"
+    with alone(folder):
+        follow(study, TensorBoardTracker(folder), args.parent)
+    print(f"`tensorboard --logdir {folder}` shows them")
+
+
+def plan(args: argparse.Namespace) -> None:
+    """Tell what a study will cost before it is run: jobs, images, operations, disk, time, and what is done already."""
+    from cassle.cost.text import cost_of
+
+    print(cost_of(args.configfile, args.words, args.tflops))
+
+
+def show(args: argparse.Namespace) -> None:
+    """Print a study's tables, where its figures lie and, with --since, where the time went."""
+    from cassle.reporting.show import listing, time_spent
+
+    print(listing(Path(args.folder)))
+    if args.since:
+        print(time_spent(Path(args.folder).parents[1], args.since, args.cores))
+
+
+def bench(args: argparse.Namespace) -> None:
+    """Measure a part on this machine: views, loader, step, probe or strategies; by words such as data_set=digits."""
+    from importlib import import_module
+
+    from cassle.files import write_json
+    from cassle.options import parse
+
+    part = import_module(f"cassle.bench.{args.part}")
+    measured = part.measure(parse(part.BenchSettings, words_of(args.words), f"bench {args.part}"), site_of(args))
+    print(part.as_text(measured))
+    if args.out:
+        write_json(args.out, measured)
+
+
+def export(args: argparse.Namespace) -> None:
+    """Write the backbone of a checkpoint as a plain state dict that torchvision loads."""
+    from cassle.files import save_tensors
+    from cassle.training.checkpoints import load_checkpoint
+
+    model = load_checkpoint(args.checkpoint).model
+    save_tensors(args.out, {k.removeprefix("backbone."): v for k, v in model.items() if k.startswith("backbone.")})
+
+
+def schema(args: argparse.Namespace) -> None:
+    """Write the JSON schemas of a study and of a recipe, for editors."""
+    from cassle.files import write_json
+    from cassle.settings import Recipe, Study
+
+    write_json(Path(args.out) / "study.schema.json", Study.model_json_schema())
+    write_json(Path(args.out) / "recipe.schema.json", {"additionalProperties": Recipe.model_json_schema()})

@@ -1,0 +1,66 @@
+"""Verbs that train a task and write what a strategy keeps of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from cassle.cli.job import leased, site_of
+from cassle.cli.words import fill_in_memory, fill_in_training
+from cassle.errors import SettingsError
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train one task: by --spec and files as the workflow does, or by words such as objective=simclr task=0."""
+    from cassle.failures import remembered
+    from cassle.launch import first, follow_parent, launch, launched, processes
+
+    if args.words:
+        fill_in_training(args)
+    if not (args.spec and args.index and args.split and args.folder):
+        raise SettingsError(
+            "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
+        )
+    spec, folder = json.loads(args.spec), Path(args.folder)
+    if launched():
+        follow_parent()
+        with remembered(folder, spec, 1) if first() else nullcontext():
+            return _train_here(args, spec)
+    with remembered(folder, spec, args.attempt):  # first of all: a retry that is not worth it ends at once
+        execution = site_of(args).execution
+        with leased(args.gpus, execution, folder / "train.json") as devices:
+            count = 1 if args.given else processes(execution, devices, spec["training"]["batch_size"])
+            if count > 1:
+                launch(args.arguments, count)
+            else:
+                _train_here(args, spec)
+
+
+def remember(args: argparse.Namespace) -> None:
+    """Write what a strategy keeps after a task: by --spec and files, or by words such as strategy=er task=0."""
+    if args.words:
+        fill_in_memory(args)
+    site = site_of(args)
+    if not (args.spec and args.index and args.split and args.checkpoint and args.out):
+        raise SettingsError(
+            "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --checkpoint, --out"
+        )
+    with leased(args.gpus, site.execution, Path(args.out).with_name("remember.json")):
+        from cassle.training.remember import RememberRequest, remember_task
+
+        files = (Path(args.index), Path(args.split), Path(args.checkpoint), Path(args.out))
+        memory = Path(args.memory) if args.memory else None
+        remember_task(RememberRequest(json.loads(args.spec), site, *files, memory))
+
+
+def _train_here(args: argparse.Namespace, spec: dict[str, Any]) -> None:
+    """Train in this process, which may be one of several."""
+    site = site_of(args)
+    from cassle.training.job import TrainRequest, train_task
+
+    previous, given, memory = (Path(path) if path else None for path in (args.previous, args.given, args.memory))
+    files = (Path(args.index), Path(args.split), Path(args.folder))
+    train_task(TrainRequest(spec, site, *files, previous, given, memory))

@@ -1,0 +1,12 @@
+"""What the tests of the command line type, and what they make by that."""
+
+from pathlib import Path
+
+WORDS = {"stream": "digits-domain2", "backbone": "conv3-narrow", "objective": "simclr", "strategy": "cassle"}
+TRAINING = {"epochs": 1, "batch_size": 512}
+TYPED = [f"{key}={value}" for key, value in WORDS.items()] + ["training={epochs: 1, batch_size: 512}"]
+INDEX, SPLIT = "results/data/digits/index.npz", "results/digits-domain2/split.npz"
+
+
+def checkpoint_of(folder: Path, task: int) -> Path:
+    return next(folder.glob(f"results/digits-domain2/*/simclr*/*/seed0/task{task}/checkpoint.pt"))

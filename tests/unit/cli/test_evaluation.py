@@ -1,0 +1,41 @@
+"""Checkpoints are probed by hand: ours and those of other software."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from cassle.cli import main
+from cassle.data.streams import Stream
+from cassle.files import load_tensors
+from tests.unit.cli.by_hand import INDEX, checkpoint_of
+
+
+def test_any_checkpoint_is_probed_on_any_stream_by_its_name_alone(here, capsys):
+    stream = "results/digits-class5/split.npz"
+    assert main(["split", "--stream", "digits-class5", "--index", INDEX, "--out", stream]) == 0
+    checkpoint = str(checkpoint_of(here, 1))
+    asked = ["--checkpoint", checkpoint, "--stream", "digits-class5", "--probes", "knn,online", "--out", "mine.json"]
+    assert main(["probe", *asked]) == 0
+    said = capsys.readouterr().out
+    assert {line.split()[0]: len(line.split()) - 1 for line in said.splitlines()} == {"knn": 5, "online": 5}
+    assert json.loads(Path("mine.json").read_text())["stream"] == "digits-class5"
+
+
+def test_a_file_of_other_software_is_probed_where_its_network_is_described(here, capsys):
+    model = load_tensors(checkpoint_of(here, 1))["model"]
+    torch.save({"state_dict": {f"encoder.{k.removeprefix('backbone.')}": v for k, v in model.items()}}, "foreign.ckpt")
+    asked = ["--checkpoint", "foreign.ckpt", "--stream", "digits-domain2", "--probes", "knn", "--out", "foreign.json"]
+    assert main(["probe", *asked]) == 1
+    assert "--backbone" in capsys.readouterr().err
+    assert main(["probe", *asked, "--backbone", "conv3-narrow"]) == 0
+    assert "left out" in capsys.readouterr().out
+    own = ["--checkpoint", str(checkpoint_of(here, 1)), "--probes", "knn", "--out", "own.json"]
+    assert main(["probe", *own]) == 0
+    foreign, native = (json.loads(Path(f"{name}.json").read_text()) for name in ("foreign", "own"))
+    assert foreign["accuracies"] == native["accuracies"]
+
+
+def test_a_stream_is_found_by_the_checkpoint_itself(here, capsys):
+    assert main(["probe", "--checkpoint", str(checkpoint_of(here, 0)), "--probes", "knn", "--out", "own.json"]) == 0
+    assert json.loads(Path("own.json").read_text())["spec"]["stream"] == Stream.parse("digits-domain2").model_dump()

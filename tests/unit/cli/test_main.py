@@ -1,0 +1,75 @@
+"""What every verb has in common: how it says that it cannot, and what it leaves behind then."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cassle.cli import main
+from tests.unit.cli.by_hand import INDEX, SPLIT, TYPED
+
+STUDY = "results/studies/mine/study.json"
+WHAT = ["--runs", "results/runs.csv", "--study", STUDY, "--stream", "digits-domain2", "--probe", "knn"]
+TABLES = "results/studies/mine/tables/digits-domain2/knn"
+
+
+def test_the_package_is_the_command_and_its_help_imports_nothing_heavy():
+    command = [sys.executable, "-X", "importtime", "-m", "cassle.cli", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: cassle ")
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "cassle.cli.parser" in imported
+    assert not {"torch", "numpy", "pydantic", "yaml"} & imported
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "objective"], "'objective' is not of the form key=value"),
+        (["train"], "give words"),
+        (["train", *TYPED, "task=7"], "these words name 0 trainings of task 7"),
+        (["remember", *TYPED, "task=0"], "these words name 0 memories after task 0"),
+        (["remember"], "give words"),
+        (["train", *TYPED[:-2], "strategy=cassel"], "there is no strategy 'cassel': did you mean 'cassle'"),
+        (["train", "--site", '{"execution": {"device": "cpx"}}', *TYPED], "'execution.device' = 'cpx'"),
+        (["probe", "--out", "x.json"], "give --checkpoint FILE"),
+        (["probe", "--checkpoint", "none.pt", "--out", "x.json"], "there is no checkpoint none.pt"),
+        (["split", "--stream", "digits-class5", "--index", "none.npz", "--out", "x"], "there is no index none.npz"),
+        (["prepare", "--data_set", "digit", "--out", "x.npz"], "there is no data set 'digit': did you mean 'digits'"),
+        (["show", "results/studies/none"], "there are no tables under results/studies/none"),
+        (["status", "results/studies/none"], "nothing is known of results/studies/none"),
+        (["table", "--runs", "x", "--study", "y", "--stream", "s", "--probe", "p", "--out", "o"], "cannot read y"),
+    ],
+)
+def test_a_verb_that_cannot_says_why_and_exits_with_1(here, capsys, words, message):
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(f"cassle {words[0]}: ")
+    assert message in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "made"),
+    [
+        (["prepare", "--data_set", "digits"], {"index.npz": INDEX}),
+        (["split", "--stream", "digits-domain2", "--index", INDEX], {"split.npz": SPLIT}),
+        (["collect"], {"runs.csv": None}),
+        (["table", *WHAT], {f"knn.{suffix}": f"{TABLES}.{suffix}" for suffix in ("md", "csv", "tex", "html")}),
+        (["figure", *WHAT, "--name", "accuracy_matrix"], {"matrix.pdf": None}),
+    ],
+)
+def test_a_full_disk_is_told_and_the_same_words_succeed_once_there_is_room(here, disk, capsys, words, made):
+    out = disk.folder / next(iter(made))
+    disk.fill(leaving=100)
+    assert main([*words, "--out", str(out)]) == 1
+    disk.free()
+    said = capsys.readouterr().err
+    assert said.startswith(f"cassle {words[0]}: cannot write {disk.folder}/")
+    assert "make room or fix the permissions, then run the same command again" in said
+    assert list(disk.folder.iterdir()) == []
+    assert main([*words, "--out", str(out)]) == 0
+    for name, usual in made.items():
+        assert usual is None or (disk.folder / name).read_bytes() == Path(usual).read_bytes()
+        assert (disk.folder / name).stat().st_size > 0
