@@ -1,0 +1,27 @@
+"""What a run is: its identity, its variant, its tasks, its parents and its paths.
+
+A study is resolved once, before anything runs, into a `Plan`: one `TrainJob` per checkpoint, one `MemoryJob` per memory
+and one `ProbeJob` per evaluation, keyed by their folders. Errors in the settings surface here, at the dry run.
+"""
+
+from cassle.runs.checks import figure_names
+from cassle.runs.grids import resolve
+from cassle.runs.jobs import MemoryJob, ProbeJob, TrainJob
+from cassle.runs.labels import label_of
+from cassle.runs.plan import Plan, together
+from cassle.runs.probes import probe_part, probe_spec
+from cassle.runs.recipes import RECIPES
+
+__all__ = [
+    "RECIPES",
+    "MemoryJob",
+    "Plan",
+    "ProbeJob",
+    "TrainJob",
+    "figure_names",
+    "label_of",
+    "probe_part",
+    "probe_spec",
+    "resolve",
+    "together",
+]

@@ -1,0 +1,72 @@
+"""From a study to its plan: every combination of its grids is resolved once, before anything runs."""
+
+from __future__ import annotations
+
+from cassle.data.base import declare
+from cassle.data.streams import Stream
+from cassle.paths import OFFLINE
+from cassle.presets import data_preset
+from cassle.registry import load_plugins
+from cassle.runs.chains import Chain
+from cassle.runs.checks import check_names, fingerprint_of_first_checkpoint
+from cassle.runs.methods import Method, method_of
+from cassle.runs.parts import Part, backbone_part, stream_of
+from cassle.runs.plan import Plan
+from cassle.runs.probes import Evaluation, probe_part
+from cassle.settings import Choice, Study
+
+
+def resolve(study: Study) -> Plan:
+    """Return the plan of a study; raises `SettingsError` for anything impossible in it."""
+    load_plugins(study.plugins)
+    declare(study.data)
+    plan = Plan(study)
+    for grid in study.complete_grids():
+        check_names(grid)
+        _add_grid(plan, grid)
+    plan.cells["strategies"].sort(key=lambda name: name == OFFLINE)  # behind those that it bounds
+    return plan
+
+
+def _add_grid(plan: Plan, grid: Study) -> None:
+    """Add the runs of one grid, complete in itself, and what tables show of it."""
+    given, data = fingerprint_of_first_checkpoint(grid), data_preset(grid.preset, grid.data)
+    probes = [probe_part(choice) for choice in grid.probes]
+    for choice in grid.streams:
+        stream = stream_of(choice, data)
+        evaluation = Evaluation(stream, probes, data)
+        evaluation.check()
+        data_set = stream.open({})
+        if set(grid.data.get(stream.data_set, {})) <= data_set.places:
+            plan.name(stream.name, choice)
+        methods = [_method(plan, grid, one, stream, given) for one in grid.objectives]
+        for one in grid.backbones or [data_set.default_backbone]:
+            backbone = backbone_part(one, grid, data_set.image_size)
+            plan.name(backbone.label, one)
+            for seed in grid.seeds:
+                _add_random_network(plan, evaluation, backbone, seed)
+                for method in methods:
+                    Chain(grid, stream, backbone, method, seed, evaluation).add_to(plan)
+                    _show(plan, evaluation, backbone, method)
+
+
+def _method(plan: Plan, grid: Study, choice: Choice, stream: Stream, given: str | None) -> Method:
+    """Return a method of a grid, with the names it and its strategies go by."""
+    method = method_of(grid, choice, stream.data_set, given)
+    if not grid.training and given is None:
+        plan.name(method.objective.label, choice)
+    for strategy, one in zip(method.strategies, grid.strategies, strict=True):
+        plan.name(strategy.label, one)
+    return method
+
+
+def _add_random_network(plan: Plan, evaluation: Evaluation, backbone: Part, seed: int) -> None:
+    plan.streams[evaluation.stream.name] = evaluation.stream
+    if (job := evaluation.of_random_network(backbone, seed)) is not None:
+        plan.add_probe(job)
+
+
+def _show(plan: Plan, evaluation: Evaluation, backbone: Part, method: Method) -> None:
+    for label in method.labels():
+        for probe in evaluation.probes:
+            plan.show(evaluation.stream.name, backbone.label, method.objective.label, label, probe.label)

@@ -1,0 +1,70 @@
+"""What a job is: its folder, the settings that determine its result, and what it starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cassle.data.streams import Stream
+from cassle.evaluation.base import streams_of
+from cassle.files import canonical_json
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A folder and the settings that determine what is made in it."""
+
+    folder: str
+    spec: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The one text of the settings; a change of it is a change of the result."""
+        return canonical_json(self.spec)
+
+
+@dataclass(frozen=True)
+class TrainJob(_Job):
+    """One checkpoint."""
+
+    parent: str | None
+    """The folder of the checkpoint before it."""
+    gpus: int
+    given: str | None = None
+    """The checkpoint this one is taken over from instead of being trained."""
+    memory: str | None = None
+    """The memory that the strategy starts from, made after the previous task."""
+
+
+@dataclass(frozen=True)
+class MemoryJob(_Job):
+    """What a strategy keeps after one task."""
+
+    checkpoint: str
+    """The folder of the checkpoint it is made from."""
+    previous: str | None
+    """The memory after the task before."""
+    gpus: int
+
+    @property
+    def file(self) -> str:
+        """The file of what is kept."""
+        return f"{self.folder}/memory.pt"
+
+
+@dataclass(frozen=True)
+class ProbeJob(_Job):
+    """The evaluation of one checkpoint (or of the random network) on every task of a stream."""
+
+    trained: bool
+
+    @property
+    def streams(self) -> list[Stream]:
+        """The stream that is evaluated, and others that its probes look at."""
+        return streams_of(self.spec)
+
+    @property
+    def file(self) -> str:
+        """The file of accuracies."""
+        probes = "+".join(probe["label"] for probe in self.spec["probes"])
+        return f"{self.folder}/probes/{Stream(**self.spec['stream']).name}/{probes}.json"

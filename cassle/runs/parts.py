@@ -1,0 +1,63 @@
+"""The parts of a run: from a choice in a study to a name, complete settings and a label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cassle.data.streams import Stream
+from cassle.errors import SettingsError
+from cassle.nets.base import backbones
+from cassle.options import Options, differences, parse
+from cassle.presets import backbone_preset
+from cassle.runs.labels import label_of
+from cassle.settings import Choice, Study
+
+DataSettings = Mapping[str, Mapping[str, Any]]
+"""Name of a data set -> its settings, those of the preset among them."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A backbone, objective, strategy or probe of a run: folder name, registered name and complete settings."""
+
+    label: str
+    name: str
+    settings: dict[str, Any]
+
+    def spec(self) -> dict[str, Any]:
+        """Return the part as it stands in a job's settings."""
+        return {"name": self.name, "settings": self.settings}
+
+
+def named(choice: Choice) -> tuple[str, dict[str, Any]]:
+    """Return the name and the changed settings of a choice, which may be a name alone."""
+    if isinstance(choice, str):
+        return choice, {}
+    if "name" not in choice:
+        raise SettingsError(f"{choice} needs a 'name'")
+    return str(choice["name"]), {key: value for key, value in choice.items() if key != "name"}
+
+
+def stream_of(choice: Choice, data: DataSettings) -> Stream:
+    """Return a stream that strategies can act on; `SettingsError` for any other."""
+    name, options = named(choice)
+    if "data" in options:
+        raise SettingsError(f"stream {name}: settings of a data set stand in the study, as data: {{name: {{...}}}}")
+    stream = Stream.parse(name, data, **options)
+    if stream.scenario == "all":
+        raise SettingsError(
+            f"{name} has one task, so no strategy can act: give the stream to evaluate on, and offline: true to train "
+            "on everything at once"
+        )
+    return stream
+
+
+def backbone_part(choice: Choice, study: Study, image_size: int) -> Part:
+    """Return a backbone for images of a side, in pixels; its label names the settings that are not the default ones."""
+    name, options = named(choice)
+    kind: type[Options] = backbones.get(name).Settings
+    given = {**backbone_preset(study.preset, kind, image_size), **options}
+    settings = parse(kind, given, f"backbone {name}").model_dump(mode="json")
+    return Part(label_of(name, differences(kind().model_dump(mode="json"), settings)), name, settings)

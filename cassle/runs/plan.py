@@ -1,0 +1,102 @@
+"""A plan: everything that a study needs, each thing once, and what its tables and figures show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cassle.data.streams import Stream
+from cassle.errors import SettingsError
+from cassle.options import differences
+from cassle.runs.jobs import MemoryJob, ProbeJob, TrainJob
+from cassle.settings import Choice, Study
+
+
+@dataclass
+class Plan:
+    """Everything a study needs, each thing once."""
+
+    study: Study
+    studies: list[Plan] = field(default_factory=list)
+    """The plans of the studies that are done together, if there are several."""
+    streams: dict[str, Stream] = field(default_factory=dict)
+    train: dict[str, TrainJob] = field(default_factory=dict)
+    memory: dict[str, MemoryJob] = field(default_factory=dict)
+    probe: dict[str, ProbeJob] = field(default_factory=dict)
+    cells: dict[str, list[Any]] = field(
+        default_factory=lambda: {
+            key: [] for key in ("streams", "backbones", "objectives", "strategies", "probes", "rows")
+        }
+    )
+    """What tables show: names of streams, backbones, objectives, strategies and probes, variants included, each list in
+    the order of the study; and ``rows``, which of them belong together: one entry per row of a table."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Label -> name of what is used as recipe and preset say, where the two differ; a variant is not among them."""
+
+    joint: dict[str, str] = field(default_factory=dict)
+    """Name of a stream -> that of the stream of all its data, which offline models are trained on."""
+
+    def summary(self) -> dict[str, Any]:
+        """Return what tables and figures need to know of the study."""
+        grids = self.study.complete_grids()
+        return {
+            "name": self.study.name,
+            **self.cells,
+            "seeds": sorted({seed for grid in grids for seed in grid.seeds}),
+            "offline": any(grid.offline for grid in grids),
+            "presets": sorted({grid.preset for grid in grids}),
+            "names": self.names,
+            "joint": self.joint,
+        }
+
+    def name(self, label: str, choice: Choice) -> None:
+        """Note what a label means that a preset made of a name."""
+        if isinstance(choice, str) and label != choice:
+            self.names[label] = choice
+
+    def show(self, stream: str, backbone: str, objective: str, strategy: str, probe: str) -> None:
+        """Add a row to the table of a stream under a probe."""
+        row = {"stream": stream, "backbone": backbone, "objective": objective, "strategy": strategy, "probe": probe}
+        names = zip(("streams", "backbones", "objectives", "strategies", "probes"), row.values(), strict=True)
+        for key, name in [*names, ("rows", row)]:
+            if name not in self.cells[key]:
+                self.cells[key].append(name)
+
+    def parts(self) -> list[Plan]:
+        """Return the plan of each study that has tables of its own: several that are done together, or this one."""
+        return self.studies or [self]
+
+    def tables(self) -> list[tuple[str, str]]:
+        """Return the (stream, probe) of every table, in the study's order."""
+        return list(dict.fromkeys((row["stream"], row["probe"]) for row in self.cells["rows"]))
+
+    def figures(self) -> list[tuple[str, str, str]]:
+        """Return the (stream, probe, name) of every figure: those of the study for the first table of each stream."""
+        first: dict[str, str] = {}
+        for stream, probe in self.tables():
+            first.setdefault(stream, probe)
+        return [(stream, probe, figure) for stream, probe in first.items() for figure in self.study.figures]
+
+    def add_train(self, job: TrainJob) -> None:
+        """Add a job; two jobs with one folder must have the same settings."""
+        held = self.train.setdefault(job.folder, job)
+        if held.spec != job.spec:
+            keys = ", ".join(differences(held.spec, job.spec))
+            raise SettingsError(f"two runs would share {job.folder} but differ in {keys}; make them two studies")
+
+    def add_probe(self, job: ProbeJob) -> None:
+        """Add an evaluation of a checkpoint on a stream, and the streams it looks at."""
+        self.probe[job.file] = job
+        self.streams |= {stream.name: stream for stream in job.streams}
+
+
+def together(study: Study, plans: list[Plan]) -> Plan:
+    """Return one plan of several studies, each job once; raises `SettingsError` where two contradict each other."""
+    plan = Plan(study, plans)
+    for one in plans:
+        plan.streams |= one.streams
+        plan.probe |= one.probe
+        plan.memory |= one.memory
+        for job in one.train.values():
+            plan.add_train(job)
+    return plan
