@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cassle.errors import SettingsError
-from cassle.files import read_json
+from cassle.files import canonical_json, read_json
 from cassle.options import differences
 from cassle.runs import Plan, resolve, together
 from cassle.settings import WORDS, read_studies, read_study, read_yaml
@@ -43,6 +44,13 @@ def plan_study(config: Mapping[str, Any], configfiles: Sequence[str | Path], def
     if not plan.study.overwrite:
         refuse_overwriting(plan)
     return plan
+
+
+def words_of(config: Mapping[str, Any], configfiles: Sequence[str | Path]) -> str:
+    """Return the words of a command line, quoted for a shell, that lead another Snakemake to the same plan."""
+    files = [str(file) for file in configfiles]
+    settings = [f"{key}={canonical_json(value)}" for key, value in config.items()]
+    return shlex.join([*(["--configfile", *files] if files else []), *(["--config", *settings] if settings else [])])
 
 
 def other_code(plan: Plan, root: Path = Path()) -> str | None:

@@ -36,6 +36,11 @@ class Plan:
     joint: dict[str, str] = field(default_factory=dict)
     """Name of a stream -> that of the stream of all its data, which offline models are trained on."""
 
+    @property
+    def folder(self) -> str:
+        """Where tables, figures and reports of the study lie."""
+        return f"results/studies/{self.study.name}"
+
     def summary(self) -> dict[str, Any]:
         """Return what tables and figures need to know of the study."""
         grids = self.study.complete_grids()
@@ -65,6 +70,14 @@ class Plan:
     def parts(self) -> list[Plan]:
         """Return the plan of each study that has tables of its own: several that are done together, or this one."""
         return self.studies or [self]
+
+    def part(self, name: str) -> Plan:
+        """Return the one of these plans that a study has."""
+        return next(part for part in self.parts() if part.study.name == name)
+
+    def stream_of_index(self, name: str) -> Stream:
+        """Return the first stream that an index is made for; streams with one index have the same data."""
+        return next(stream for stream in self.streams.values() if stream.index == name)
 
     def tables(self) -> list[tuple[str, str]]:
         """Return the (stream, probe) of every table, in the study's order."""

@@ -182,8 +182,8 @@ rule write_page:
 
 rule write_report:
     input:
-        tables=get_tables(),
-        figures=get_figures(),
+        tables=targets.tables(PLAN),
+        figures=targets.figures(PLAN),
     output:
         report=f"{STUDY}/workflow.html",
     log:

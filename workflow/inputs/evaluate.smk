@@ -1,0 +1,36 @@
+def get_probe_job(wildcards):
+    """The planned evaluation that a file of accuracies belongs to."""
+    file = RANDOM_FILE
+    if hasattr(wildcards, "task"):
+        file = f"{RUN_FOLDER}/probes/{{evaluation}}/{{probes}}.json"
+    return PLAN.probe[file.format(**wildcards)]
+
+
+def get_probe_indices(wildcards):
+    """The index of every stream that an evaluation looks at, the evaluated one first."""
+    return [index_file(stream.index) for stream in get_probe_job(wildcards).streams]
+
+
+def get_probe_splits(wildcards):
+    """The split of every stream that an evaluation looks at, the evaluated one first."""
+    return [split_file(stream.name) for stream in get_probe_job(wildcards).streams]
+
+
+def get_probe_spec(wildcards):
+    """Everything that determines an evaluation, as one text."""
+    return get_probe_job(wildcards).key
+
+
+def get_probe_gpus(wildcards):
+    """How many GPUs an evaluation asks for: none where jobs are told to run on the CPU."""
+    return 0 if SETTINGS.execution.device == "cpu" else 1
+
+
+def get_evaluation_split(wildcards):
+    """The split of the stream that is evaluated on."""
+    return split_file(wildcards.evaluation)
+
+
+def get_evaluation_spec(wildcards):
+    """Everything that determines the stream that is evaluated on, as one text."""
+    return canonical_json(PLAN.streams[wildcards.evaluation].model_dump(mode="json"))

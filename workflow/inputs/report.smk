@@ -1,0 +1,58 @@
+def get_probes(wildcards):
+    """The accuracies of every checkpoint of the study, and of the random network."""
+    return list(PLAN.probe)
+
+
+def get_records(wildcards):
+    """The records of every training of the study."""
+    return targets.records(PLAN)
+
+
+def get_cells(wildcards):
+    """What a study's tables show, as one text."""
+    return canonical_json(PLAN.part(wildcards.study).summary())
+
+
+def get_own_figures(wildcards):
+    """Every figure of the study that a report belongs to."""
+    return targets.figures(PLAN.part(wildcards.study))
+
+
+def get_features(wildcards):
+    """The features of a stream's test images after every task of a study's first seed."""
+    return targets.features(PLAN.part(wildcards.study), wildcards.stream)
+
+
+def get_table_code(wildcards):
+    """The meaning of the code that makes tables: a change of it makes the tables anew."""
+    return code_of("cassle.reporting.tables")
+
+
+def get_figure_code(wildcards):
+    """The meaning of the code that draws one figure: a change of it draws that figure anew."""
+    return code_of(f"cassle.reporting.figures.{wildcards.figure}")
+
+
+def get_feature_figure_code(wildcards):
+    """The meaning of the code that draws one figure of features."""
+    return code_of(f"cassle.reporting.figures.features.{wildcards.figure}")
+
+
+def get_timeline_code(wildcards):
+    """The meaning of the code that draws the timeline."""
+    return code_of("cassle.reporting.timeline")
+
+
+def get_page_code(wildcards):
+    """The meaning of the code and of the text that the report is made of."""
+    return code_of_page()
+
+
+def get_collect_code(wildcards):
+    """The meaning of the code that collects rows."""
+    return code_of("cassle.reporting.collect", "cassle.reporting.jobs")
+
+
+def get_report_config(wildcards, input):
+    """The command-line words that lead a second Snakemake to the same study."""
+    return words_of(workflow.config_settings.config, workflow.configfiles)
