@@ -160,7 +160,7 @@ def _probing(job: ProbeJob, backbone: dict[str, Any], root: Path) -> float:
 def _report_jobs(plan: Plan, root: Path) -> Iterator[Job]:
     yield Job("collect_runs", "results/runs.csv", (root / "results/runs.csv").is_file())
     for part in plan.parts():
-        place = f"results/studies/{part.study.name}"
+        place = part.folder
         tables = [f"{place}/tables/{stream}/{probe}.md" for stream, probe in part.tables()]
         figures = [f"{place}/figures/{stream}/{probe}/{name}.pdf" for stream, probe, name in part.figures()]
         files = [("describe_study", f"{place}/study.json"), *(("make_table", file) for file in tables)]

@@ -23,7 +23,7 @@ def records(plan: Plan) -> list[str]:
     return [f"{folder}/train.json" for folder in plan.train]
 
 
-def prepared(plan: Plan) -> dict[str, str]:
+def other_jobs(plan: Plan) -> dict[str, str]:
     """Return output -> log of every job that prepares data or keeps a memory."""
     indices = {index_file(stream.index): f"results/data/{stream.index}/prepare.log" for stream in plan.streams.values()}
     splits = {split_file(stream): f"results/{stream}/split.log" for stream in plan.streams}

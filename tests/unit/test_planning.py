@@ -1,11 +1,12 @@
 """From the command line to a plan: which study is meant, and what stands in its way."""
 
 import json
+import shlex
 
 import pytest
 
 from cassle.errors import SettingsError
-from cassle.planning import other_code, plan_study, refuse_overwriting
+from cassle.planning import other_code, plan_study, refuse_overwriting, words_of
 from cassle.runs import resolve
 from cassle.settings import read_study
 from cassle.training.build import training_code
@@ -109,3 +110,9 @@ def test_results_of_other_code_are_kept_and_reported(tmp_path):
     assert other_code(plan, tmp_path) is None
     finished(tmp_path, second, code="older")
     assert f"kept although the training code has changed since: {second.folder}" in other_code(plan, tmp_path)
+
+
+def test_words_for_another_snakemake_survive_the_shell_and_mean_the_same():
+    words = shlex.split(words_of({"seeds": [0, 1], "name": "it's mine"}, ["a study.yaml"]))
+    assert words == ["--configfile", "a study.yaml", "--config", "seeds=[0,1]", 'name="it\'s mine"']
+    assert words_of({}, []) == ""

@@ -1,3 +1,7 @@
+from cassle.files import canonical_json
+from cassle.paths import index_file, split_file
+
+
 def get_data_set(wildcards):
     """The name of the data set of an index."""
     return PLAN.stream_of_index(wildcards.data_set).data_set

@@ -1,3 +1,7 @@
+from cassle.files import canonical_json
+from cassle.paths import index_file, split_file
+
+
 def get_probe_job(wildcards):
     """The planned evaluation that a file of accuracies belongs to."""
     file = RANDOM_FILE

@@ -1,3 +1,10 @@
+from cassle.files import canonical_json
+from cassle.planning import words_of
+from cassle.provenance import code_of
+from cassle.reporting.codes import code_of_page
+from cassle.runs import targets
+
+
 def get_probes(wildcards):
     """The accuracies of every checkpoint of the study, and of the random network."""
     return list(PLAN.probe)

@@ -1,3 +1,8 @@
+import shlex
+
+from snakemake.exceptions import WorkflowError
+
+
 def get_train_job(wildcards):
     """The planned training that a checkpoint's folder belongs to."""
     folder = RUN_FOLDER.format(**wildcards)

@@ -1,4 +1,3 @@
-import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -6,10 +5,8 @@ from snakemake.exceptions import WorkflowError
 from cassle.errors import CassleError
 from cassle.files import canonical_json
 from cassle.locks import clear_stale
-from cassle.paths import find_own_commands, index_file, split_file
-from cassle.planning import other_code, plan_study, words_of
-from cassle.provenance import code_of
-from cassle.reporting.codes import code_of_page
+from cassle.paths import find_own_commands
+from cassle.planning import other_code, plan_study
 from cassle.runs import targets
 from cassle.status import last_words, write_plan
 from cassle.tracking.follow import start_follower
@@ -49,7 +46,7 @@ RANDOM_FILE = (
 def begin_study():
     """Write down what is planned, for `cassle status`, and start what shows it elsewhere."""
     trackers = SETTINGS.trackers()
-    others = targets.prepared(PLAN)
+    others = targets.other_jobs(PLAN)
     write_plan(Path(STUDY), list(PLAN.train), list(PLAN.probe), trackers, others)
     for verb in trackers:
         start_follower(verb, Path(STUDY))

@@ -1,0 +1,55 @@
+"""The files of a plan: what the workflow is asked for, and where those who look on find logs."""
+
+from cassle.runs import together
+from cassle.runs.targets import features, figures, other_jobs, pages, results, tables
+from tests.unit.runs.world import plan
+
+BASE = "results/digits-domain2/conv3/simclr"
+
+
+def small(name="small", **changes):
+    return plan(**{"name": name, "streams": ["digits-domain2"], "strategies": ["er"], "probes": ["knn"], **changes})
+
+
+def test_every_checkpoint_memory_record_and_evaluation_is_a_target():
+    folders = [f"{BASE}/first/seed0/task0", f"{BASE}/er/seed0/task1"]
+    evaluated = ["results/digits-domain2/conv3/random/seed0", *folders]
+    assert results(small()) == [
+        *(f"{folder}/checkpoint.pt" for folder in folders),
+        f"{BASE}/er/seed0/task0/memory.pt",
+        *(f"{folder}/train.json" for folder in folders),
+        *(f"{folder}/probes/digits-domain2/knn.json" for folder in evaluated),
+    ]
+
+
+def test_other_jobs_have_their_logs_beside_them():
+    assert other_jobs(small()) == {
+        "results/data/digits/index.npz": "results/data/digits/prepare.log",
+        "results/digits-domain2/split.npz": "results/digits-domain2/split.log",
+        f"{BASE}/er/seed0/task0/memory.pt": f"{BASE}/er/seed0/task0/remember.log",
+    }
+
+
+def test_studies_done_together_each_have_tables_figures_and_a_page():
+    one, two = small("one", figures=["bars"], features=["cka"]), small("two", probes=["online"], figures=[])
+    both = together(one.study, [one, two])
+    places = ["results/studies/one", "results/studies/two"]
+    assert pages(both) == [f"{place}/report.html" for place in places]
+    assert figures(both) == [
+        f"{places[0]}/figures/digits-domain2/knn/bars.pdf",
+        f"{places[0]}/features/digits-domain2/cka.pdf",
+        f"{places[0]}/timeline.pdf",
+        f"{places[1]}/timeline.pdf",
+    ]
+    assert {file.rpartition(".")[0] for file in tables(both)} == {
+        f"{places[0]}/tables/digits-domain2/knn",
+        f"{places[1]}/tables/digits-domain2/online",
+    }
+    assert {file.rpartition(".")[2] for file in tables(both)} == {"md", "csv", "tex", "html"}
+    assert both.part("two") is two
+
+
+def test_features_are_those_of_one_stream_and_the_first_seed():
+    made = small(streams=["digits-domain2", "digits-class2"], seeds=[12, 1], strategies=["finetune"])
+    folders = [f"{BASE}/first/seed1/task0", f"{BASE}/finetune/seed1/task1"]
+    assert features(made, "digits-domain2") == [f"{folder}/features/digits-domain2.npz" for folder in folders]
