@@ -4,7 +4,7 @@ A study is resolved once, before anything runs, into a `Plan`: one `TrainJob` pe
 and one `ProbeJob` per evaluation, keyed by their folders. Errors in the settings surface here, at the dry run.
 
 In reading order: `grids` goes through a study; `parts`, `recipes`, `methods` and `probes` turn its choices into names,
-complete settings and labels; `chains` makes the jobs of one combination; `plan` holds them, `targets` lists their files.
+complete settings and labels; `chains` makes the jobs of one combination; `plan` holds them, `targets` names files.
 """
 
 from cassle.runs.checks import figure_names
