@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cassle.data.on_device import constant
+
 GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in brightness (ITU-R BT.601), as Pillow and torchvision use them."""
 
@@ -42,7 +44,7 @@ def brightness(images: Tensor, factor: Tensor) -> Tensor:
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Move away from (factor above 1) or towards the image's mean brightness."""
-    mean = (images.flatten(2).mean(2) * torch.tensor(GREY, device=images.device)).sum(1)
+    mean = (images.flatten(2).mean(2) * constant(GREY, images.device)).sum(1)
     return _blend(images, _each(mean), factor)
 
 
@@ -62,7 +64,7 @@ def hue(images: Tensor, shift: Tensor) -> Tensor:
     sector = (green - blue).lerp_(in_green.lerp_(in_blue, not_green), not_red)
     turn = sector.div_((6 * chroma).clamp_(min=1e-12)).unsqueeze(1)
     # A colour is missing where its own hue is half a turn away; 1 more keeps what `frac` gets above 0.
-    ahead = shift.view(-1, 1) + torch.tensor([2, 5 / 3, 4 / 3], device=images.device)
+    ahead = shift.view(-1, 1) + constant((2, 5 / 3, 4 / 3), images.device)
     ramp = torch.rsub((turn + ahead.view(-1, 3, 1, 1)).frac_().sub_(0.5).abs_(), 2, alpha=6).clamp_(0, 1)
     return torch.addcmul(value.unsqueeze(1), ramp, chroma.unsqueeze(1), value=-1)
 

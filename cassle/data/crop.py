@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cassle.data.on_device import constant
+
 
 def cubic(x: Tensor, a: float = -0.5) -> Tensor:
     """Return Keys' cubic kernel; a = -0.5 is Pillow's (torch's own resampling uses -0.75)."""
@@ -93,7 +95,8 @@ def draw_boxes(
     ``ratio``; the first of ``tries`` boxes that fits is taken, else the largest centred one of an allowed ratio.
     """
     device = generator.device
-    rows, columns = (torch.as_tensor(side, device=device).double().view(-1, 1) for side in (height, width))
+    sides = (side if isinstance(side, Tensor) else constant((side,), device) for side in (height, width))
+    rows, columns = (side.to(device).double().view(-1, 1) for side in sides)
     area = torch.empty(count, tries, device=device).uniform_(*scale, generator=generator) * (rows * columns)
     log = torch.tensor(ratio).log().tolist()
     aspect = torch.empty(count, tries, device=device).uniform_(*log, generator=generator).exp()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cassle.data import colour
 from cassle.data.crop import crop_resize, crop_resize_each, draw_boxes, rotate
+from cassle.data.on_device import constant, send
 from cassle.data.view_settings import ViewSettings
 from cassle.distributed import Share
 from cassle.training.step import Batch
@@ -50,7 +51,7 @@ class ViewParameters:
 
     def to(self, device: torch.device) -> ViewParameters:
         """Return the same parameters on a device."""
-        return self._each(lambda value, dim: value.to(device), self.blocks)
+        return self._each(lambda value, dim: send(value, device), self.blocks)
 
     def take(self, share: Share) -> ViewParameters:
         """Return the parameters of one process's share of the global batch."""
@@ -222,8 +223,7 @@ def recolour(view: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Ten
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return (images - mean) / std per channel, for floats in 0-1."""
-    centre = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
-    width = torch.tensor(std, device=images.device).view(1, 3, 1, 1)
+    centre, width = (constant(values, images.device).view(1, 3, 1, 1) for values in (mean, std))
     return (images - centre) / width
 
 
@@ -235,7 +235,7 @@ def clean_view(images: Tensor, size: int, mean: Sequence[float], std: Sequence[f
 def _clean(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     if images.shape[-2:] != (size, size):
         height, width = images.shape[-2:]
-        box = torch.tensor([[0, 0, height, width]], device=images.device).expand(len(images), 4)
+        box = constant((0, 0, height, width), images.device).expand(len(images), 4)
         return normalise(crop_resize(images, box, size), mean, std)
     return normalise(images.float().div_(255), mean, std)
 

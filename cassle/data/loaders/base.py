@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cassle.data.base import InMemory
 from cassle.data.file_images import FileImages
+from cassle.data.on_device import send
 from cassle.data.views import Views
 from cassle.distributed import Share
 from cassle.errors import DataError, SettingsError
@@ -156,6 +157,10 @@ class Drawn:
     views: list[Tensor]
     online: Tensor
 
+    def pin_memory(self) -> Drawn:
+        """Return the same in page-locked memory; torch's DataLoader calls this, in a thread, where a GPU waits."""
+        return replace(self, views=[view.pin_memory() for view in self.views], online=self.online.pin_memory())
+
 
 class AheadLoader(ABC):
     """A loader that works ahead of the training, across the ends of epochs, on steps that it is told in order.
@@ -199,14 +204,14 @@ class AheadLoader(ABC):
         """Return the batch of a step, on the device."""
         rows = drawn.rows
         labels = self.images.labels.cpu()
-        online = drawn.online.to(self.device, non_blocking=True)
-        self._online = (rows.epoch, rows.step, online, labels[rows.online].to(self.device))
+        online = send(drawn.online, self.device)
+        self._online = (rows.epoch, rows.step, online, send(labels[rows.online], self.device))
         return Batch(
-            index=rows.index.to(self.device),
+            index=send(rows.index, self.device),
             images=None,
-            labels=labels[rows.index].to(self.device),
+            labels=send(labels[rows.index], self.device),
             task=self.rows.task,
-            is_replay=(torch.arange(len(rows.index)) >= rows.own).to(self.device),
+            is_replay=torch.arange(len(rows.index), device=self.device) >= rows.own,
             replayed=len(rows.index) - rows.own,
             generator=self.rows.generator("batch", rows.epoch, rows.step, device=self.device),
             views=drawn.views,
@@ -239,6 +244,7 @@ def open_loader(
         from cassle.data.loaders.device import DeviceLoader
 
         return DeviceLoader(images.to(device), rows.to(device))
+    rows = rows if name == "device" else rows.to("cpu")  # files are read by processes and threads of the host
     if name == "torchvision":
         from cassle.data.loaders.torchvision import TorchvisionLoader
 

@@ -22,6 +22,7 @@ from cassle.data.base import InMemory
 from cassle.data.crop import rotate
 from cassle.data.file_images import FileImages, clean_image
 from cassle.data.loaders.base import AheadLoader, Drawn, Rows, TaskRows
+from cassle.data.on_device import send
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, normalise
 from cassle.random import seed_of
@@ -65,7 +66,7 @@ class TorchvisionLoader(AheadLoader):
     def batch(self, drawn: Drawn) -> Batch:
         """Return the batch of a step, its views normalised on the device."""
         views = [
-            normalise(view.to(self.device, non_blocking=True).float().div_(255), self.views.mean, self.views.std)
+            normalise(send(view, self.device).float().div_(255), self.views.mean, self.views.std)
             for view in drawn.views
         ]
         views = [view.contiguous(memory_format=torch.channels_last) for view in views]

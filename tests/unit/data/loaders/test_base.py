@@ -6,10 +6,12 @@ import time
 
 import pytest
 import torch
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from cassle.data.base import InMemory
 from cassle.data.file_images import clean_image
 from cassle.data.loaders import TaskRows, open_loader
+from cassle.data.loaders.base import Drawn
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views
 from cassle.errors import CassleError, DataError, SettingsError
@@ -179,3 +181,17 @@ def test_a_closed_loader_leaves_no_process_behind(opened):
     while children() - before and time.monotonic() < ended:
         time.sleep(0.01)
     assert not children() - before
+
+
+def test_rows_of_files_are_drawn_on_the_host_wherever_they_were_found(images, monkeypatch):
+    places, to = [], TaskRows.to
+    monkeypatch.setattr(TaskRows, "to", lambda self, device: places.append(device) or to(self, device))
+    open_loader("torchvision", images, rows(), VIEWS, CPU, 1)
+    assert places == ["cpu"]
+
+
+def test_what_workers_made_is_pinned_as_a_whole(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self, device=None: self + 1)
+    drawn = Drawn(rows().at(0, 0), [torch.zeros(2), torch.zeros(3)], torch.zeros(4))
+    pinned = pin_memory(drawn)
+    assert [tensor.sum().item() for tensor in (*pinned.views, pinned.online)] == [2, 3, 4]
