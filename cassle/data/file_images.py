@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cassle.data.base import DataSet, InMemory
+from cassle.data.check import verify
 from cassle.data.decode import decode
 from cassle.data.index import Index, Part, Which
 
@@ -62,10 +63,16 @@ class FileImages:
 def load_images(
     data_set: DataSet, index: Index, root: Path | None, which: Which, size: int, workers: int
 ) -> InMemory | FileImages:
-    """Return the images of one half: in memory where they fit there, else as files with clean views of ``size``."""
+    """Return the images of one half: in memory where they fit there, else as files with clean views of ``size``.
+
+    `DataError` for files that are missing or no longer those that were prepared; of those that stay files, some are
+    looked at.
+    """
     if index.part(which).pixels is not None or data_set.resident(index):
         return data_set.load(index, root, which)
-    return FileImages(data_set.folder(root), index.part(which), size, workers)
+    folder, part = data_set.folder(root), index.part(which)
+    verify(folder, part, data_set.name)
+    return FileImages(folder, part, size, workers)
 
 
 def clean_box(height: int, width: int, size: int) -> tuple[int, int, int, int]:

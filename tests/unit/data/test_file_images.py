@@ -1,6 +1,7 @@
 """Images in files: where they are, how they are read, and what a clean view of one is."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from cassle.data.base import DataSet, InMemory, Part
 from cassle.data.file_images import FileImages, clean_box, clean_image, load_images
+from cassle.errors import DataError
 
 untimed = settings(deadline=None)
 NAMES = ("a.png", "deep er/bär.png", os.fsdecode(b"caf\xe9.png"), "b.png")
@@ -89,3 +91,21 @@ def test_images_go_to_memory_if_their_data_set_says_so(tmp_path, part):
     assert isinstance(load_images(Birds(), Listed(True), tmp_path, "train", 16, 1), InMemory)
     files = load_images(Birds(), Listed(False), tmp_path, "test", 16, 2)
     assert (files.folder, files.size, files.workers, len(files)) == (tmp_path, 16, 2, 4)
+
+
+def test_files_that_are_not_the_prepared_ones_are_noticed_before_any_is_used(tmp_path, part):
+    class Birds(DataSet):
+        name, image_size = "birds", 16
+
+        def resident(self, index):
+            return False
+
+        def folder(self, root):
+            return root
+
+    class Listed:
+        def part(self, which):
+            return replace(part, digests=np.zeros(len(part.paths), dtype=np.uint64))
+
+    with pytest.raises(DataError, match="is not what it was when birds was prepared"):
+        load_images(Birds(), Listed(), tmp_path, "train", 16, 1)
