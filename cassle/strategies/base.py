@@ -30,7 +30,7 @@ class TaskEnd:
     ``positions`` (n,) int64 are the task's images within the training half, ``batch_size`` is that of its training.
     ``clean_features(positions)`` returns the features (m, F) of unaugmented images in evaluation mode;
     ``batches(size)`` yields the full batches of one pass over the task in random order, each with a generator of its
-    own; ``draw_views`` makes the training's views of one.
+    own; ``draw_views`` returns the training's views of one.
     """
 
     model: Model

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from cassle.data.file_images import FileImages, load_images
 from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.streams import Stream, read_split
 from cassle.data.views import Views
-from cassle.errors import DataError, SettingsError
+from cassle.errors import SettingsError
 from cassle.evaluation.features import Rows, extract_features
 from cassle.options import parse
 from cassle.provenance import versions
-from cassle.random import generator, seed_of
+from cassle.random import seed_of
 from cassle.settings import Site, Training
 from cassle.strategies.base import TaskEnd
 from cassle.training.build import build_model, build_strategy, memory_code
@@ -28,7 +29,7 @@ from cassle.training.checkpoints import load_checkpoint, load_into
 from cassle.training.memories import MemoryFile, check_memory, load_memory, save_memory
 from cassle.training.model import Model
 from cassle.training.precision import resolve_device
-from cassle.training.step import Batch
+from cassle.training.step import Batch, drawn
 
 
 @dataclass(frozen=True)
@@ -107,22 +108,10 @@ def task_end(
         return extract_features(model.backbone, Rows(images, chosen.to(device)), 256, device, views.clean)
 
     def batches(size: int) -> Iterator[Batch]:
-        if len(positions) < size:
-            raise DataError(f"task {task} has {len(positions)} images, fewer than one batch of {size}")
-        if isinstance(images, FileImages):
-            rows = TaskRows(positions, positions, size, seed_of(seed, "memory"), task)
-            with closing(open_loader("auto", images, rows, views, device, images.workers)) as loader:
-                yield from loader.epoch(0)
-            return
-        order = positions[torch.randperm(len(positions), generator=generator(seed, "memory order", task))].to(device)
-        for step, index in enumerate(torch.split(order[: len(order) // size * size], size)):
-            yield Batch(
-                index=index,
-                images=images.read(index),
-                labels=images.labels[index],
-                task=task,
-                is_replay=torch.zeros(len(index), dtype=torch.bool, device=device),
-                generator=generator(seed, "memory views", task, step, device=device),
-            )
+        rows = TaskRows(positions, positions[:0], size, seed_of(seed, "memory"), task)
+        threads = images.workers if isinstance(images, FileImages) else 1
+        with closing(open_loader("auto", images, rows, views, device, threads)) as loader:
+            yield from loader.epoch(0)
 
-    return TaskEnd(model, task, seed, batch_size, positions, clean_features, batches, views)
+    draw_views = partial(drawn, draw_views=views)
+    return TaskEnd(model, task, seed, batch_size, positions, clean_features, batches, draw_views)

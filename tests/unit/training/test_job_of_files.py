@@ -12,11 +12,15 @@ from cassle.data.base import write_index
 from cassle.data.streams import Stream, split, write_split
 from cassle.errors import Interrupted
 from cassle.evaluation.job import ProbeRequest, probe_checkpoint
+from cassle.objectives.simclr import SimCLR
 from cassle.runs import probe_part, probe_spec, resolve
 from cassle.settings import Execution, Site, read_study
+from cassle.strategies.compose import resolve_strategy
 from cassle.training.checkpoints import load_checkpoint
 from cassle.training.job import TrainRequest, train_task
 from cassle.training.learner import Learner
+from cassle.training.memories import load_memory
+from cassle.training.remember import RememberRequest, remember_task
 
 STREAM = "specks-class2"
 RECIPE = """
@@ -96,3 +100,15 @@ def test_a_checkpoint_of_files_is_probed(world, tmp_path):
     files = ([request.index], [request.split], tmp_path / "probe.json", request.folder / "checkpoint.pt")
     accuracies = probe_checkpoint(ProbeRequest(spec, request.site, *files))["accuracies"]
     assert {name: len(each) for name, each in accuracies.items()} == {"knn": 2, "linear": 2, "online": 2}
+
+
+def test_what_a_strategy_keeps_is_made_of_files(world, tmp_path):
+    request = world(tmp_path / "task0")
+    train_task(request)
+    settings = resolve_strategy("ewc+er", {"ewc": {"fisher_batch_size": 4, "fisher_batches": 2}}, SimCLR)
+    spec = {**request.spec, "strategy": {"name": "ewc+er", "settings": settings}}
+    files = (request.index, request.split, request.folder / "checkpoint.pt", tmp_path / "memory.pt")
+    remember_task(RememberRequest(spec, request.site, *files))
+    kept = load_memory(tmp_path / "memory.pt").tensors
+    assert len(kept["er.positions"]) == len(kept["er.positions"].unique()) > 0
+    assert (kept["ewc.fisher"] > 0).any()

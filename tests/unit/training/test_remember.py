@@ -163,7 +163,7 @@ def test_a_later_memory_needs_the_one_before_it(world, tmp_path):
 def test_information_needs_a_full_batch(world):
     spec = json.loads(world.job.key)
     spec["strategy"]["settings"]["ewc"]["fisher_batch_size"] = 5000
-    with pytest.raises(DataError, match="task 0 has 1438 images, fewer than one batch of 5000"):
+    with pytest.raises(DataError, match="task 0 has 1438 training images, fewer than one batch of 5000"):
         remember_task(world.remembering(spec=spec))
 
 
