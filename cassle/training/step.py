@@ -188,6 +188,8 @@ class Step:
             raise RuntimeError("this step has no teacher: the strategy did not ask for one, or this is the first task")
         with self.autocast:
             outputs: Outputs = self.teacher([self.views[place] for place in self.compared])
+        if not self.outputs.maps:  # nobody reads them, and they are the largest tensors of a step
+            outputs = replace(outputs, maps=[])
         return outputs.in_full()
 
     @cached_property

@@ -90,3 +90,9 @@ def test_equal_maps_have_a_gradient_of_zero():
 def test_it_asks_for_maps_and_does_nothing_in_the_first_task(step):
     assert POD.uses_maps
     assert pod(step).penalty(replace(step, teacher=None)) is None
+
+
+def test_maps_of_the_teacher_are_kept_only_where_those_of_the_student_are(step):
+    without = replace(step, outputs=replace(step.outputs, maps=[]))
+    assert without.teacher_outputs.maps == []
+    assert [len(maps) for maps in step.teacher_outputs.maps] == [2, 2]

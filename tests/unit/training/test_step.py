@@ -166,7 +166,7 @@ def test_asking_for_a_teacher_that_is_not_there_is_an_error(run):
 
 def test_each_step_asks_its_own_teacher():
     teacher = RecordingTeacher()
-    steps = [Step(batch(), [torch.tensor(float(view))], None, None, teacher) for view in (1, 2)]
+    steps = [Step(batch(), [torch.tensor(float(view))], None, Outputs([], []), teacher) for view in (1, 2)]
     assert [step.teacher_outputs.z[0].item() for step in steps] == [2.0, 3.0]
     assert teacher.calls == [[1.0], [2.0]]
 
