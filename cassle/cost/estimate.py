@@ -149,12 +149,19 @@ def _probe_jobs(plan: Plan, root: Path) -> Iterator[Job]:
 
 
 def _probing(job: ProbeJob, backbone: dict[str, Any], root: Path) -> float:
-    """Return the operations of a checkpoint's probes: one pass for features, and the epochs of those with epochs."""
-    stream = Stream(**job.spec["stream"])
-    train, test = task_sizes(stream, root)
-    epochs: int = sum(probe["settings"].get("epochs", 0) for probe in job.spec["probes"])
-    images = sum(train) * (1 + epochs) + test
-    return images * forward_flops(backbone, stream.open({}).image_size)
+    """Return the operations of a checkpoint's probes: one pass over each stream, and the epochs of those with epochs.
+
+    Probes that train another one's classifier do so with their share of the labels.
+    """
+    main = Stream(**job.spec["stream"])
+    sizes = {stream.name: task_sizes(stream, root) for stream in job.streams}
+    images = float(sum(sum(train) + test for train, test in sizes.values()))
+    for probe in job.spec["probes"]:
+        settings = probe["settings"]
+        looked_at = Stream(**probe["stream"]) if "stream" in probe else main
+        epochs = settings.get("classifier", settings).get("epochs", 0)
+        images += epochs * settings.get("fraction", 1.0) * sum(sizes[looked_at.name][0])
+    return images * forward_flops(backbone, main.open({}).image_size)
 
 
 def _report_jobs(plan: Plan, root: Path) -> Iterator[Job]:

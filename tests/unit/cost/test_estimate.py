@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cassle.cost.estimate import counts, critical_path, jobs_by_rule, jobs_of, measured_rate
+from cassle.cost.flops import forward_flops
 from cassle.cost.sizes import PUBLISHED, task_sizes
 from cassle.cost.text import DEFAULT, cost_of, describe, short
 from cassle.data.base import data_sets, write_index
@@ -60,6 +61,25 @@ def test_the_critical_path_is_the_costliest_chain_that_is_left(plan, tmp_path):
     assert [job.name for job in left][:1] == [tuned]
     finish(plan, tuned, tmp_path)
     assert [job.rule for job in critical_path(jobs_of(plan, tmp_path))] == ["probe_checkpoint"]
+
+
+@pytest.mark.parametrize(
+    ("probe", "images"),
+    [
+        ("knn", 2 * 1797),
+        ({"name": "linear", "epochs": 3}, 2 * (1797 + 3 * 1438)),
+        ({"name": "semi_10", "classifier": {"name": "linear", "epochs": 3}}, 2 * (1797 + 0.1 * 3 * 1438)),
+        (
+            {"name": "transfer", "to": "digits-domain1", "classifier": {"name": "linear", "epochs": 3}},
+            3 * 1797 + 3 * 1438,
+        ),
+    ],
+)
+def test_a_probe_costs_its_passes_over_the_images_it_looks_at(tmp_path, probe, images):
+    plan = resolve(read_study({**TINY, "probes": [probe]}))
+    found = [job for job in jobs_of(plan, tmp_path) if job.rule == "probe_checkpoint"]
+    backbone = next(iter(plan.train.values())).spec["backbone"]
+    assert [job.flops for job in found] == [pytest.approx(images * forward_flops(backbone, 16))] * 3
 
 
 def test_what_is_done_is_counted_and_its_speed_measured(plan, tmp_path):
