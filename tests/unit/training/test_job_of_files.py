@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cassle.data.base import write_index
+from cassle.data.base import data_sets, write_index
 from cassle.data.streams import Stream, split, write_split
 from cassle.errors import Interrupted
 from cassle.evaluation.job import ProbeRequest, probe_checkpoint
@@ -37,7 +37,16 @@ specks:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def own_names():
+    """The data set that these tests declare is gone after them."""
+    data_sets.names()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data_sets, "_entries", dict(data_sets._entries))
+        yield
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, own_names):
     """Function from a folder to the request that trains the first task of a stream of images of many sizes."""
     top = tmp_path_factory.mktemp("specks")
     rng = np.random.default_rng(0)
