@@ -92,7 +92,7 @@ def decode_bytes(content: bytes, path: str | Path) -> tuple[RGB, str]:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
             kind = "16 bit" if image.mode.startswith("I;16") else KINDS[image.mode]
-            turn = UPRIGHT.get(_orientation(image))
+            turn = UPRIGHT.get(orientation(image))
             if turn is None:
                 return _as_rgb(image), kind
             return _as_rgb(image.transpose(turn)), f"{kind}, turned".removeprefix(", ")
@@ -104,7 +104,7 @@ def decode_bytes(content: bytes, path: str | Path) -> tuple[RGB, str]:
         raise DataError(f"{shown(path)} is damaged: {error}") from error
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation; that of an upright image where the EXIF data are missing or broken."""
     try:
         return int(image.getexif().get(ORIENTATION, 1))

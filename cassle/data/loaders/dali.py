@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from cassle.data.colour import flip
-from cassle.data.decode import ORIENTATION, decode_bytes, read_bytes
+from cassle.data.decode import decode_bytes, orientation, read_bytes
 from cassle.data.file_images import FileImages, clean_box
 from cassle.data.loaders.base import AheadLoader, Drawn, Rows, TaskRows
 from cassle.data.view_settings import ViewSettings
@@ -112,7 +112,7 @@ class DaliLoader(AheadLoader):
         path = self.files.path(position)
         content = read_bytes(path)
         with Image.open(BytesIO(content)) as image:
-            turned = image.getexif().get(ORIENTATION, 1) != 1
+            turned = orientation(image) != 1
             plain = image.format in FORMATS and not turned and not image.mode.startswith("I")
             width, height = image.size
         if not plain:
