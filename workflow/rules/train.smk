@@ -13,7 +13,7 @@ rule train_first_task:
     wildcard_constraints:
         task="0",
     priority: 100
-    retries: 2
+    retries: SETTINGS.execution.retries
     conda:
         "../../environment.yml"
     threads: get_train_threads
@@ -79,7 +79,7 @@ rule train_next_task:
     wildcard_constraints:
         task=r"[1-9]\d*",
     priority: 100
-    retries: 2
+    retries: SETTINGS.execution.retries
     conda:
         "../../environment.yml"
     threads: get_train_threads

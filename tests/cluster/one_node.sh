@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# A real Slurm of one node on this machine: `one_node.sh up` starts it, `one_node.sh down` ends it. Needs root and
+# Debian's packages slurm-wlm and munge; see docs/running.md.
+set -euo pipefail
+
+state=/tmp/one-node-slurm
+host=$(hostname)
+
+up() {
+  command -v slurmctld > /dev/null || { apt-get -qq update && apt-get -qq install -y slurm-wlm munge; }
+  rm -rf "$state" && mkdir -p "$state/ctld" "$state/d" /etc/slurm
+  head -c 1024 /dev/urandom > "$state/munge.key" && chmod 600 "$state/munge.key"
+  munged --force --socket="$state/munge.socket" --key-file="$state/munge.key" --pid-file="$state/munged.pid" \
+    --log-file="$state/munged.log" --seed-file="$state/munge.seed"
+  # jobs do not inherit SLURM_CONF, so the file lies where Slurm looks by itself
+  cat > /etc/slurm/slurm.conf << CONF
+ClusterName=one
+SlurmctldHost=$host(127.0.0.1)
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket=$state/munge.socket
+SlurmctldPort=16817
+SlurmdPort=16818
+StateSaveLocation=$state/ctld
+SlurmdSpoolDir=$state/d
+SlurmctldPidFile=$state/slurmctld.pid
+SlurmdPidFile=$state/slurmd.pid
+SlurmctldLogFile=$state/slurmctld.log
+SlurmdLogFile=$state/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+ReturnToService=2
+KillWait=10
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=8000
+PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP
+CONF
+  slurmctld -c
+  slurmd
+  for _ in $(seq 30); do
+    sinfo --noheader --format %t | grep -q idle && break
+    sleep 1
+  done
+  sinfo
+}
+
+down() {
+  for daemon in slurmd slurmctld munged; do
+    [ ! -f "$state/$daemon.pid" ] || kill "$(cat "$state/$daemon.pid")"
+  done
+  rm -rf "$state" /etc/slurm/slurm.conf
+}
+
+case "${1:-}" in
+  up | down) "$1" ;;
+  *) echo "usage: $0 up | down" >&2 && exit 2 ;;
+esac
