@@ -79,6 +79,11 @@ class Strategy(nn.Module):
 
     # From task to task
 
+    @classmethod
+    def joining(cls, settings: dict[str, Any], batch_size: int) -> int:
+        """Return how many images of other tasks the objective compares with a batch of ``batch_size``."""
+        return 0
+
     @property
     def teacher_batchnorm(self) -> Literal["frozen", "batch"] | None:
         """BatchNorm mode of the teacher this strategy needs from the second task on; None if it needs none."""

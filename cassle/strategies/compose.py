@@ -42,6 +42,12 @@ def keeps_memory(name: str) -> bool:
     return any(kind.keeps_memory for kind in parts_of(name).values())
 
 
+def joining(name: str, settings: dict[str, Any], batch_size: int) -> int:
+    """Return how many images of other tasks the objective compares with a batch, under complete settings."""
+    own = own_settings(name, settings)
+    return sum(kind.joining(own[part], batch_size) for part, kind in parts_of(name).items())
+
+
 def own_settings(name: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return part -> settings of a strategy's complete settings."""
     return settings if "+" in name else {name: settings}

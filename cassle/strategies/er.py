@@ -9,6 +9,8 @@ sampling and a replayed batch as large as the own one, as in the paper; a buffer
 
 from __future__ import annotations
 
+from typing import Any
+
 from cassle.strategies.base import strategies
 from cassle.strategies.buffers import Buffered
 
@@ -16,3 +18,9 @@ from cassle.strategies.buffers import Buffered
 @strategies.register("er")
 class ExperienceReplay(Buffered):
     """The objective on own and replayed rows together; nothing is added to its loss."""
+
+    @classmethod
+    def joining(cls, settings: dict[str, Any], batch_size: int) -> int:
+        """Return the number of replayed rows, once the buffer is full."""
+        asked, held = settings["replay_size"] or batch_size, settings["buffer_size"]
+        return int(min(asked, held))

@@ -26,6 +26,10 @@ def test_settings_of_training_are_part_of_the_variant():
         ({"strategies": ["cassel"]}, "there is no strategy 'cassel': did you mean 'cassle'"),
         ({"objectives": [{"name": "simclr", "temprature": 0.1}]}, "unknown key 'temprature': did you mean 'temp"),
         ({"training": {"epoch": 3}}, "unknown key 'epoch': did you mean 'epochs'"),
+        (
+            {"training": {"loss_group": 32}, "strategies": [{"name": "cassle+er", "er": {"buffer_size": 40}}]},
+            "adds 40 replayed images to a batch, which training.loss_group 32 does not divide",
+        ),
         ({"training": {"optimizer": {"lr": "3e-4x"}}}, "YAML reads 3e-4 as text"),
         ({"strategies": [{"name": "cassle", "distillation": {"name": "contrastiv"}}]}, "did you mean 'contrastive'"),
         ({"objectives": ["byol"], "training": {"views": [{"size": 16}] * 3}}, "byol takes two views, not 3"),
