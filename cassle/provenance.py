@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn")
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "numpy", "pillow", "scikit-learn")
 
 
 def versions() -> dict[str, str]:
