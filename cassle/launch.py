@@ -15,12 +15,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cassle.errors import CassleError
-
-if TYPE_CHECKING:
-    from cassle.settings import Execution
 
 COMMAND = (sys.executable, "-P", "-m", "cassle.cli")
 PARENT = "CASSLE_PARENT"
@@ -47,14 +43,14 @@ def first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def processes(execution: Execution, devices: Sequence[str], batch_size: int) -> int:
-    """Return how many processes train: one per leased device, on the CPU as many as the settings say.
+def processes(asked: int, devices: Sequence[str], batch_size: int) -> int:
+    """Return how many processes train: one per leased device, on the CPU as many as asked for.
 
     They are fewer, and a line says so, where a batch cannot be shared evenly by so many.
     """
     # NCCL knows no parts of a GPU
     parts = any(name.startswith("MIG-") for name in devices)
-    wanted = 1 if parts else len(devices) or execution.processes
+    wanted = 1 if parts else len(devices) or asked
     count = next(number for number in range(wanted, 0, -1) if batch_size % number == 0)
     if count < wanted:
         print(f"{count} of {wanted} processes, as no more can share a batch of {batch_size} evenly", flush=True)

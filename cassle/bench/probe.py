@@ -14,7 +14,7 @@ from cassle.bench.recipe import RecipeSettings, pictures, specs
 from cassle.data.base import InMemory
 from cassle.data.views import clean_view
 from cassle.evaluation.base import Evaluation, Half, probes
-from cassle.evaluation.features import extract_features
+from cassle.nets.features import extract_features
 from cassle.settings import Choice, Site
 from cassle.training.build import build_backbone
 

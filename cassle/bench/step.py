@@ -18,13 +18,13 @@ from cassle.bench.recipe import RecipeSettings, pictures, specs, training_of
 from cassle.data.base import InMemory
 from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.views import Views
+from cassle.models.teacher import Teacher
 from cassle.settings import Choice, Site
+from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy
 from cassle.training.learner import Learner
-from cassle.training.model import Teacher
 from cassle.training.precision import resolve_precision
 from cassle.training.state import Position
-from cassle.training.step import Batch
 
 __all__ = ["BenchSettings", "as_text", "measure"]
 

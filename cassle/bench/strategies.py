@@ -21,18 +21,20 @@ from cassle.data.loaders.base import TaskRows
 from cassle.data.loaders.device import DeviceLoader
 from cassle.data.streams import Stream
 from cassle.data.views import Views
+from cassle.models.model import Model
+from cassle.models.teacher import Teacher
 from cassle.objectives.base import Group, Moment
 from cassle.options import Options, parse
 from cassle.provenance import versions
 from cassle.runs import MemoryJob, resolve
 from cassle.settings import Choice, Site, Training, read_study
 from cassle.strategies.base import Memory, Strategy, strategies
+from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy
-from cassle.training.model import Model, Teacher
 from cassle.training.optim import build_optimizer
 from cassle.training.precision import resolve_device
 from cassle.training.remember import task_end
-from cassle.training.step import Batch, training_step
+from cassle.training.step import training_step
 
 
 class BenchSettings(Options):

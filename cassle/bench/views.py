@@ -16,7 +16,7 @@ from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views
 from cassle.random import generator
 from cassle.settings import Site
-from cassle.training.step import Batch
+from cassle.tensors.batch import Batch
 
 __all__ = ["BenchSettings", "as_text", "measure"]
 

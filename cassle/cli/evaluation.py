@@ -44,7 +44,7 @@ def features(args: argparse.Namespace) -> None:
 
 def _probe_words(args: argparse.Namespace, site: Site, checkpoint: Path | None) -> dict[str, Any]:
     """Return the settings of an evaluation that the command line describes."""
-    from cassle.evaluation.words import described
+    from cassle.runs.words import described
 
     what = (args.stream, args.data_set, args.probes, args.backbone, args.stem_padding, args.image_size)
     return described(site.data, checkpoint, *what)

@@ -93,7 +93,7 @@ def bench(args: argparse.Namespace) -> None:
 def export(args: argparse.Namespace) -> None:
     """Write the backbone of a checkpoint as a plain state dict that torchvision loads."""
     from cassle.files import save_tensors
-    from cassle.training.checkpoints import load_checkpoint
+    from cassle.models.checkpoints import load_checkpoint
 
     model = load_checkpoint(args.checkpoint).model
     save_tensors(args.out, {k.removeprefix("backbone."): v for k, v in model.items() if k.startswith("backbone.")})

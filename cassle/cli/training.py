@@ -32,7 +32,7 @@ def train(args: argparse.Namespace) -> None:
     with remembered(folder, spec, args.attempt):  # first of all: a retry that is not worth it ends at once
         execution = site_of(args).execution
         with leased(args.gpus, execution, folder / "train.json") as devices:
-            count = 1 if args.given else processes(execution, devices, spec["training"]["batch_size"])
+            count = 1 if args.given else processes(execution.processes, devices, spec["training"]["batch_size"])
             if count > 1:
                 launch(args.arguments, count)
             else:

@@ -14,11 +14,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cassle.files import canonical_json
+from cassle.models.teacher import Teacher
 from cassle.nets.base import backbones
 from cassle.options import parse
+from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy
-from cassle.training.model import Teacher
-from cassle.training.step import Batch, training_step
+from cassle.training.step import training_step
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from cassle.data.crop import crop_resize, crop_resize_each, draw_boxes, rotate
 from cassle.data.on_device import constant, send
 from cassle.data.view_settings import ViewSettings
 from cassle.distributed import Share
-from cassle.training.step import Batch
+from cassle.tensors.batch import Batch
 
 ORDERS = tuple(permutations(range(len(colour.JITTER))))
 """The 24 orders of the operations of colour jitter."""

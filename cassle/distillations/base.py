@@ -11,7 +11,7 @@ from cassle.nets.heads import mlp
 from cassle.objectives.base import Group, Objective
 from cassle.options import Options
 from cassle.registry import Registry
-from cassle.training.step import Scope
+from cassle.tensors.scope import Scope
 
 
 class DistillationSettings(Options):

@@ -16,8 +16,8 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from cassle.errors import CheckpointError
 from cassle.files import fingerprint_tensors
+from cassle.models.checkpoints import load_into
 from cassle.nets.base import Backbone
-from cassle.training.checkpoints import load_into
 
 ROOMS = ("state_dict", "model", "model_state_dict", "network")
 """Where files keep their tensors if not at the top."""

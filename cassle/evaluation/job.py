@@ -28,15 +28,15 @@ from cassle.evaluation.base import (
     probes,
     streams_of,
 )
-from cassle.evaluation.features import features_of
 from cassle.evaluation.source import Epochs, Source
 from cassle.evaluation.subject import Subject, load_subject
 from cassle.files import fingerprint, write_json
+from cassle.nets.features import features_of
 from cassle.provenance import class_file, code_fingerprint
 from cassle.settings import Site
+from cassle.tensors.outputs import full
 from cassle.training.precision import resolve_device, resolve_precision
 from cassle.training.state import StateFile
-from cassle.training.step import full
 
 BATCH = 256
 """Images of one forward pass without augmentation."""

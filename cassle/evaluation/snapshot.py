@@ -12,10 +12,10 @@ import torch
 from cassle.data.base import read_index
 from cassle.data.file_images import load_images
 from cassle.data.streams import Stream, read_split
-from cassle.evaluation.features import features_of
 from cassle.evaluation.source import Source
 from cassle.evaluation.subject import load_subject
 from cassle.files import write_with
+from cassle.nets.features import features_of
 from cassle.settings import Site
 from cassle.training.precision import resolve_device
 

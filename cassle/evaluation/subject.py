@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from cassle.data.streams import Stream
 from cassle.evaluation.foreign import load_foreign
+from cassle.models.checkpoints import load_checkpoint, load_into
 from cassle.nets.base import Backbone
 from cassle.objectives.base import Objective
 from cassle.training.build import build_backbone, build_model
-from cassle.training.checkpoints import load_checkpoint, load_into
 
 ROWS = 4096
 """Rows that a projector works on at a time."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cassle.nets.base import Backbone
-from cassle.training.ema import ema_update
+from cassle.nets.ema import ema_update
 
 
 class MomentumNetwork(nn.Module):

@@ -10,7 +10,8 @@ from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Objective, objectives
 from cassle.options import Options
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 
 
 def standardise(z: Tensor, eps: float = 1e-5) -> Tensor:

@@ -12,7 +12,8 @@ from cassle.nets.base import Backbone
 from cassle.nets.momentum import MomentumNetwork
 from cassle.options import Options
 from cassle.registry import Registry
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from cassle.nets.heads import Prototypes, mlp
 from cassle.objectives.base import Moment, Objective, TaskStart, objectives
 from cassle.options import Options
 from cassle.random import generator
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 
 VIEWS = 2
 """Views whose projections are remembered and clustered: the first ones."""

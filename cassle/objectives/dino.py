@@ -11,13 +11,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cassle.nets.base import Backbone
+from cassle.nets.ema import momentum_tau
 from cassle.nets.heads import Prototypes
 from cassle.nets.momentum import MomentumNetwork
 from cassle.objectives.base import Moment, Objective, objectives
 from cassle.objectives.swav import swav_loss
 from cassle.options import Options
-from cassle.training.ema import momentum_tau
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 
 
 def dino_loss(

@@ -12,12 +12,13 @@ from pydantic import Field
 from torch import Tensor
 
 from cassle.nets.base import Backbone
+from cassle.nets.ema import momentum_tau
 from cassle.nets.heads import mlp
 from cassle.nets.momentum import MomentumNetwork
 from cassle.objectives.base import Moment, Objective, objectives
 from cassle.options import Options
-from cassle.training.ema import momentum_tau
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 
 
 def moco_loss(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:

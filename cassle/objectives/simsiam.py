@@ -13,7 +13,8 @@ from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Group, Objective, objectives
 from cassle.options import Options
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 
 
 def simsiam_loss(p: Tensor, z: Tensor) -> Tensor:

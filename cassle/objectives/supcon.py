@@ -11,7 +11,8 @@ from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Objective, objectives
 from cassle.options import Options
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 
 
 def positive_pairs(labels: Tensor) -> Tensor:

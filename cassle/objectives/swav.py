@@ -14,7 +14,8 @@ from cassle.nets.base import Backbone
 from cassle.nets.heads import Prototypes, mlp
 from cassle.objectives.base import Moment, Objective, TaskStart, objectives
 from cassle.options import Options
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 
 
 @torch.no_grad()

@@ -14,7 +14,8 @@ from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Objective, objectives
 from cassle.options import Options
-from cassle.training.step import Batch, Outputs, unmixed
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs, unmixed
 
 
 def whiten(x: Tensor, eps: float = 0.0) -> Tensor:

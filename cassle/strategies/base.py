@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cassle.models.checkpoints import load_into
+from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
 from cassle.options import Options, parse
 from cassle.registry import Registry
-from cassle.training.checkpoints import load_into
-from cassle.training.step import Batch, Step
-
-if TYPE_CHECKING:
-    from cassle.training.model import Model
+from cassle.strategies.step import Step
+from cassle.tensors.batch import Batch
 
 Memory = dict[str, Tensor]
 """What a strategy keeps from task to task in a file: positions in the training half, outputs, weights; never pixels."""

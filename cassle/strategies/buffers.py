@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cassle.models.model import Model
 from cassle.options import Options
 from cassle.random import generator as generator_of
 from cassle.strategies.base import Memory, Strategy, TaskEnd
-from cassle.training.model import Model
 
 Selection = Literal["reservoir", "uniform"]
 

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from cassle.distillations.base import distillations
 from cassle.errors import SettingsError
+from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
 from cassle.options import parse
 from cassle.strategies.base import Taught, TeacherSettings, strategies
-from cassle.training.model import Model
-from cassle.training.step import Outputs, Step
+from cassle.strategies.step import Step
+from cassle.tensors.outputs import Outputs
 
 
 class CassleSettings(TeacherSettings):

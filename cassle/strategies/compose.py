@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from cassle.errors import SettingsError, nearest
+from cassle.models.checkpoints import load_into
+from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
 from cassle.options import Options, merged, parse
 from cassle.random import seed_of
 from cassle.strategies.base import Memory, Strategy, TaskEnd, strategies
-from cassle.training.checkpoints import load_into
-from cassle.training.model import Model
-from cassle.training.step import Batch, Step
+from cassle.strategies.step import Step
+from cassle.tensors.batch import Batch
 
 
 def parts_of(name: str) -> dict[str, type[Strategy]]:

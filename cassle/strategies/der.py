@@ -21,10 +21,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cassle.models.model import Model
 from cassle.strategies.base import Memory, TaskEnd, strategies
 from cassle.strategies.buffers import Buffered, BufferSettings
-from cassle.training.model import Model
-from cassle.training.step import Aside, Batch, Step, full
+from cassle.strategies.step import Step
+from cassle.tensors.batch import Aside, Batch
+from cassle.tensors.outputs import full
 
 
 def der_loss(outputs: list[Tensor], stored: Tensor) -> Tensor:

@@ -29,10 +29,11 @@ from pydantic import Field
 from torch import Tensor
 
 from cassle.errors import CheckpointError
+from cassle.models.model import Model
 from cassle.options import Options
 from cassle.strategies.base import Memory, Strategy, TaskEnd, strategies
-from cassle.training.model import Model
-from cassle.training.step import Batch, Step
+from cassle.strategies.step import Step
+from cassle.tensors.batch import Batch
 
 
 def ewc_penalty(weights: Tensor, centre: Tensor, fisher: Tensor, weight: float) -> Tensor:

@@ -21,7 +21,7 @@ from cassle.objectives.base import Objective
 from cassle.random import seed_of
 from cassle.strategies.base import strategies
 from cassle.strategies.buffers import Buffered, KeptSettings
-from cassle.training.step import Batch
+from cassle.tensors.batch import Batch
 
 
 class LUMPSettings(KeptSettings):

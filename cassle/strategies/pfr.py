@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cassle.models.model import Model
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Group
 from cassle.strategies.base import Taught, TeacherSettings, strategies
-from cassle.training.model import Model
-from cassle.training.step import Step
+from cassle.strategies.step import Step
 
 
 def pfr_loss(predicted: list[Tensor], frozen: list[Tensor]) -> Tensor:

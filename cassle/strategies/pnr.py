@@ -31,7 +31,8 @@ from cassle.objectives.mocov2plus import MoCoV2Plus
 from cassle.objectives.simclr import SimCLR
 from cassle.strategies.base import strategies
 from cassle.strategies.cassle import Cassle, CassleSettings
-from cassle.training.step import Outputs, Step
+from cassle.strategies.step import Step
+from cassle.tensors.outputs import Outputs
 
 WEIGHTS = {"contrastive": 1.0, "decorrelative": 1.0, "predictive": 0.5, "mse": 23.0}
 """Form of distillation -> nu of the authors' scripts."""

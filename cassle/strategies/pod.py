@@ -21,7 +21,7 @@ from torch import Tensor
 
 from cassle.strategies.base import Taught, TeacherSettings, strategies
 from cassle.strategies.less_forget import less_forget_loss
-from cassle.training.step import Step
+from cassle.strategies.step import Step
 
 
 def pooled(maps: Tensor) -> Tensor:

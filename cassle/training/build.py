@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cassle.data.base import data_sets
+from cassle.models.model import Model
 from cassle.nets.base import Backbone, backbones
 from cassle.objectives.base import objectives
 from cassle.options import parse
@@ -15,7 +16,6 @@ from cassle.provenance import class_file, code_fingerprint
 from cassle.random import seed_of
 from cassle.strategies.base import Strategy
 from cassle.strategies.compose import build_parts, strategy_classes
-from cassle.training.model import Model
 
 
 def build_backbone(spec: dict[str, Any], image_size: int, seed: int) -> Backbone:

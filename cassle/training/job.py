@@ -21,23 +21,24 @@ from cassle.data.streams import Split, Stream, read_split
 from cassle.data.views import Views
 from cassle.distributed import agree, joined, primary, size
 from cassle.errors import CheckpointError, SettingsError
-from cassle.evaluation.features import Rows, extract_features
 from cassle.files import fingerprint, write_json
 from cassle.launch import stop_signals
 from cassle.locks import exclusive
 from cassle.log import say
+from cassle.models.checkpoints import Checkpoint, load_checkpoint, load_into, save_checkpoint
+from cassle.models.model import Model
+from cassle.models.teacher import Teacher
 from cassle.nets.batchnorm import synchronise
+from cassle.nets.features import Rows, extract_features
 from cassle.objectives.base import TaskStart
 from cassle.options import differences, parse
 from cassle.provenance import versions
 from cassle.settings import Site, Training
 from cassle.strategies.base import Strategy
 from cassle.training.build import build_model, build_strategy, training_code
-from cassle.training.checkpoints import Checkpoint, load_checkpoint, load_into, save_checkpoint
 from cassle.training.learner import Learner
 from cassle.training.lightning import pl
 from cassle.training.memories import check_memory, load_memory
-from cassle.training.model import Model, Teacher
 from cassle.training.outputs import finished, keep, remove_leftovers, remove_traces, require_room
 from cassle.training.parallel import Together
 from cassle.training.precision import resolve_device, resolve_precision

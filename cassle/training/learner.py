@@ -14,16 +14,18 @@ from torch import Tensor
 from cassle import distributed
 from cassle.data.loaders import Loader
 from cassle.errors import DivergenceError, Interrupted
+from cassle.models.model import Model
+from cassle.models.teacher import Teacher
 from cassle.objectives.base import Group, Moment
 from cassle.settings import Training
 from cassle.strategies.base import Strategy
+from cassle.tensors.batch import Batch
 from cassle.training.lightning import pl
-from cassle.training.model import Model, Teacher
 from cassle.training.optim import build_optimizer
 from cassle.training.records import Heartbeat, Metrics
 from cassle.training.schedules import set_learning_rates
 from cassle.training.state import Position, StateFile, StopRequest
-from cassle.training.step import Batch, Losses, training_step
+from cassle.training.step import Losses, training_step
 
 LOSSES = ("loss", "objective", "penalty", "online")
 CHECK_EVERY = 50

@@ -73,7 +73,7 @@ def require_room(folder: Path, size: int) -> None:
 
 
 def _is_intact(checkpoint: Path, record: Path, key: str) -> bool:
-    from cassle.training.checkpoints import load_checkpoint  # and with it torch, which `forget` can do without
+    from cassle.models.checkpoints import load_checkpoint  # and with it torch, which `forget` can do without
 
     if not (checkpoint.is_file() and record.is_file()):
         return False

@@ -18,18 +18,19 @@ from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.streams import Stream, read_split
 from cassle.data.views import Views
 from cassle.errors import SettingsError
-from cassle.evaluation.features import Rows, extract_features
+from cassle.models.checkpoints import load_checkpoint, load_into
+from cassle.models.model import Model
+from cassle.nets.features import Rows, extract_features
 from cassle.options import parse
 from cassle.provenance import versions
 from cassle.random import seed_of
 from cassle.settings import Site, Training
 from cassle.strategies.base import TaskEnd
+from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy, memory_code
-from cassle.training.checkpoints import load_checkpoint, load_into
 from cassle.training.memories import MemoryFile, check_memory, load_memory, save_memory
-from cassle.training.model import Model
 from cassle.training.precision import resolve_device
-from cassle.training.step import Batch, drawn
+from cassle.training.step import drawn
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import torch
 
 from cassle.objectives.base import Moment
 from cassle.objectives.dino import target_temperature
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 from .files import Row
 from .networks import tiny_model

@@ -5,7 +5,8 @@ from operator import attrgetter
 import pytest
 import torch
 
-from cassle.training.step import Outputs, Step
+from cassle.strategies.step import Step
+from cassle.tensors.outputs import Outputs
 
 from .forms import FORMS
 from .networks import cassle_strategy, tiny_model

@@ -10,7 +10,7 @@ from torch import Tensor
 from cassle.objectives.barlow_twins import barlow_loss
 from cassle.objectives.byol import byol_loss
 from cassle.objectives.simclr import simclr_loss
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 from .files import Row
 from .networks import tiny_model

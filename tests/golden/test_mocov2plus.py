@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cassle.objectives.mocov2plus import moco_loss
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 from .files import Row
 from .networks import tiny_model

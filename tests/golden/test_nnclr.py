@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cassle.objectives.nnclr import nearest, nnclr_loss
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 from .files import Row
 from .networks import tiny_model

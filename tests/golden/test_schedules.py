@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cassle.training.ema import ema_update, momentum_tau
+from cassle.nets.ema import ema_update, momentum_tau
 from cassle.training.schedules import WarmupCosineSettings, set_learning_rates, warmup_cosine
 
 from .files import Row, as_dtype

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cassle.objectives.simclr import masked_simclr_loss, simclr_loss, view_masks
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 from .files import Row
 from .networks import tiny_model

@@ -3,7 +3,7 @@
 import pytest
 
 from cassle.objectives.simsiam import simsiam_loss
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 from .files import Row
 from .networks import tiny_model

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cassle.training.ema import momentum_tau
+from cassle.nets.ema import momentum_tau
 
 from .precision import FLOAT64
 from .training import STEPS, StepRow, Training

@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cassle.models.model import Model
+from cassle.models.teacher import Teacher
 from cassle.objectives.base import Group, Moment
 from cassle.strategies.base import Strategy
 from cassle.strategies.finetune import Finetune
-from cassle.training.model import Model, Teacher
+from cassle.tensors.batch import Batch
 from cassle.training.optim import build_optimizer
 from cassle.training.optim_settings import LARSSettings, SGDSettings
-from cassle.training.step import Batch, training_step
+from cassle.training.step import training_step
 
 from .files import Case, Row, as_dtype
 from .forms import FORMS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cassle.training.checkpoints import load_checkpoint
+from cassle.models.checkpoints import load_checkpoint
 from cassle.training.job import train_task
 from tests.long.shared_training import OBJECTIVES, requests, second_tasks
 from tests.pair import run_pair

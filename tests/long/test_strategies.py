@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cassle.models.checkpoints import load_checkpoint
 from cassle.strategies.base import strategies
-from cassle.training.checkpoints import load_checkpoint
 from cassle.training.memories import load_memory
 from tests.workflow.conftest import BIN, Project, copy_of_the_project
 

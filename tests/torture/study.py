@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cassle.training.checkpoints import load_checkpoint
+from cassle.models.checkpoints import load_checkpoint
 from tests.workflow.conftest import REPOSITORY, SNAKEMAKE
 
 SETTINGS = """
@@ -59,9 +59,9 @@ class Study:
         self.sessions.append(running.pid)
         return running
 
-    def run(self, target: str = ALL) -> int:
-        """Run Snakemake to its end and return its exit code."""
-        return self.start(target).wait(PATIENCE)
+    def run(self, target: str = ALL, patience: float = PATIENCE) -> int:
+        """Run Snakemake to its end and return its exit code; ``patience`` in seconds."""
+        return self.start(target).wait(patience)
 
     def said(self) -> str:
         """Return what the latest Snakemake has said so far."""

@@ -26,7 +26,7 @@ def pair(request, tmp_path, kills) -> Iterator[tuple[Study, Study]]:
     else:
         size = {"objectives": "simclr, barlow_twins", "seeds": "0, 1", "epochs": 30 + kills // 2}
         whole, broken = Study(tmp_path / "whole").write(**size), Study(tmp_path / "broken").write(**size)
-        assert whole.run() == 0, whole.said()
+        assert whole.run(patience=20 * PATIENCE) == 0, whole.said()
     yield whole, broken
     broken.end()
 

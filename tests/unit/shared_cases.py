@@ -10,13 +10,15 @@ import torch
 from torch import nn
 
 from cassle.distributed import Share, agree, follow_first, gather, rank, size, total
+from cassle.models.model import Model
+from cassle.models.teacher import Teacher
 from cassle.nets.batchnorm import synchronise
 from cassle.objectives.base import Moment, TaskStart
 from cassle.strategies.base import Strategy
 from cassle.strategies.compose import resolve_strategy
+from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy
-from cassle.training.model import Model, Teacher
-from cassle.training.step import Batch, training_step
+from cassle.training.step import training_step
 from tests.pair import as_one_of_a_pair
 
 BATCH, SIDE, CLASSES = 16, 8, 3

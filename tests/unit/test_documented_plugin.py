@@ -8,11 +8,11 @@ import yaml
 
 from cassle.data.base import data_sets, write_index
 from cassle.data.streams import split, write_split
+from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.base import objectives
 from cassle.runs import resolve
 from cassle.settings import read_study
 from cassle.strategies.base import strategies
-from cassle.training.checkpoints import load_checkpoint
 from cassle.training.job import TrainRequest, train_task
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-method.md"

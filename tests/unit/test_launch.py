@@ -13,7 +13,6 @@ import pytest
 from cassle import launch as launch_module
 from cassle.errors import CassleError
 from cassle.launch import STOP, first, follow_parent, launch, launched, processes, stop_signals
-from cassle.settings import Execution
 
 ROOT = Path(__file__).parents[2]
 WORKER = """
@@ -186,6 +185,6 @@ def test_a_started_process_knows_that_it_is(monkeypatch):
     ],
 )
 def test_there_is_one_process_per_device_unless_a_batch_cannot_be_shared(devices, wanted, batch_size, expected, capsys):
-    assert processes(Execution(processes=wanted), devices, batch_size) == expected
+    assert processes(wanted, devices, batch_size) == expected
     fewer = 1 < len(devices) != expected > 1
     assert ("as no more can share a batch" in capsys.readouterr().out) == fewer

@@ -5,11 +5,13 @@ import copy
 import pytest
 import torch
 
+from cassle.models.model import Model
+from cassle.models.teacher import Teacher
 from cassle.nets.base import backbones
 from cassle.objectives.base import objectives
 from cassle.strategies.base import strategies
-from cassle.training.model import Model, Teacher
-from cassle.training.step import Batch, training_step
+from cassle.tensors.batch import Batch
+from cassle.training.step import training_step
 
 SMALL = {
     "simclr": {"hidden_dim": 16, "output_dim": 8},

@@ -1,8 +1,10 @@
 """Files that say the same thing twice say the same thing."""
 
+import ast
 import json
 import re
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import yaml
@@ -37,3 +39,14 @@ def test_the_schemas_in_the_repository_are_those_of_the_settings(tmp_path):
     for name in ("study.schema.json", "recipe.schema.json"):
         made, held = (json.loads((folder / name).read_text()) for folder in (tmp_path, ROOT / "config"))
         assert made == held, f"{name} has drifted: run `cassle schema --out config`"
+
+
+def test_packages_import_downwards_only():
+    graph = {package.name: set() for package in (ROOT / "cassle").iterdir() if package.is_dir()}
+    for package, below in graph.items():
+        for file in (ROOT / "cassle" / package).rglob("*.py"):
+            nodes = ast.walk(ast.parse(file.read_text()))
+            names = [node.module.split(".") for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+            below |= {parts[1] for parts in names if parts[0] == "cassle" and len(parts) > 1}
+    order = TopologicalSorter({name: (below - {name}) & set(graph) for name, below in graph.items()})
+    assert set(order.static_order()) == set(graph)

@@ -17,7 +17,7 @@ from cassle.data.views import Views
 from cassle.distributed import Share
 from cassle.errors import DataError, SettingsError
 from cassle.random import generator
-from cassle.training.step import Batch
+from cassle.tensors.batch import Batch
 
 Replay = Callable[[int, torch.Generator], Tensor | None]
 """A step's number of rows and a generator -> positions (R,) of rows that join them, or None."""

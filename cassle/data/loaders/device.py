@@ -11,7 +11,7 @@ from torch import Tensor
 from cassle.data.base import InMemory
 from cassle.data.file_images import FileImages
 from cassle.data.loaders.base import TaskRows
-from cassle.training.step import Batch
+from cassle.tensors.batch import Batch
 
 
 class DeviceLoader:

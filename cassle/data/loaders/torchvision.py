@@ -26,7 +26,7 @@ from cassle.data.on_device import send
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, normalise
 from cassle.random import seed_of
-from cassle.training.step import Batch
+from cassle.tensors.batch import Batch
 
 AHEAD = 2
 """Batches that each worker makes before they are asked for."""

@@ -4,10 +4,10 @@ import torch
 import torchvision
 
 from cassle.cli import main
+from cassle.models.checkpoints import Checkpoint, save_checkpoint
+from cassle.models.model import Model
 from cassle.nets.base import backbones
 from cassle.objectives.base import objectives
-from cassle.training.checkpoints import Checkpoint, save_checkpoint
-from cassle.training.model import Model
 
 
 def test_the_exported_backbone_loads_into_torchvision(tmp_path):

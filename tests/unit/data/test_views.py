@@ -14,7 +14,7 @@ from cassle.data.crop import crop_resize
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, apply, clean_view, crop, draw, jitter, normalise, recolour, strengths_of
 from cassle.distributed import Share
-from cassle.training.step import Batch
+from cassle.tensors.batch import Batch
 
 untimed = settings(deadline=None)
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)

@@ -11,10 +11,10 @@ from cassle.data.streams import Stream, split, write_split
 from cassle.errors import CheckpointError, DataError, DivergenceError
 from cassle.evaluation.job import ProbeRequest, probe_checkpoint
 from cassle.files import read_json
+from cassle.models.checkpoints import Checkpoint, save_checkpoint
 from cassle.runs import probe_part, probe_spec, resolve
 from cassle.settings import Site, read_study
 from cassle.training.build import build_model
-from cassle.training.checkpoints import Checkpoint, save_checkpoint
 
 SITE = Site(execution={"device": "cpu", "state_minutes": 0})
 CACHED = {"classifier": "linear_cached"}

@@ -9,10 +9,10 @@ from cassle.data.base import data_sets, read_index
 from cassle.data.streams import Stream
 from cassle.data.views import clean_view
 from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
+from cassle.models.checkpoints import Checkpoint, save_checkpoint
 from cassle.runs import resolve
 from cassle.settings import Execution, Site, read_study
 from cassle.training.build import build_model
-from cassle.training.checkpoints import Checkpoint, save_checkpoint
 
 STREAM = "digits-class5"
 

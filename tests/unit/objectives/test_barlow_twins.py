@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.barlow_twins import BarlowTwins, BarlowTwinsSettings, barlow_loss, standardise
 from cassle.options import Options
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 EPS = 1e-5
 WEIGHTS = pytest.mark.parametrize(("lamb", "scale"), [(5e-3, 0.025), (0.0, 1.0), (1.0, 0.1)])

@@ -7,7 +7,7 @@ from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.byol import BYOL, BYOLSettings, byol_loss
 from cassle.options import Options
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 
 def drawn(rows=6, dim=5, seed=0):

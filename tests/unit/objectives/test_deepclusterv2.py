@@ -13,7 +13,8 @@ from cassle.nets.clusters import nearest_centroid
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.deepclusterv2 import DeepClusterV2, DeepClusterV2Settings, deepcluster_loss
 from cassle.options import Options, parse
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads
 
 DIM, SIZES = 4, [3, 5, 2]

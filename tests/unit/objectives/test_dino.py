@@ -11,7 +11,7 @@ from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.dino import DINO, DINOSettings, dino_loss, target_temperature
 from cassle.options import Options
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads
 
 DIM, COUNT = 4, 6

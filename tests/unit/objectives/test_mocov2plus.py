@@ -13,7 +13,7 @@ from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.mocov2plus import MoCoV2Plus, MoCoV2PlusSettings, moco_loss
 from cassle.options import Options
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 T = 0.5
 DIM, QUEUE = 4, 6

@@ -11,7 +11,7 @@ from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import TaskStart
 from cassle.objectives.nnclr import NNCLR, NNCLRSettings, nearest, nnclr_loss
 from cassle.options import Options
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads
 
 T = 0.5

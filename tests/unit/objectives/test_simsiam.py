@@ -8,7 +8,7 @@ from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import TaskStart
 from cassle.objectives.simsiam import SimSiam, SimSiamSettings, simsiam_loss
 from cassle.options import Options
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 AXES = torch.eye(4, dtype=torch.float64)
 

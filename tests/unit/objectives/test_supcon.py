@@ -11,7 +11,8 @@ from cassle.objectives.base import TaskStart
 from cassle.objectives.simclr import simclr_loss
 from cassle.objectives.supcon import SupCon, SupConSettings, positive_pairs, supcon_loss
 from cassle.options import Options
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 
 T = 0.5
 AXES = torch.eye(2, dtype=torch.float64)

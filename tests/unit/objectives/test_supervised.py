@@ -9,7 +9,8 @@ from cassle.errors import SettingsError
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.supervised import Supervised, SupervisedSettings, supervised_loss
 from cassle.options import Options, parse
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 
 CLASSES = 5
 PROJECTORS = pytest.mark.parametrize("projector", ["none", "mlp"])

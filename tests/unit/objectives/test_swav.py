@@ -11,7 +11,7 @@ from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.swav import SwAV, SwAVSettings, sinkhorn, swav_loss
 from cassle.options import Options
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads
 
 DIM, COUNT, QUEUE = 4, 6, 7

@@ -8,7 +8,7 @@ from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import TaskStart
 from cassle.objectives.vicreg import VICReg, VICRegSettings, covariance_term, variance_term, vicreg_loss
 from cassle.options import Options
-from cassle.training.step import Outputs
+from cassle.tensors.outputs import Outputs
 
 # columns are orthogonal with mean 0 and unbiased variance 4 / 3
 SPREAD = torch.tensor([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], dtype=torch.float64)

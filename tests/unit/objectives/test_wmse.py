@@ -7,7 +7,8 @@ from cassle.errors import SettingsError
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.wmse import WMSE, WMSESettings, draw_groups, mse_of_directions, whiten, wmse_loss
 from cassle.options import Options, parse
-from cassle.training.step import Batch, Outputs
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads
 
 DIM, ROWS, SIZE = 4, 24, 12

@@ -5,11 +5,13 @@ import copy
 import pytest
 import torch
 
+from cassle.models.model import Model
+from cassle.models.teacher import Teacher
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.simclr import SimCLR, SimCLRSettings
 from cassle.options import Options
-from cassle.training.model import Model, Teacher
-from cassle.training.step import Batch, Step
+from cassle.strategies.step import Step
+from cassle.tensors.batch import Batch
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -120,7 +120,7 @@ def test_the_term_of_cassle_covers_replayed_rows_and_the_teacher_runs_once():
 
 
 def test_the_teacher_runs_once_for_all_parts(monkeypatch):
-    from cassle.training.model import Teacher
+    from cassle.models.teacher import Teacher
 
     passes, forward = [], Teacher.forward
     monkeypatch.setattr(Teacher, "forward", lambda self, views: passes.append(1) or forward(self, views))

@@ -10,7 +10,7 @@ from cassle.errors import CheckpointError
 from cassle.objectives.simsiam import SimSiam, SimSiamSettings
 from cassle.strategies.base import TaskEnd
 from cassle.strategies.ewc import EWC, EWCSettings, ewc_penalty, flat, joined, protected, squared_gradients
-from cassle.training.step import Batch
+from cassle.tensors.batch import Batch
 
 
 def test_the_penalty_and_its_gradient():

@@ -9,13 +9,14 @@ from cassle.data.base import InMemory
 from cassle.data.loaders.base import TaskRows
 from cassle.data.loaders.device import DeviceLoader
 from cassle.data.views import Views
+from cassle.models.model import Model
+from cassle.models.teacher import Teacher
 from cassle.objectives.base import Moment, TaskStart
 from cassle.options import parse
 from cassle.runs import resolve
 from cassle.settings import Training, read_study
 from cassle.strategies.base import Memory, Strategy
 from cassle.training.build import build_model, build_strategy
-from cassle.training.model import Model, Teacher
 from cassle.training.optim import build_optimizer
 from cassle.training.remember import task_end
 from cassle.training.step import training_step

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cassle.errors import CassleError, CheckpointError, DataError, DivergenceError, Interrupted
+from cassle.models.checkpoints import load_checkpoint
 from cassle.training import job as job_module
-from cassle.training.checkpoints import load_checkpoint
 from cassle.training.job import assemble, begin, fit, train_task
 from cassle.training.learner import Learner
 from cassle.training.state import StopRequest

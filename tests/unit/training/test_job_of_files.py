@@ -12,11 +12,11 @@ from cassle.data.base import data_sets, write_index
 from cassle.data.streams import Stream, split, write_split
 from cassle.errors import Interrupted
 from cassle.evaluation.job import ProbeRequest, probe_checkpoint
+from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.simclr import SimCLR
 from cassle.runs import probe_part, probe_spec, resolve
 from cassle.settings import Execution, Site, read_study
 from cassle.strategies.compose import resolve_strategy
-from cassle.training.checkpoints import load_checkpoint
 from cassle.training.job import TrainRequest, train_task
 from cassle.training.learner import Learner
 from cassle.training.memories import load_memory

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cassle.errors import CassleError
-from cassle.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from cassle.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from cassle.training.outputs import finished, forget, keep, remove_leftovers, require_room
 
 NAMES = ("checkpoint.pt", "train.json")

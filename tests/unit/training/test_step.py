@@ -9,7 +9,10 @@ import torch
 from cassle.errors import SettingsError
 from cassle.options import Options
 from cassle.strategies.base import Strategy
-from cassle.training.step import Batch, Outputs, Step, drawn, training_step
+from cassle.strategies.step import Step
+from cassle.tensors.batch import Batch
+from cassle.tensors.outputs import Outputs
+from cassle.training.step import drawn, training_step
 
 
 def batch(count=3, task=1):

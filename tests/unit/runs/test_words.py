@@ -4,7 +4,7 @@ import pytest
 
 from cassle.data.streams import Stream
 from cassle.errors import SettingsError
-from cassle.evaluation.words import described
+from cassle.runs.words import described
 
 
 def asked(**given):

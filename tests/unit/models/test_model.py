@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from cassle.models.model import Model
+from cassle.models.teacher import Teacher
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import objectives
 from cassle.options import Options
 from cassle.strategies.cassle import Cassle
-from cassle.training.model import Model, Teacher
-from cassle.training.step import Batch, training_step
+from cassle.tensors.batch import Batch
+from cassle.training.step import training_step
 
 SIZE, CLASSES = 8, 5
 WIDTHS = {"hidden_dim": 12, "output_dim": 6}

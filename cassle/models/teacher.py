@@ -1,4 +1,4 @@
-"""The network that is trained, and the frozen copy that teaches it."""
+"""The frozen copy of the previous model."""
 
 from __future__ import annotations
 
@@ -7,29 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cassle.nets.base import Backbone
-from cassle.objectives.base import Objective
-from cassle.training.step import Outputs
+from cassle.models.model import Model
+from cassle.tensors.outputs import Outputs
 
 TeacherBatchNorm = Literal["frozen", "batch"]
 TeacherNetwork = Literal["online", "momentum"]
-
-
-class Model(nn.Module):
-    """Backbone, the objective's heads and state, and the online classifier on detached features.
-
-    Everything here is carried from task to task and fills the ``model`` room of a checkpoint.
-    """
-
-    def __init__(self, backbone: Backbone, objective: Objective, num_classes: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.objective = objective
-        self.classifier = nn.Linear(backbone.feature_dim, num_classes)
-
-    def forward(self, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return the outputs for views (B, 3, S, S), one pass per view in their order."""
-        return self.objective(self.backbone, views, maps=maps)  # type: ignore[no-any-return]
 
 
 class Teacher(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cassle.training.ema import ema_update, momentum_tau
+from cassle.nets.ema import ema_update, momentum_tau
 
 
 def tensors(*values):

@@ -10,11 +10,11 @@ import yaml
 
 from cassle.data.streams import Stream
 from cassle.errors import CheckpointError, SettingsError
+from cassle.models.checkpoints import load_checkpoint
 from cassle.nets.base import backbones
 from cassle.options import parse
 from cassle.runs import probe_part, probe_spec
 from cassle.settings import Choice
-from cassle.training.checkpoints import load_checkpoint
 
 
 def described(

@@ -1,0 +1,1 @@
+"""What is handed from hand to hand in a training step."""
