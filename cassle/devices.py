@@ -139,6 +139,7 @@ def _wait(folder: Path, wish: _Wish, names: dict[str, str], held: ExitStack, tim
     """Return the keys of the devices taken, once there are enough; their locks go into ``held``."""
     began, said = time.monotonic(), -SAY_EVERY
     ticket: Path | None = None
+    busy = "another job is choosing"
     with ExitStack() as queued:
         while True:
             waited = time.monotonic() - began
@@ -147,13 +148,14 @@ def _wait(folder: Path, wish: _Wish, names: dict[str, str], held: ExitStack, tim
                     if taken := _take(folder, wish, ticket, held):
                         return taken
                     ticket = ticket or _enqueue(folder, wish, queued)
-            if waited >= timeout or (turn is not None and waited >= said + SAY_EVERY):
-                busy = "; ".join(f"GPU {name} {_holders(folder, key)}" for key, name in names.items())
-                if waited >= timeout:
-                    raise CassleError(
-                        f"no lease of {wish.number} of {len(names)} GPUs within {timeout:g} s: {busy}. End what "
-                        "holds them, or choose other devices with CUDA_VISIBLE_DEVICES"
-                    )
+                    # under the turn, as another job's try looks like a lease
+                    busy = "; ".join(f"GPU {name} {_holders(folder, key)}" for key, name in names.items())
+            if waited >= timeout:
+                raise CassleError(
+                    f"no lease of {wish.number} of {len(names)} GPUs within {timeout:g} s: {busy}. End what "
+                    "holds them, or choose other devices with CUDA_VISIBLE_DEVICES"
+                )
+            if turn is not None and waited >= said + SAY_EVERY:
                 print(f"waiting for {wish.number} of {len(names)} GPUs: {busy}", flush=True)
                 said = waited
             time.sleep(POLL if turn is not None else POLL / 10)
