@@ -63,14 +63,14 @@ def joined(device: torch.device) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def _meeting_place(others: int) -> dist.Store | None:
+def _meeting_place(others: int) -> Any:
     """Return where processes find each other: the file that `launch` names, or None for what `torchrun` says.
 
     A path and no address: torch takes the path of an address as it is written there, with %20 for a space.
     """
     if RENDEZVOUS not in os.environ:
         return None
-    store = dist.FileStore(os.environ[RENDEZVOUS], others)
+    store = dist.FileStore(os.environ[RENDEZVOUS], others)  # type: ignore[attr-defined]
     store.set_timeout(PATIENCE)
     return store
 
