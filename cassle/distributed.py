@@ -52,7 +52,7 @@ def joined(device: torch.device) -> Iterator[None]:
         return
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-        init_method=os.environ.get(RENDEZVOUS, "env://"),
+        store=_meeting_place(others),
         rank=int(os.environ["RANK"]),
         world_size=others,
         timeout=PATIENCE,
@@ -61,6 +61,18 @@ def joined(device: torch.device) -> Iterator[None]:
     yield
     # not after an error: others may still wait for this process, which is about to end
     dist.destroy_process_group()
+
+
+def _meeting_place(others: int) -> Any:
+    """Return where processes find each other: the file that `launch` names, or None for what `torchrun` says.
+
+    A path and no address: torch takes the path of an address as it is written there, with %20 for a space.
+    """
+    if RENDEZVOUS not in os.environ:
+        return None
+    store = dist.FileStore(os.environ[RENDEZVOUS], others)  # type: ignore[attr-defined]
+    store.set_timeout(PATIENCE)
+    return store
 
 
 # What processes tell each other

@@ -157,6 +157,15 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
+def shortened(name: str, longest: int) -> str:
+    """Return a name, or where it is longer its beginning and ten digits that tell it from others.
+
+    >>> shortened("a-short-name", 20), shortened("a-name-that-is-too-long", 20)
+    ('a-short-name', 'a-name-th~64b556c104')
+    """
+    return name if len(name) <= longest else f"{name[: longest - 11]}~{fingerprint(name)[:10]}"
+
+
 def fingerprint_tensors(tensors: dict[str, torch.Tensor]) -> str:
     """Return 16 hexadecimal digits that name tensors by key, type, shape and bits, not by file bytes."""
     digest = hashlib.sha256()

@@ -22,6 +22,7 @@ COMMAND = (sys.executable, "-P", "-m", "cassle.cli")
 PARENT = "CASSLE_PARENT"
 """Variable with the process that started this one to train with others."""
 RENDEZVOUS = "CASSLE_RENDEZVOUS"
+"""Variable with the path of the file by which processes find each other."""
 STOP = {signal.SIGTERM: signal.SIGUSR1, signal.SIGINT: signal.SIGUSR2, signal.SIGHUP: signal.SIGUSR1}
 """What a training is told by its parent for each signal: it is deaf to signals that a whole group of processes gets."""
 POLL = 0.1
@@ -109,7 +110,7 @@ def _start(arguments: Sequence[str], rank: int, count: int, folder: Path) -> sub
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(count),
         PARENT: str(os.getpid()),
-        RENDEZVOUS: (folder / "rendezvous").as_uri(),
+        RENDEZVOUS: str(folder / "rendezvous"),
         "PYTHONPATH": os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")])),
     }
     if sys.platform == "linux":  # names of laptops often lead nowhere

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from cassle.errors import SettingsError, nearest
 
 M = TypeVar("M", bound=BaseModel)
 
 
+LONGEST_NAME = 255
+"""Bytes of a file's or folder's name that usual file systems take."""
+
+
+def _possible(path: str) -> str:
+    """Return a path that a file system can have; what is no such path fails here and not in the middle of a job."""
+    if "\0" in path:
+        raise ValueError("a path has no character NUL")
+    try:
+        names = path.encode().split(b"/")
+    except UnicodeEncodeError:
+        raise ValueError("a path has to be written in UTF-8") from None
+    if max(map(len, names)) > LONGEST_NAME:
+        raise ValueError(f"a name in a path has at most {LONGEST_NAME} bytes")
+    return path
+
+
+PathText = Annotated[str, AfterValidator(_possible)]
+"""A path as a setting: any signs that a shell would stumble over are welcome."""
+
+
 class Options(BaseModel):
     """A strict, frozen group of settings: an unknown key is an error, every field has a description."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:

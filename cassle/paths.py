@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from cassle.errors import SettingsError
+
 FIRST = "first"
 """Folder of a first task that strategies share, in the strategy's place."""
 RANDOM = "random"
@@ -22,6 +24,12 @@ def index_file(label: str) -> str:
 def split_file(stream: str) -> str:
     """Return the path of a stream's split into tasks."""
     return f"results/{stream}/split.npz"
+
+
+def check_place(workflow: str) -> None:
+    """Raise `SettingsError` for a folder of the workflow whose path Snakemake would read as more than a path."""
+    if "{" in workflow or "}" in workflow:
+        raise SettingsError(f"{workflow} lies in a folder with braces in its name, which Snakemake fills in; rename it")
 
 
 def find_own_commands() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Generic, TypeVar
 from cassle.errors import SettingsError, unknown
 
 T = TypeVar("T")
+NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+"""Names become parts of paths: of folders of results, and of parts that are joined by + and ~."""
 
 
 class Registry(Generic[T]):
@@ -32,6 +35,10 @@ class Registry(Generic[T]):
         """Return a decorator that files its argument under ``name``; a second owner of a name is an error."""
 
         def add(entry: T) -> T:
+            if not re.fullmatch(NAME, name):
+                raise SettingsError(
+                    f"{self.kind} '{name}': a name has up to 64 letters, digits, _ and -, and no others"
+                )
             held = self._entries.get(name)
             if held is not None and getattr(held, "__module__", None) != getattr(entry, "__module__", None):
                 raise SettingsError(f"two {self.kind}s are called '{name}': {held!r} and {entry!r}; rename one")

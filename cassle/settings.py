@@ -13,11 +13,14 @@ from pydantic import Field, field_validator, model_validator
 
 from cassle.data.view_settings import ViewSettings
 from cassle.errors import SettingsError
-from cassle.options import Options, merged, parse
+from cassle.files import shortened
+from cassle.options import Options, PathText, merged, parse
 from cassle.tracking.wandb import WandbSettings
 from cassle.training.optim_settings import OptimizerSettings
 from cassle.training.schedules import ScheduleSettings
 
+LONGEST_STUDY = 100
+"""Letters of a study's name."""
 Choice = str | dict[str, Any]
 """A name, or a mapping with `name` and the settings in which it differs from its recipe."""
 
@@ -86,8 +89,8 @@ class Site(Options):
 
     execution: Execution = Field(default_factory=Execution, description="how jobs run")
     data: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings per data set, such as root")
-    data_root: str | None = Field(None, description="folder of the data sets; by default $DATA_DIR")
-    plugins: list[str] = Field(default_factory=list, description="Python files that add methods of your own")
+    data_root: PathText | None = Field(None, description="folder of the data sets; by default $DATA_DIR")
+    plugins: list[PathText] = Field(default_factory=list, description="Python files that add methods of your own")
     wandb: WandbSettings = Field(default_factory=WandbSettings, description="Weights & Biases")
     tensorboard: bool = Field(False, description="write event files for TensorBoard")
 
@@ -131,11 +134,16 @@ class Grid(Options):
 class Study(Site, Grid):
     """One grid of runs or several, and what is made of them; or several studies done together."""
 
-    name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=,-]*$", description="folder of tables and figures")
+    name: str = Field(
+        "study",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=,-]*$",
+        max_length=LONGEST_STUDY,
+        description="folder of tables and figures",
+    )
     grids: list[Grid] = Field(
         default_factory=list, description="several grids in one study; what a grid leaves out is taken from the study"
     )
-    studies: list[str] = Field(
+    studies: list[PathText] = Field(
         default_factory=list, description="files of studies to do together; other keys here replace those of the files"
     )
     figures: list[str] = Field(
@@ -145,8 +153,8 @@ class Study(Site, Grid):
     features: list[str] = Field(
         default=[], description="figures of features, which are extracted for them: pca, tsne, cka"
     )
-    recipes: str | None = Field(None, description="folder of recipes; by default config/recipes of the repository")
-    first_checkpoint: str | None = Field(
+    recipes: PathText | None = Field(None, description="folder of recipes; by default config/recipes of the repository")
+    first_checkpoint: PathText | None = Field(
         None, description="checkpoint of a first task to start every run from, instead of training one"
     )
     overwrite: bool = Field(False, description="allow a changed setting to retrain finished runs in place")
@@ -188,7 +196,8 @@ def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
     study = parse(Study, replaced(values, lists), where)
     if words and not named:
         parts = [f"seed{value}" if key == "seeds" else f"{value}" for key, value in words.items()]
-        study = study.model_copy(update={"name": re.sub(r"[^A-Za-z0-9._+=,]+", "-", "-".join(parts)).strip("-")})
+        name = re.sub(r"[^A-Za-z0-9._+=,]+", "-", "-".join(parts)).strip("-")
+        study = study.model_copy(update={"name": shortened(name, LONGEST_STUDY)})
     for grid in [] if study.studies else study.complete_grids():
         if missing := [key for key in ("streams", "objectives") if not getattr(grid, key)]:
             raise SettingsError(f"{where}: '{missing[0]}' is missing; name at least one")

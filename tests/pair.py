@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 def run_pair(module: str, folder: Path, *arguments: str) -> list:
     """Run a module of tests in two processes and return what each has handed to `as_one_of_a_pair`."""
-    environment = {**os.environ, "WORLD_SIZE": "2", RENDEZVOUS: (folder / "rendezvous").as_uri()}
+    environment = {**os.environ, "WORLD_SIZE": "2", RENDEZVOUS: str(folder / "rendezvous")}
     workers = [
         subprocess.Popen(
             [sys.executable, "-m", module, str(folder / f"found{rank}.pt"), *arguments],

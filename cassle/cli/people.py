@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def wandb(args: argparse.Namespace) -> None:
     with alone(folder):
         follow(study, WandbTracker(settings, folder, study.resolve().parents[2]), args.parent)
     if settings.mode == "offline":
-        print(f"offline runs: `wandb sync {folder}/wandb/offline-run-*` sends them")
+        print(f"offline runs: `wandb sync {shlex.quote(str(folder))}/wandb/offline-run-*` sends them")
 
 
 def tensorboard(args: argparse.Namespace) -> None:
@@ -57,7 +58,7 @@ def tensorboard(args: argparse.Namespace) -> None:
     folder = study.resolve().parents[1] / "tracking" / "tensorboard"
     with alone(folder):
         follow(study, TensorBoardTracker(folder), args.parent)
-    print(f"`tensorboard --logdir {folder}` shows them")
+    print(f"`tensorboard --logdir {shlex.quote(str(folder))}` shows them")
 
 
 def plan(args: argparse.Namespace) -> None:

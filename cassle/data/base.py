@@ -20,7 +20,7 @@ from cassle.data.index import (
     write_index,
 )
 from cassle.errors import DataError, SettingsError
-from cassle.options import Options, parse
+from cassle.options import Options, PathText, parse
 from cassle.registry import Registry
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class InMemory:
 class Rooted(Options):
     """Settings of a data set that lies in files of the user's."""
 
-    root: str | None = Field(None, description="folder of this data set: absolute, or counted from data_root")
+    root: PathText | None = Field(None, description="folder of this data set: absolute, or counted from data_root")
 
 
 class DataSet:
@@ -172,8 +172,8 @@ def declare(data: Mapping[str, Mapping[str, Any]]) -> None:
         if "kind" not in settings:
             continue
         kind = data_sets.get(str(settings["kind"]))
-        if not re.fullmatch(r"[a-z0-9_]+", name):
-            raise SettingsError(f"data set '{name}': a name has small letters, digits and _, and nothing else")
+        if not re.fullmatch(r"[a-z0-9_]{1,64}", name):
+            raise SettingsError(f"data set '{name}': a name has up to 64 small letters, digits and _, and nothing else")
         if name in data_sets.names() and data_sets.get(name).kind is None:
             raise SettingsError(
                 f"data set '{name}' is one of its own, so it cannot be a {kind.name}; take another name"

@@ -37,13 +37,15 @@ def figure_names(package: str = "cassle.reporting.figures") -> list[str]:
 def fingerprint_of_first_checkpoint(study: Study) -> str | None:
     """Return 16 digits of the bytes of the checkpoint that first tasks are taken over from, if the study names one.
 
-    Raises `SettingsError` if it cannot be read, or if a strategy needs a first task of its own.
+    Raises `SettingsError` if it cannot be read or passed on, or if a strategy needs a first task of its own.
     """
     if study.first_checkpoint is None:
         return None
     for choice in study.strategies:
         if not shares_first_task(named(choice)[0]):
             raise SettingsError(f"first_checkpoint: strategy {named(choice)[0]} needs a first task of its own")
+    if {"{", "}"} & set(study.first_checkpoint):
+        raise SettingsError(f"first_checkpoint {study.first_checkpoint}: Snakemake fills in braces; rename the file")
     try:
         with open(study.first_checkpoint, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -7,7 +7,10 @@ from typing import Any
 
 from cassle.data.streams import Stream
 from cassle.evaluation.base import streams_of
-from cassle.files import canonical_json
+from cassle.files import canonical_json, shortened
+
+LONGEST_PROBES = 120
+"""Letters of the name of a file of accuracies; a file system takes 255, and what is written aside has more to it."""
 
 
 @dataclass(frozen=True)
@@ -66,5 +69,5 @@ class ProbeJob(_Job):
     @property
     def file(self) -> str:
         """The file of accuracies."""
-        probes = "+".join(probe["label"] for probe in self.spec["probes"])
+        probes = shortened("+".join(probe["label"] for probe in self.spec["probes"]), LONGEST_PROBES)
         return f"{self.folder}/probes/{Stream(**self.spec['stream']).name}/{probes}.json"

@@ -69,7 +69,7 @@ class Study:
 
     def processes(self, words: str = "") -> list[int]:
         """Return the living processes of all sessions whose command line holds these words."""
-        return [pid for pid, command in _processes(self.sessions) if words in command]
+        return [pid for pid, command in processes_of(self.sessions) if words in command]
 
     def end(self) -> None:
         """Kill whatever still runs."""
@@ -95,7 +95,8 @@ class Study:
         return [str(file) for name in names for file in (self.folder / "results").rglob(name)]
 
 
-def _processes(sessions: list[int]) -> list[tuple[int, str]]:
+def processes_of(sessions: list[int]) -> list[tuple[int, str]]:
+    """Return the living processes of sessions, each with its command line."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

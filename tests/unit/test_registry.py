@@ -145,3 +145,9 @@ def test_a_plugin_that_begins_like_the_packages_own_names_replaces_none_of_them(
     load_plugins([plugin(tmp_path / "saw.py", "fretsaw")])
     assert tools.get("saw")() == "saw of toolbox.saw"
     assert tools.get("fretsaw")().startswith("fretsaw of cassle_plugin_saw")
+
+
+@pytest.mark.parametrize("name", ["../hammer", "a/b", "-hammer", "two words", "hammer+saw", "a~b", "a,b", "", "x" * 65])
+def test_a_name_that_cannot_be_part_of_a_path_is_refused(name):
+    with pytest.raises(SettingsError, match=re.escape(f"tool '{name}': a name has up to 64 letters, digits, _ and -")):
+        Registry("tool", "toolbox").register(name)(object)

@@ -1,22 +1,27 @@
 """A whole study, and what is planned again after which change."""
 
 import json
+import os
 import shutil
 from collections import Counter
 
 import pytest
+import yaml
 
+from cassle.files import load_tensors
 from cassle.reporting.jobs import read_jobs
 from tests.workflow.conftest import copy_of_the_project
 
 TINY = ("--configfile", "tiny.yaml")
+HOSTILE = 'it\'s `touch pwned` "$(touch pwned)"; touch pwned; \\ \nü'
+"""A name that no shell may ever read."""
 CHAINS_OF_ONE_OBJECTIVE = {"train_first_task": 2, "train_next_task": 2, "probe_checkpoint": 4}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The tiny study, run from data to tables and figures."""
-    project = copy_of_the_project(tmp_path_factory.mktemp("finished") / "project")
+    """The tiny study, run from data to tables and figures in a folder with a name that no shell may read."""
+    project = copy_of_the_project(tmp_path_factory.mktemp("finished") / HOSTILE)
     code, said = project.run(*TINY)
     assert code == 0, said
     return project
@@ -57,6 +62,26 @@ def test_a_study_ends_in_a_page_with_its_tables_and_figures(finished):
     assert "6 of 6 runs finished" in page
     for shown in ("accuracy over tasks, digits-domain2, knn", 'alt="timeline"', "digits-domain2, probe online"):
         assert shown in page
+
+
+def test_paths_in_settings_reach_jobs_as_they_are_and_no_shell_reads_them(project):
+    plugin, given = f"{{}} {HOSTILE}.py", f"-{HOSTILE}.pt"
+    (project.folder / plugin).write_text("print('the plugin was loaded')\n")
+    first = "results/digits-domain2/conv3-narrow/simclr~batch_size=512~epochs=1/first/seed0/task0/checkpoint.pt"
+    shutil.copy(project.folder / first, project.folder / given)
+    study = yaml.safe_load((project.folder / "tiny.yaml").read_text()) | {"objectives": ["simclr"], "offline": False}
+    study |= {"plugins": [plugin], "first_checkpoint": given, "data_root": f"/{HOSTILE}"}
+    (project.folder / f"{HOSTILE}.yaml").write_text(yaml.safe_dump(study))
+    code, said = project.run("--configfile", f"{HOSTILE}.yaml", "--until", "train_first_task")
+    assert code == 0, said
+    logs = project.folder.glob("results/digits-domain2/*/*/first/seed0/task0/train.log")
+    (taken,) = (log.parent for log in logs if "the plugin was loaded" in log.read_text())
+    theirs, ours = (load_tensors(file)["model"] for file in (project.folder / first, taken / "checkpoint.pt"))
+    assert all((theirs[key] == ours[key]).all() for key in theirs)
+
+
+def test_no_name_of_a_folder_or_file_was_run_as_a_command(finished):
+    assert list(finished.folder.parent.rglob("pwned*")) == []
 
 
 def test_the_second_run_has_nothing_to_do(finished):
@@ -139,8 +164,6 @@ def test_a_chain_that_fails_stops_alone_and_says_so(project):
     checkpoint = broken / "first/seed0/task0/checkpoint.pt"
     before = checkpoint.stat()
     checkpoint.write_bytes(b"not a checkpoint")
-    import os
-
     os.utime(checkpoint, ns=(before.st_atime_ns, before.st_mtime_ns))
     code, said = project.run(*TINY)
     assert code != 0

@@ -24,7 +24,7 @@ def get_given(wildcards):
 
 def get_given_words(wildcards, input):
     """The words that hand a given first checkpoint to the job."""
-    return f"--given {shlex.quote(str(input.given))}" if input.given else ""
+    return f"--given={shlex.quote(str(input.given))}" if input.given else ""
 
 
 def get_memory(wildcards):

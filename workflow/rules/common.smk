@@ -5,7 +5,7 @@ from snakemake.exceptions import WorkflowError
 from cassle.errors import CassleError
 from cassle.files import canonical_json
 from cassle.locks import clear_stale
-from cassle.paths import find_own_commands
+from cassle.paths import check_place, find_own_commands
 from cassle.planning import other_code, plan_study
 from cassle.runs import targets
 from cassle.status import last_words, write_plan
@@ -15,6 +15,7 @@ from cassle.training.outputs import forget
 find_own_commands()
 
 try:
+    check_place(workflow.basedir)
     PLAN = plan_study(
         config,
         workflow.configfiles,

@@ -14,7 +14,9 @@ class TransferSettings(Options):
     """Settings of transfer; the default is the paper's."""
 
     to: str = Field(
-        "domainnet-domain1", description="stream whose images are classified, such as DomainNet's first domain, Real"
+        "domainnet-domain1",
+        pattern=r"^[a-z0-9_]+-[a-z]+[0-9]*$",
+        description="stream whose images are classified, such as DomainNet's first domain, Real",
     )
     classifier: Classifier = Field(
         default={"name": "linear"}, validate_default=True, description="the probe whose classifier is trained there"

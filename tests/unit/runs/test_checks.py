@@ -29,6 +29,12 @@ def test_a_first_checkpoint_that_cannot_be_read_is_refused(tmp_path):
         plan(first_checkpoint=str(tmp_path / "none.pt"))
 
 
+def test_a_first_checkpoint_with_braces_in_its_path_is_refused(tmp_path):
+    (tmp_path / "{task}.pt").touch()
+    with pytest.raises(SettingsError, match=r"first_checkpoint .*task}.pt: Snakemake fills in braces; rename the file"):
+        plan(first_checkpoint=str(tmp_path / "{task}.pt"))
+
+
 def test_figures_are_known_without_importing_what_draws_them():
     assert {"bars", "results"} <= set(figure_names())
     assert {"cka", "tsne"} <= set(figure_names(FEATURE_FIGURES))

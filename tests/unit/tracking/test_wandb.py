@@ -1,6 +1,9 @@
 """Offline runs are read back by wandb's own definition of a record; a stand-in keeps steps as the service does."""
 
+import glob
 import json
+import re
+import shlex
 import struct
 import sys
 from collections.abc import Iterator
@@ -16,7 +19,7 @@ from cassle.status import read_plan
 from cassle.tracking.follow import follow
 from cassle.tracking.records import TrackingError, trackable
 from cassle.tracking.wandb import WandbSettings, WandbTracker
-from tests.unit.tracking.conftest import FOLDER
+from tests.unit.tracking.conftest import FOLDER, Results
 
 BLOCK = 32768
 """Bytes of a block of wandb's log; no record's header is cut by the end of one."""
@@ -109,6 +112,16 @@ def test_offline_files_of_a_killed_tracker_are_replaced(results):
     follow(results.study, offline(results)[0])
     (whole,) = folder.glob("wandb/offline-run-*")
     assert [row["step"] for row in read_back(whole)["history"]] == [0, 1]
+
+
+def test_the_command_that_sends_offline_runs_can_be_pasted_into_a_shell(tmp_path, capsys):
+    results = Results(tmp_path / "it's $(touch pwned) `touch pwned`")
+    results.train(1)
+    results.finish()
+    assert main(["wandb", str(results.study)]) == 0
+    words = shlex.split(re.search(r"`(wandb sync .*)` sends them", capsys.readouterr().out)[1])
+    assert words[:2] == ["wandb", "sync"]
+    assert len(glob.glob(words[2])) == 1
 
 
 class Service:

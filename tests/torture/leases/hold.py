@@ -1,0 +1,28 @@
+"""A job that leases devices as every verb does, and writes down how long it had them, beat by beat."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from cassle import devices
+from cassle.cli.job import leased
+from cassle.settings import Execution
+
+BEATS, PAUSE = 40, 0.02
+
+
+def main(name: str, gpus: int, share: int, out: Path) -> None:
+    """Hold ``gpus`` devices for a while; the beats lie in ``<name>.<process>.beats``, also when this is killed."""
+    devices.POLL = 0.05
+    with leased(gpus, Execution(jobs_per_gpu=share), out), Path(f"{name}.{os.getpid()}.beats").open("w") as beats:
+        for _ in range(BEATS):
+            beats.write(json.dumps([os.environ["CUDA_VISIBLE_DEVICES"], time.monotonic()]) + "\n")
+            beats.flush()
+            time.sleep(PAUSE)
+    out.touch()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
