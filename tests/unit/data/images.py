@@ -36,7 +36,7 @@ def write_classes(folder, classes, count, start=0, **options):
 
 
 def write_cifar10(top, counts):
-    """Write ``counts[half]`` images per class as PNG in class folders, and packed in that order as torchvision's CIFAR-10.
+    """Write ``counts[half]`` images per class as PNG in class folders, and the same packed as torchvision has CIFAR-10.
 
     So ``top`` is the root of both data sets, ``folder`` and ``cifar10``.
     """
