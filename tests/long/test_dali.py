@@ -147,9 +147,13 @@ def test_a_folder_stream_is_trained_from_end_to_end(folder, monkeypatch):
     command = [shutil.which("snakemake", path=os.path.dirname(sys.executable)), "--cores", "2", "-s", snakefile]
     done = subprocess.run([*command, "--configfile", "study.yaml"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    records = [json.loads(file.read_text()) for file in project.glob("results/**/train.json")]
-    assert len(records) == 3
-    for record, file in zip(records, project.glob("results/**/train.json"), strict=True):
+    tasks = np.load(next(project.glob("results/specks-class2*/split.npz")))["train_task"]
+    files = list(project.glob("results/**/train.json"))
+    assert len(files) == 3
+    for file in files:
+        record = json.loads(file.read_text())
+        steps = int((tasks == record["spec"]["task"]).sum()) // 8
         assert record["loader"] == "dali"
+        assert record["states"] == 3 * steps, "a state is saved after every step"
         lines = (file.parent / "metrics.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == [0, 1, 2]

@@ -161,10 +161,12 @@ class DaliLoader(AheadLoader):
         """Return a copy (B, 3, S, S) uint8 of an output (B, S, S, 3): DALI uses its memory again."""
         if self.copies is None:
             return torch.from_numpy(output.as_array().copy()).permute(0, 3, 1, 2)
-        with torch.cuda.stream(self.copies):  # waits for this copy alone, not for the training's queue
+        with torch.cuda.stream(self.copies):  # begins when DALI is done, and not behind the training's queue
             copy = torch.empty(output.as_tensor().shape(), dtype=torch.uint8, device=self.device)
-            self.dali.feed_ndarray(output.as_tensor(), copy, cuda_stream=self.copies)
-        copy.record_stream(torch.cuda.current_stream(self.device))
+            self.dali.feed_ndarray(output.as_tensor(), copy, cuda_stream=self.copies)  # returns before it is done
+        training = torch.cuda.current_stream(self.device)
+        training.wait_stream(self.copies)
+        copy.record_stream(training)
         return copy.permute(0, 3, 1, 2)
 
     def finish(self, crops: list[Tensor], drawn: list[ViewParameters]) -> list[Tensor]:
