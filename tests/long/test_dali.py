@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from cassle.data.base import Part
 from cassle.data.crop import crop_resize_each
 from cassle.data.file_images import FileImages
 from cassle.data.loaders import TaskRows, open_loader
-from cassle.data.loaders.dali import DaliLoader
+from cassle.data.loaders.dali import DaliLoader, dali_is_installed
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, draw, normalise
 from tests.unit.data.loaders.test_base import ALL, CPU, assert_same, taken
@@ -51,7 +50,7 @@ PLAIN = Views([ViewSettings(size=SIZE, scale=(0.3, 1.0), jitter=0, grey=0, flip=
 
 @pytest.fixture(autouse=True, scope="module")
 def dali_is_there():
-    if find_spec("nvidia") is None or find_spec("nvidia.dali") is None:
+    if not dali_is_installed():
         pytest.fail("NVIDIA DALI is not installed: run `make dali` first", pytrace=False)
 
 

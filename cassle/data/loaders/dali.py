@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from io import BytesIO
 from itertools import chain, tee
 from types import SimpleNamespace
@@ -186,6 +187,11 @@ class DaliLoader(AheadLoader):
 def as_floats(crops: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
     """Return crops (B, 3, S, S) uint8 as floats in 0-1, mirrored where drawn."""
     return flip(crops.float().div_(255), drawn.flip)
+
+
+def dali_is_installed() -> bool:
+    """Return whether DALI is there, without importing it."""
+    return find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
 
 
 def import_dali() -> SimpleNamespace:
