@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 
 PYTHON ?= python3
+DALI ?= nvidia-dali-cuda110==1.34.0
 BIN := $(CURDIR)/.venv/bin
 READY := .venv/ready
 STUDY := results/studies/digits
@@ -29,7 +30,7 @@ lint: $(READY)
 	snakemake --lint
 
 dali: $(READY)
-	uv pip install --python $(BIN)/python --compile-bytecode nvidia-dali-cuda110==1.34.0
+	uv pip install --python $(BIN)/python --compile-bytecode $(DALI)
 
 clean:
 	rm -rf .venv .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from cassle.bench.recipe import RecipeSettings, pictures, specs, training_of
 from cassle.data.base import InMemory, Part
 from cassle.data.file_images import FileImages
 from cassle.data.loaders import Loader, TaskRows, open_loader
+from cassle.data.loaders.dali import dali_is_installed
 from cassle.data.views import Views
 from cassle.settings import Site
 
@@ -53,7 +53,7 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
         files = FileImages(Path(folder), Part(labels, labels, None, names), facts.image_size, threads)
         resident = InMemory(made, torch.as_tensor(labels), torch.as_tensor(labels))
         given: dict[str, FileImages | InMemory] = {"torchvision": files, "dali": files, "device": resident}
-        if find_spec("nvidia.dali") is None:
+        if not dali_is_installed():
             del given["dali"]
         cases = {}
         for name, images in given.items():

@@ -11,7 +11,7 @@ from cassle.cli.job import site_of
 from cassle.cli.words import words_of
 from cassle.errors import CassleError
 
-BENCHES = ("views", "loader", "step", "probe", "strategies")
+BENCHES = ("views", "loader", "files", "step", "probe", "strategies")
 PLANS = "results/studies/*/plan.json"
 WATCH_EVERY = 3.0
 """Seconds between two looks of `cassle status --watch`."""
@@ -78,7 +78,7 @@ def show(args: argparse.Namespace) -> None:
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Measure a part on this machine: views, loader, step, probe or strategies; by words such as data_set=digits."""
+    """Measure a part on this machine: views, loader, files, step, probe, strategies; words such as data_set=digits."""
     from importlib import import_module
 
     from cassle.files import write_json

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cassle.data.decode import decode_bytes, read_bytes, shown
 from cassle.data.index import Part
+from cassle.data.report import SHOWN
 from cassle.errors import DataError
 
 CHUNK = 256
@@ -95,6 +96,20 @@ def _gather(look: Look, chunks: Iterable[list[Found]]) -> None:
         if time.monotonic() - told > TOLD_EVERY:
             told = time.monotonic()
             print(f"checked {place} of {len(look.digests)} images in {told - started:.0f} s", flush=True)
+
+
+def check_classes(name: str, classes: Sequence[str], train: Part, test: Part) -> None:
+    """Raise `DataError` for a half without images and for classes that nothing can be learnt of."""
+    for which, part in (("training", train), ("test", test)):
+        if not len(part.labels):
+            raise DataError(f"{name} has no {which} images; see docs/data.md for how its files must lie")
+    missing = set(range(len(classes))) - set(np.unique(train.labels).tolist())
+    if missing:
+        names = [shown(classes[label]) for label in sorted(missing)]
+        raise DataError(
+            f"{name}: {len(names)} classes have no training image: {', '.join(names[:SHOWN])}; add images, or remove "
+            "the classes"
+        )
 
 
 def verify(folder: Path, part: Part, what: str) -> None:

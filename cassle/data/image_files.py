@@ -11,11 +11,11 @@ import numpy as np
 from pydantic import Field
 
 from cassle.data.base import DataSet, InMemory, Rooted
-from cassle.data.check import Look, changed, digest_of, look_at
+from cassle.data.check import Look, changed, check_classes, digest_of, look_at
 from cassle.data.decode import decode_bytes, read_bytes, shown
 from cassle.data.index import HALVES, Index, Part, Which, content_fingerprint
 from cassle.data.listing import Files, Listing
-from cassle.data.report import SHOWN, as_lines, in_both, without_test_images
+from cassle.data.report import as_lines, in_both, without_test_images
 from cassle.errors import DataError
 
 
@@ -48,25 +48,12 @@ class ImageFiles(DataSet):
                 f"Replace or remove them, or leave them out with data: {{{self.name}: {{on_bad_image: skip}}}}"
             )
         train, test = (_part(listing.half(which), look) for which, look in zip(HALVES, looks, strict=True))
-        self._check_classes(listing, train, test)
+        check_classes(self.name, listing.classes, train, test)
         low, high = _extremes(looks)
         size = (low[0], low[1]) if low == high else None
         notes = _notes(listing, looks, train, test, problems)
         made = content_fingerprint(train, test)
         return Index(self.name, listing.classes, listing.domains, train, test, made, size, notes)
-
-    def _check_classes(self, listing: Listing, train: Part, test: Part) -> None:
-        """Raise `DataError` for a half without images and for classes that nothing can be learnt of."""
-        for which, part in zip(("training", "test"), (train, test), strict=True):
-            if not len(part.labels):
-                raise DataError(f"{self.name} has no {which} images; see docs/data.md for how its files must lie")
-        missing = set(range(len(listing.classes))) - set(np.unique(train.labels).tolist())
-        if missing:
-            names = [shown(listing.classes[label]) for label in sorted(missing)]
-            raise DataError(
-                f"{self.name}: {len(names)} classes have no training image: {', '.join(names[:SHOWN])}; add images, or "
-                "remove the classes"
-            )
 
     def load(self, index: Index, root: Path | None, which: Which) -> InMemory:
         """Return the decoded images of one half; `DataError` if sizes differ or a file is not the prepared one."""

@@ -62,6 +62,7 @@ class Buffered(Strategy):
     def __init__(self, settings: Any, model: Model) -> None:
         super().__init__(settings, model)
         self.register_buffer("positions", torch.empty(0, dtype=torch.long), persistent=False)
+        self._copies: dict[torch.device, Tensor] = {}
 
     def remember(self, end: TaskEnd, held: Memory) -> Memory:
         """Return the buffer after a task: the images kept so far and those of the task, cut to the buffer's size."""
@@ -75,11 +76,20 @@ class Buffered(Strategy):
 
     def recall(self, memory: Memory) -> None:
         """Take over the positions."""
-        self.positions = memory["positions"]
+        self.positions, self._copies = memory["positions"], {}
+
+    def positions_on(self, device: torch.device) -> Tensor:
+        """Return the positions on the device where rows are drawn, the host for images in files.
+
+        They are brought there once: the host waits for all work of a GPU when it copies something from there.
+        """
+        if device not in self._copies:
+            self._copies[device] = self.positions.to(device)
+        return self._copies[device]
 
     def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
         """Return positions drawn without repetition; all of them if the buffer holds fewer than are wanted."""
         if len(self.positions) == 0:
             return None
         order = torch.randperm(len(self.positions), generator=generator, device=generator.device)
-        return self.positions[order[: self.settings.replay_size or count]]
+        return self.positions_on(order.device)[order[: self.settings.replay_size or count]]

@@ -53,7 +53,7 @@ class LUMP(Buffered):
         if held == 0:
             return None
         order = torch.randperm(held, generator=generator, device=generator.device)
-        return self.positions[order.repeat(-(-count // held))[:count]]
+        return self.positions_on(order.device)[order.repeat(-(-count // held))[:count]]
 
     def blend(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
         """Return mixed views of the own rows."""

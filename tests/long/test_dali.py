@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from cassle.data.base import Part
 from cassle.data.crop import crop_resize_each
 from cassle.data.file_images import FileImages
 from cassle.data.loaders import TaskRows, open_loader
-from cassle.data.loaders.dali import DaliLoader
+from cassle.data.loaders.dali import DaliLoader, dali_is_installed
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, draw, normalise
 from tests.unit.data.loaders.test_base import ALL, CPU, assert_same, taken
@@ -51,7 +50,7 @@ PLAIN = Views([ViewSettings(size=SIZE, scale=(0.3, 1.0), jitter=0, grey=0, flip=
 
 @pytest.fixture(autouse=True, scope="module")
 def dali_is_there():
-    if find_spec("nvidia") is None or find_spec("nvidia.dali") is None:
+    if not dali_is_installed():
         pytest.fail("NVIDIA DALI is not installed: run `make dali` first", pytrace=False)
 
 
@@ -147,9 +146,13 @@ def test_a_folder_stream_is_trained_from_end_to_end(folder, monkeypatch):
     command = [shutil.which("snakemake", path=os.path.dirname(sys.executable)), "--cores", "2", "-s", snakefile]
     done = subprocess.run([*command, "--configfile", "study.yaml"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    records = [json.loads(file.read_text()) for file in project.glob("results/**/train.json")]
-    assert len(records) == 3
-    for record, file in zip(records, project.glob("results/**/train.json"), strict=True):
+    tasks = np.load(next(project.glob("results/specks-class2*/split.npz")))["train_task"]
+    files = list(project.glob("results/**/train.json"))
+    assert len(files) == 3
+    for file in files:
+        record = json.loads(file.read_text())
+        steps = int((tasks == record["spec"]["task"]).sum()) // 8
         assert record["loader"] == "dali"
+        assert record["states"] == 3 * steps, "a state is saved after every step"
         lines = (file.parent / "metrics.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == [0, 1, 2]

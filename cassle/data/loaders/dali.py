@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from io import BytesIO
 from itertools import chain, tee
 from types import SimpleNamespace
@@ -161,10 +162,12 @@ class DaliLoader(AheadLoader):
         """Return a copy (B, 3, S, S) uint8 of an output (B, S, S, 3): DALI uses its memory again."""
         if self.copies is None:
             return torch.from_numpy(output.as_array().copy()).permute(0, 3, 1, 2)
-        with torch.cuda.stream(self.copies):  # waits for this copy alone, not for the training's queue
+        with torch.cuda.stream(self.copies):  # begins when DALI is done, and not behind the training's queue
             copy = torch.empty(output.as_tensor().shape(), dtype=torch.uint8, device=self.device)
-            self.dali.feed_ndarray(output.as_tensor(), copy, cuda_stream=self.copies)
-        copy.record_stream(torch.cuda.current_stream(self.device))
+            self.dali.feed_ndarray(output.as_tensor(), copy, cuda_stream=self.copies)  # returns before it is done
+        training = torch.cuda.current_stream(self.device)
+        training.wait_stream(self.copies)
+        copy.record_stream(training)
         return copy.permute(0, 3, 1, 2)
 
     def finish(self, crops: list[Tensor], drawn: list[ViewParameters]) -> list[Tensor]:
@@ -184,6 +187,11 @@ class DaliLoader(AheadLoader):
 def as_floats(crops: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
     """Return crops (B, 3, S, S) uint8 as floats in 0-1, mirrored where drawn."""
     return flip(crops.float().div_(255), drawn.flip)
+
+
+def dali_is_installed() -> bool:
+    """Return whether DALI is there, without importing it."""
+    return find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
 
 
 def import_dali() -> SimpleNamespace:

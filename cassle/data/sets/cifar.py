@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from cassle.data.base import DataSet, InMemory, Rooted, data_sets
-from cassle.data.check import changed, digest_of
+from cassle.data.check import changed, check_classes, digest_of
 from cassle.data.facts import (
     CIFAR10_USUAL,
     CIFAR100_USUAL,
@@ -73,6 +73,7 @@ class CIFAR10(DataSet):
             raise damaged(folder / self.names_file, f"no {self.num_classes} {self.names_key}")
         train, test = (self._part(folder, which) for which in HALVES)
         classes = tuple(map(str, names))
+        check_classes(self.name, classes, train, test)
         notes = "\n".join(f"* {note}" for note in without_test_images(classes, test) + in_both(train, test))
         made = content_fingerprint(train, test)
         return Index(self.name, classes, self.domains, train, test, made, (SIDE, SIDE), notes)

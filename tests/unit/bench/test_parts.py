@@ -10,12 +10,14 @@ from cassle.cli import main
 WORDS = {
     "views": ["batch_size=8", "height=70", "width=80"],
     "loader": ["batch_size=8", "images=16"],
+    "files": ["batch_size=8", "images=120", "loaders=[]"],
     "step": ["batch_size=16", "backbone=conv3-narrow", "images=32"],
     "probe": ["backbone=conv3-narrow", "images=8", "train=40", "test=10", "probes=[knn]"],
 }
 NAMES = {
     "views": {"PIL, as the original", "torchvision on tensors", "batched on cpu"},
     "loader": {"torchvision", "device"},
+    "files": {"prepare"},
     "step": {"step", "its views"},
     "probe": {"features", "knn"},
 }
@@ -24,7 +26,8 @@ NAMES = {
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(base, "LEAST", 0.0)
-    monkeypatch.setattr("cassle.bench.loader.find_spec", lambda name: None)
+    for part in ("loader", "files"):
+        monkeypatch.setattr(f"cassle.bench.{part}.dali_is_installed", lambda: False)
 
 
 @pytest.mark.parametrize("part", list(WORDS))

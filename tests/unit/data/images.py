@@ -1,10 +1,13 @@
 """Image files for tests: small, each with a content of its own unless told otherwise."""
 
+import pickle
 import zlib
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from cassle.data.sets.cifar import CIFAR10
 
 
 def picture(name, size=(5, 4), mode="RGB"):
@@ -30,3 +33,22 @@ def write_classes(folder, classes, count, start=0, **options):
     for path in paths:
         write(Path(folder) / path, **options)
     return paths
+
+
+def write_cifar10(top, counts):
+    """Write ``counts[half]`` images per class as PNG in class folders, and the same packed as torchvision has CIFAR-10.
+
+    So ``top`` is the root of both data sets, ``folder`` and ``cifar10``.
+    """
+    names = [f"class {label}" for label in range(10)]
+    batches = Path(top) / CIFAR10.batches
+    batches.mkdir(parents=True)
+    (batches / CIFAR10.names_file).write_bytes(pickle.dumps({CIFAR10.names_key: names}))
+    for half, count in counts.items():
+        paths = write_classes(Path(top) / half, names, count, size=(32, 32))
+        pixels = np.stack([np.asarray(Image.open(Path(top) / half / path)) for path in paths])
+        rows, labels = pixels.transpose(0, 3, 1, 2).reshape(len(paths), -1), np.repeat(np.arange(10), count)
+        files = CIFAR10.files[half]
+        for name, *batch in zip(files, *(np.array_split(array, len(files)) for array in (rows, labels)), strict=True):
+            content = {"data": batch[0], CIFAR10.label_key: batch[1].tolist()}
+            (batches / name).write_bytes(pickle.dumps(content))

@@ -10,6 +10,7 @@ from cassle.options import parse
 from cassle.random import generator
 from cassle.strategies.base import TaskEnd
 from cassle.strategies.buffers import Buffered, BufferSettings, kept_rows
+from cassle.strategies.lump import LUMP
 
 untimed = settings(deadline=None)
 
@@ -106,6 +107,20 @@ def test_draws_are_decided_by_the_generator():
     one, same, other = (held(50).replay(8, generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("kind", [Buffered, LUMP])
+def test_positions_are_brought_once_to_where_rows_are_drawn(monkeypatch, kind):
+    made = kind(kind.Settings(), None)
+    made.recall({"positions": torch.arange(100, 150)})
+    moved = []
+    copy = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device: moved.append(device) or copy(self, device))
+    rows = [made.replay(8, generator(seed)) for seed in range(3)]
+    assert moved == [torch.device("cpu")]
+    assert all(len(drawn) == 8 and int(drawn.min()) >= 100 for drawn in rows)
+    made.recall({"positions": torch.arange(200, 250)})
+    assert int(made.replay(8, generator(0)).min()) >= 200
 
 
 def test_a_buffer_is_no_part_of_a_checkpoint():

@@ -92,6 +92,24 @@ def test_a_test_image_that_is_trained_on_is_told_of(kind, root):
     assert "**1 test images are training images too**" in kind().index(root).notes
 
 
+def relabel(kind, root, which):
+    """Turn the images of the last class of a half into images of the first one."""
+    for name in kind.files[which]:
+        file = root / kind.batches / name
+        batch = pickle.loads(file.read_bytes())
+        batch[kind.label_key] = [label % (kind.num_classes - 1) for label in batch[kind.label_key]]
+        file.write_bytes(pickle.dumps(batch))
+
+
+def test_a_class_that_one_half_lacks_is_refused_or_told_of(kind, root):
+    last = f"class {kind.num_classes - 1}"
+    relabel(kind, root, "test")
+    assert f"**1 classes have no test image**: {last}" in kind().index(root).notes
+    relabel(kind, root, "train")
+    with pytest.raises(DataError, match=f"{kind.name}: 1 classes have no training image: {last}; add images, or"):
+        kind().index(root)
+
+
 def test_the_files_are_downloaded_by_torchvision_where_they_are_not_there(kind, tmp_path, monkeypatch):
     asked = []
 
@@ -168,9 +186,10 @@ def test_a_batch_cut_short_or_without_names_is_named(kind, root):
     build_again = pickle.dumps({kind.names_key: [str(label) for label in range(kind.num_classes)]})
     names.write_bytes(build_again)
     file = root / kind.batches / kind.files["test"][0]
-    file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(DataError, match=re.escape(f"{file} is damaged or something else")):
-        kind().index(root)
+    for content in (file.read_bytes()[:5000], b"", b"<html>not found</html>"):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=re.escape(f"{file} is damaged or something else")):
+            kind().index(root)
 
 
 def test_the_class_order_of_the_paper_is_what_torch_draws_with_seed_5():

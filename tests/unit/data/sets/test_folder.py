@@ -1,6 +1,5 @@
 """Any folder of images: its layouts, and a seeded split where there are no test images."""
 
-import pickle
 import re
 from collections import Counter
 
@@ -11,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cassle.data.base import data_sets
-from cassle.data.decode import read_rgb
 from cassle.data.sets.cifar import CIFAR10
 from cassle.data.sets.folder import Folder
 from cassle.data.streams import Stream, split
 from cassle.errors import DataError, SettingsError
-from tests.unit.data.images import write, write_classes
+from tests.unit.data.images import write, write_cifar10, write_classes
 
 untimed = settings(deadline=None)
 
@@ -140,16 +138,7 @@ def test_the_order_of_unknown_domains_is_checked_as_far_as_it_can_be(tmp_path):
 
 def test_cifar_as_a_folder_is_the_same_stream_of_the_same_pixels(tmp_path):
     """Packed in the order of the sorted file list; the paper's order of classes is that of seed 5."""
-    names = [f"class {label}" for label in range(10)]
-    batches = tmp_path / "cifar-10-batches-py"
-    batches.mkdir()
-    (batches / "batches.meta").write_bytes(pickle.dumps({"label_names": names}))
-    for half, count, files in (("train", 5, CIFAR10.files["train"]), ("test", 2, CIFAR10.files["test"])):
-        paths = write_classes(tmp_path / half, names, count, size=(32, 32))
-        pixels = np.stack([read_rgb(tmp_path / half / path).transpose(2, 0, 1).reshape(-1) for path in paths])
-        labels = np.repeat(np.arange(10), count)
-        for name, rows, own in zip(files, *(np.array_split(a, len(files)) for a in (pixels, labels)), strict=True):
-            (batches / name).write_bytes(pickle.dumps({"data": rows, "labels": own.tolist()}))
+    write_cifar10(tmp_path, {"train": 5, "test": 2})
     one, other = CIFAR10(root=str(tmp_path)), Folder(root=str(tmp_path), image_size=32)
     one_index, other_index = one.index(None), other.index(None)
     for half in ("train", "test"):

@@ -1,0 +1,139 @@
+"""What a folder of very many image files costs: time and memory of preparing it, and of iterating it.
+
+Each case is a process of its own. Its memory is the proportional set size (PSS) of it and all processes it started,
+looked at ten times a second; a page that several share counts once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import psutil
+from PIL import Image
+from pydantic import Field
+
+from cassle.bench.base import as_text, begin, rate, result
+from cassle.bench.files_cases import iterate, prepare
+from cassle.bench.recipe import RecipeSettings, pictures, specs
+from cassle.cli.job import available_cores
+from cassle.data.loaders.dali import dali_is_installed
+from cassle.errors import CassleError
+from cassle.settings import Site
+
+__all__ = ["BenchSettings", "as_text", "measure"]
+
+LOOK_EVERY = 0.1
+"""Seconds between two looks at a case's memory."""
+CLASSES, CONTENTS = 100, 64
+
+
+class BenchSettings(RecipeSettings):
+    """A folder of image files, prepared and then iterated with the views of a recipe."""
+
+    data_set: str = Field("cifar100", description="data set whose sizes and recipe are taken")
+    images: int = Field(100_000, gt=0, description="training images that are made up, in 100 classes")
+    root: str | None = Field(None, description="folder with train and val to look at in their place")
+    steps: int | None = Field(None, gt=0, description="batches that a loader makes; null: an epoch")
+    loaders: list[str] = Field(default=["torchvision", "dali"], description="loaders; dali only if it is installed")
+    rounds: int = Field(1, gt=0, description="processes of every case that are counted")
+
+
+def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
+    """Return images per second, seconds to the first batch and peak memory of `cassle prepare` and of every loader."""
+    device = begin(site)
+    spec = specs(settings.words())[0]
+    facts, cores = settings.facts(), available_cores()
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(settings.root).resolve() if settings.root else make_files(Path(made) / "files", settings)
+        index = f"{made}/index.npz"
+        given = (str(root), facts.image_size, index)
+        rows = [_row("prepare", [watched(prepare, *given, cores) for _ in range(settings.rounds)])]
+        for name in settings.loaders:
+            if name != "dali" or dali_is_installed():
+                job = (name, *given, spec["training"], site.execution.threads, str(device), settings.steps)
+                rows.append(_row(name, [watched(iterate, *job) for _ in range(settings.rounds)]))
+    return result("files", settings, site, device, rows)
+
+
+def make_files(root: Path, settings: BenchSettings) -> Path:
+    """Write images of slightly different sizes, few contents again and again, and one test image per class."""
+    height, width = settings.image_size()
+    images = pictures(CONTENTS + 1, height + 8, width + 8).permute(0, 2, 3, 1).numpy()
+    sources = [root / f"source{place}.jpg" for place in range(CONTENTS + 1)]
+    root.mkdir()
+    for place, source in enumerate(sources):
+        Image.fromarray(images[place, place % 9 :, place % 7 :]).save(source, quality=90)
+    for half, count in (("train", settings.images), ("val", CLASSES)):
+        for label in range(CLASSES):
+            (root / half / f"class_{label:03d}").mkdir(parents=True)
+        for place in range(count):
+            source = sources[place % CONTENTS if half == "train" else CONTENTS]
+            shutil.copyfile(source, root / half / f"class_{place % CLASSES:03d}" / f"picture_{place:07d}.jpg")
+    return root
+
+
+def watched(case: Callable[..., None], *given: Any) -> dict[str, float]:
+    """Run a case in a new process; return what it told, the seconds at which it did, and its memory in MiB.
+
+    A case sends ``imported``, waits for an answer, and sends other moments by name; last comes ``images`` with their
+    number. Raises `CassleError` if it ends otherwise.
+    """
+    spawn = get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=case, args=(there, *given))
+    began = time.monotonic()
+    process.start()
+    there.close()
+    found: dict[str, float] = {"peak": 0.0}
+    try:
+        while "images" not in found:
+            found["peak"] = max(found["peak"], memory(process.pid))
+            if not here.poll(LOOK_EVERY):
+                continue
+            what, value = here.recv()
+            found[what] = value if what == "images" else time.monotonic() - began
+            if what == "imported":
+                found["imports"] = found["peak"] = memory(process.pid)
+                here.send(True)
+        found["end"] = time.monotonic() - began
+    except (EOFError, ConnectionError) as error:
+        raise CassleError("the process that was measured ended early; what it said stands above") from error
+    finally:
+        here.close()
+        process.join()
+    return found
+
+
+def memory(pid: int | None) -> float:
+    """Return the memory in MiB of a process and of all that it started; processes that have ended count nothing."""
+    total = 0
+    try:
+        top = psutil.Process(pid)
+        for process in [top, *top.children(recursive=True)]:
+            try:
+                info = process.memory_full_info()
+                total += getattr(info, "pss", info.uss)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+    except psutil.NoSuchProcess:
+        return 0.0
+    return total / 2**20
+
+
+def _row(name: str, rounds: list[dict[str, float]]) -> dict[str, Any]:
+    """Return the row of a case: how fast, how long to the first batch from the start, and the most memory it took."""
+    times = [one["end"] - one.get("first batch", one["imported"]) for one in rounds]
+    first = max((one["first batch"] for one in rounds if "first batch" in one), default=None)
+    more = {
+        "imports s": max(one["imported"] for one in rounds),
+        "first batch s": first,
+        "peak MiB": max(one["peak"] for one in rounds),
+        "above imports MiB": max(one["peak"] - one["imports"] for one in rounds),
+    }
+    return rate(name, times, rounds[0]["images"], "images", **more)

@@ -1,0 +1,108 @@
+"""CIFAR-10 in torchvision's pickles and the same images in class folders are one and the same, to the last number."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cassle.cli import main
+from cassle.data.facts import CIFAR10_USUAL
+from cassle.data.streams import Stream, read_split
+from cassle.files import load_tensors
+from cassle.paths import index_file, split_file
+from cassle.runs import resolve
+from cassle.settings import read_study
+from tests.unit.data.images import write_cifar10
+
+RECIPE = """
+cifar10: &tiny
+  source: a test
+  epochs: 2
+  batch_size: 20
+  optimizer: {name: adamw, lr: 1.0e-3, weight_decay: 0.0, lr_per: null}
+  schedule: {name: constant}
+  classifier_lr: 1.0e-2
+  objective: {hidden_dim: 16, output_dim: 8}
+  views: [{size: 32}, {size: 32, solarise: 0.2}]
+folder: *tiny
+"""
+MEAN, STD = map(list, CIFAR10_USUAL)
+STREAMS = {"cifar10": {"name": "cifar10-class2"}, "folder": {"name": "folder-class2", "class_order": 5}}
+
+
+def typed(data_set):
+    """Type every verb of a run of two tasks with CaSSLe, and return its plan."""
+    plan = resolve(
+        read_study(
+            {
+                "streams": [STREAMS[data_set]],
+                "objectives": ["simclr"],
+                "strategies": ["cassle"],
+                "backbones": ["conv3-narrow"],
+                "probes": ["linear_cached", "knn", "online"],
+                "recipes": "recipes",
+                "data_root": "data",
+                "data": {"folder": {"image_size": 32, "mean": MEAN, "std": STD}},
+                "execution": {"device": "cpu"},
+            }
+        )
+    )
+    site = ["--site", plan.study.site().model_dump_json()]
+    stream = Stream(**next(iter(plan.train.values())).spec["stream"])
+    assert main(["prepare", "--data_set", data_set, *site, "--out", index_file(stream.index)]) == 0
+    files = ["--index", index_file(stream.index), "--split", split_file(stream.name)]
+    assert main(["split", "--spec", stream.model_dump_json(), *site, *files[:2], "--out", files[3]]) == 0
+    for folder, job in plan.train.items():
+        previous = ["--previous", f"{job.parent}/checkpoint.pt"] if job.parent else []
+        assert main(["train", "--spec", job.key, *site, *files, *previous, "--folder", folder]) == 0
+    for file, job in plan.probe.items():
+        checkpoint = ["--checkpoint", f"{job.folder}/checkpoint.pt"] if job.trained else []
+        assert main(["probe", "--spec", job.key, *site, *files, *checkpoint, "--out", file]) == 0
+    return plan, read_split(split_file(stream.name))
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    top = tmp_path_factory.mktemp("same")
+    write_cifar10(top / "data", {"train": 5, "test": 2})
+    (top / "recipes").mkdir()
+    (top / "recipes/simclr.yaml").write_text(RECIPE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(top)
+        plans = [typed(data_set) for data_set in STREAMS]
+    return top, plans
+
+
+def pairs(top, both, jobs):
+    """The same file of both data sets, for every job of a plan."""
+    (one, _), (other, _) = both
+    found = list(zip(getattr(one, jobs), getattr(other, jobs), strict=True))
+    assert len(found) > 1
+    return [(top / first, top / second) for first, second in found]
+
+
+def test_pickles_and_folders_are_split_alike(both):
+    one, other = (made for _, made in both[1])
+    assert one.classes == other.classes
+    assert np.array_equal(one.train_task, other.train_task)
+    assert np.array_equal(one.test_task, other.test_task)
+
+
+def test_pickles_and_folders_train_the_same_network(both):
+    for one, other in pairs(*both, "train"):
+        first, second = (load_tensors(folder / "checkpoint.pt") for folder in (one, other))
+        for room in ("model", "strategy"):
+            assert first[room].keys() == second[room].keys()
+            assert all(torch.equal(first[room][key], second[room][key]) for key in first[room])
+        curves = [(folder / "metrics.jsonl").read_text().splitlines() for folder in (one, other)]
+        assert len(curves[0]) == 2
+        assert curves[0] == curves[1]
+
+
+def test_pickles_and_folders_are_probed_to_the_same_numbers(both):
+    for one, other in pairs(*both, "probe"):
+        first, second = (json.loads(Path(file).read_text())["accuracies"] for file in (one, other))
+        assert first == second
+        assert len(first) > 1
