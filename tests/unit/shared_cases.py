@@ -25,7 +25,7 @@ ADDED = [
     ("pnr", "global"),
     ("pnr", 8),
     ("lump", 4),
-    *((name, "global") for name in ("der", "er", "feature_distillation", "less_forget", "lump", "pfr", "pod")),
+    *((name, "global") for name in ("der", "er", "ewc", "feature_distillation", "less_forget", "lump", "pfr", "pod")),
 ]
 """Strategies and the groups that losses of SimCLR are cut into; LUMP leaves the own rows, half of the batch."""
 SMALL = {"hidden_dim": 12, "output_dim": 6}
@@ -68,6 +68,9 @@ def task(objective: str, name: str, batchnorm: str) -> tuple[Model, Strategy, Te
     teacher = Teacher(previous, batchnorm) if strategy.teacher_batchnorm else None
     for module in filter(None, (model, strategy, teacher)):
         module.double()
+    if name == "ewc":
+        size = strategy.size
+        strategy.recall({"fisher": torch.linspace(0, 1, size).double(), "centre": torch.linspace(-1, 1, size).double()})
     if strategy.replays:
         outputs = torch.linspace(-1, 1, 50 * model.backbone.feature_dim, dtype=torch.float64).view(50, -1)
         strategy.recall({"positions": torch.arange(50), "outputs": outputs})
