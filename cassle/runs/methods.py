@@ -14,7 +14,7 @@ from cassle.runs.labels import label_of
 from cassle.runs.parts import Part, named
 from cassle.runs.recipes import more_views, recipe_folders, recipe_of
 from cassle.settings import Choice, Recipe, Study, Training
-from cassle.strategies.compose import joining, recipe_settings, resolve_strategy
+from cassle.strategies.compose import recipe_settings, resolve_strategy
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,6 @@ def method_of(study: Study, choice: Choice, data_set: str, given: str | None) ->
     usual = Part(label_of(name, changed), name, settings)
     marked = usual if given is None else Part(label_of(name, {**changed, "first": given}), name, settings)
     strategies = [_strategy(one, study, recipe, kind) for one in study.strategies]
-    for strategy in strategies:
-        _check_groups(training, strategy)
     return Method(marked, training, strategies, usual if study.offline else None, given)
 
 
@@ -87,16 +85,6 @@ def _objective(
     given = {**objective_preset(study.preset, kind), **own}
     settings = parse(kind, merged(usual, given), f"objective {name}").model_dump(mode="json")
     return settings, differences(usual, settings)
-
-
-def _check_groups(training: Training, strategy: Part) -> None:
-    """Raise `SettingsError` if replayed images make batches that loss groups do not divide."""
-    group, rows = training.loss_group, joining(strategy.name, strategy.settings, training.batch_size)
-    if group != "global" and rows % group:
-        raise SettingsError(
-            f"strategy {strategy.label} adds {rows} replayed images to a batch, which training.loss_group {group} does "
-            "not divide; choose replay_size and buffer_size accordingly, or loss_group: global"
-        )
 
 
 def _strategy(choice: Choice, study: Study, recipe: Recipe, objective: type[Objective]) -> Part:

@@ -17,6 +17,7 @@ from cassle.training.checkpoints import load_into
 from cassle.training.step import Batch, Step
 
 if TYPE_CHECKING:
+    from cassle.settings import Training
     from cassle.training.model import Model
 
 Memory = dict[str, Tensor]
@@ -77,11 +78,23 @@ class Strategy(nn.Module):
         """Return classes of other files that a run with these settings depends on."""
         return []
 
+    def misfit(self, model: Model, training: Training) -> str | None:
+        """Return why this strategy cannot act in a training, or None if it can.
+
+        Asked at the dry run; ``model`` and this strategy have no storage then (torch's meta device).
+        """
+        return None
+
     # From task to task
 
     @classmethod
+    def replayed(cls, settings: dict[str, Any], batch_size: int) -> int:
+        """Return how many images of past tasks the network sees beside a batch of ``batch_size``, at most."""
+        return 0
+
+    @classmethod
     def joining(cls, settings: dict[str, Any], batch_size: int) -> int:
-        """Return how many images of other tasks the objective compares with a batch of ``batch_size``."""
+        """Return how many of those the objective compares with the batch."""
         return 0
 
     @property

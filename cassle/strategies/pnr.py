@@ -16,7 +16,7 @@ everything else is as in CaSSLe. MoCo V2+ takes the embeddings of the batch, whe
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,11 @@ from cassle.objectives.mocov2plus import MoCoV2Plus
 from cassle.objectives.simclr import SimCLR
 from cassle.strategies.base import strategies
 from cassle.strategies.cassle import Cassle, CassleSettings
+from cassle.training.model import Model
 from cassle.training.step import Outputs, Step
+
+if TYPE_CHECKING:
+    from cassle.settings import Training
 
 WEIGHTS = {"contrastive": 1.0, "decorrelative": 1.0, "predictive": 0.5, "mse": 23.0}
 """Form of distillation -> nu of the authors' scripts."""
@@ -120,6 +124,13 @@ class PNR(Cassle):
         if settings["negative_weight"] is None:
             settings["negative_weight"] = WEIGHTS[form]
         return settings
+
+    def misfit(self, model: Model, training: Training) -> str | None:
+        """Return that there are not two views of one size, if so, or what CaSSLe finds."""
+        sizes = [view.size for view in training.views]
+        if len(sizes) != 2 or sizes[0] != sizes[1]:
+            return f"pseudo-negatives are defined for two views of one size, and training.views has sizes {sizes}"
+        return super().misfit(model, training)
 
     def penalty(self, step: Step) -> Tensor | None:
         """Return CaSSLe's penalty plus nu times N; None in the first task."""
