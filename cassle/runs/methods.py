@@ -47,14 +47,24 @@ def method_of(study: Study, choice: Choice, data_set: str, given: str | None) ->
     kind = objectives.get(name)
     recipe = recipe_of(name, data_set, recipe_folders(study))
     training, changed = _training(study, name, data_set, recipe, options.pop("training", {}))
-    if len(training.views) > 2 and not kind.many_views:
-        raise SettingsError(f"objective {name} takes two views, not {len(training.views)}; shorten training.views")
+    _check_views(name, kind, [view.size for view in training.views])
     settings, more = _objective(study, name, data_set, recipe, options)
     changed |= more
     usual = Part(label_of(name, changed), name, settings)
     marked = usual if given is None else Part(label_of(name, {**changed, "first": given}), name, settings)
     strategies = [_strategy(one, study, recipe, kind) for one in study.strategies]
     return Method(marked, training, strategies, usual if study.offline else None, given)
+
+
+def _check_views(name: str, kind: type[Objective], sizes: list[int]) -> None:
+    """Raise `SettingsError` for views of some sizes that an objective does not take, or not in that order."""
+    if len(sizes) > 2 and not kind.many_views:
+        raise SettingsError(f"objective {name} takes two views, not {len(sizes)}; shorten training.views")
+    if min(sizes[:2]) < max(sizes):
+        raise SettingsError(
+            f"training.views of {name} has sizes {sizes}: the first two, which targets are taken from, must be the "
+            "largest and alike"
+        )
 
 
 def _training(

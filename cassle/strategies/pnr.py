@@ -126,10 +126,9 @@ class PNR(Cassle):
         return settings
 
     def misfit(self, model: Model, training: Training) -> str | None:
-        """Return that there are not two views of one size, if so, or what CaSSLe finds."""
-        sizes = [view.size for view in training.views]
-        if len(sizes) != 2 or sizes[0] != sizes[1]:
-            return f"pseudo-negatives are defined for two views of one size, and training.views has sizes {sizes}"
+        """Return that there are more than two views, if so, or what CaSSLe finds."""
+        if len(training.views) > 2:
+            return f"pseudo-negatives are defined for two views, and training.views has {len(training.views)}"
         return super().misfit(model, training)
 
     def penalty(self, step: Step) -> Tensor | None:
