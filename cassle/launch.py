@@ -52,10 +52,15 @@ def processes(asked: int, devices: Sequence[str], batch_size: int) -> int:
     # NCCL knows no parts of a GPU
     parts = any(name.startswith("MIG-") for name in devices)
     wanted = 1 if parts else len(devices) or asked
-    count = next(number for number in range(wanted, 0, -1) if batch_size % number == 0)
+    count = shared_by(wanted, batch_size)
     if count < wanted:
         print(f"{count} of {wanted} processes, as no more can share a batch of {batch_size} evenly", flush=True)
     return count
+
+
+def shared_by(wanted: int, batch_size: int) -> int:
+    """Return the most processes, ``wanted`` at most, that can share a batch evenly."""
+    return next(number for number in range(wanted, 0, -1) if batch_size % number == 0)
 
 
 def launch(arguments: Sequence[str], count: int) -> None:

@@ -43,6 +43,11 @@ class Training(Options):
         "global", description="images that losses compare with each other: the whole batch, or groups of so many of it"
     )
 
+    @property
+    def compared(self) -> int:
+        """Images that losses compare with each other."""
+        return self.batch_size if self.loss_group == "global" else self.loss_group
+
     @model_validator(mode="after")
     def _groups_fill_the_batch(self) -> Training:
         if self.loss_group != "global" and self.batch_size % self.loss_group:
@@ -82,6 +87,16 @@ class Execution(Options):
         2, ge=0, description="times a training is tried again after what may pass, such as the end of its time"
     )
     state_minutes: float = Field(10, ge=0, description="minutes between two saves of a training's state")
+
+    def gpus_of(self, usual: int) -> int:
+        """Return the GPUs that a training asks for; ``usual``: what suits its data set."""
+        if self.device == "cpu":
+            return 0
+        return usual if self.gpus == "auto" else self.gpus
+
+    def sharing(self, usual: int) -> int:
+        """Return how many processes will share a batch, with all the GPUs that a training asks for."""
+        return max(self.processes, self.gpus_of(usual))
 
 
 class Site(Options):

@@ -17,6 +17,7 @@ from cassle.files import canonical_json
 from cassle.models.teacher import Teacher
 from cassle.nets.base import backbones
 from cassle.options import parse
+from cassle.strategies.compose import replayed
 from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy
 from cassle.training.step import training_step
@@ -37,8 +38,8 @@ class StepCost:
 def step_cost(spec: Mapping[str, Any], image_size: int, num_classes: int) -> StepCost:
     """Return the cost of a training job's step, Eq. 5 of the paper: views, teacher and losses with all gradients.
 
-    The online classifier is not in it. Replayed rows of strategies that have a ``replay_size`` are, as if the buffer
-    were full. Nothing is computed, so that any network is counted in seconds.
+    The online classifier is not in it. Replayed rows are, as if the buffer were full. Nothing is computed, so that any
+    network is counted in seconds.
     """
     parts = {key: spec[key] for key in ("backbone", "objective", "strategy")}
     training = spec["training"]
@@ -61,7 +62,8 @@ def _step_cost(text: str, image_size: int, num_classes: int) -> StepCost:
         with FlopCounterMode(display=False) as counter:
             losses, _ = training_step(batch, lambda _: views, model, strategy, teacher)
             losses.total.backward()  # type: ignore[no-untyped-call]
-    rows = count + (_replayed(spec["strategy"], count) if spec["task"] else 0)
+    acts = spec["task"] and spec["strategy"]
+    rows = count + (replayed(spec["strategy"]["name"], spec["strategy"]["settings"], count) if acts else 0)
     return StepCost(counter.get_total_flops() / count * rows / count, _bytes(model) + _bytes(strategy))
 
 
@@ -69,13 +71,6 @@ def _blank_batch(count: int, task: int) -> Batch:
     """Return a batch of ``count`` rows without storage; nobody looks at its images."""
     index = torch.arange(count)
     return Batch(index, None, index, task, torch.zeros(count, dtype=torch.bool), torch.Generator())
-
-
-def _replayed(strategy: Mapping[str, Any] | None, batch_size: int) -> int:
-    """Return how many rows a strategy, or a part of it, adds to a batch."""
-    settings = strategy["settings"] if strategy else {}
-    parts = [settings, *(part for part in settings.values() if isinstance(part, dict))]
-    return sum(part["replay_size"] or batch_size for part in parts if "replay_size" in part)
 
 
 def forward_flops(spec: Mapping[str, Any], image_size: int) -> float:

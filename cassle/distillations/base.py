@@ -45,6 +45,10 @@ class Distillation(nn.Module):
         """Return why this form cannot distil that objective, or None if it can."""
         return None
 
+    def too_few(self, images: int, dim: int) -> str | None:
+        """Return why ``images`` predictions of size ``dim`` cannot be compared, or None; asked before anything runs."""
+        return None
+
     def loss(self, z: list[Tensor], frozen: list[Tensor], teacher: Objective, scope: Scope | None = None) -> Tensor:
         """Return the scalar distillation loss.
 

@@ -60,7 +60,7 @@ class Relational(Distillation):
     @classmethod
     def misfit(cls, objective: type[Objective]) -> str | None:
         """Refuse objectives without anchors."""
-        return None if hasattr(objective, "anchors") else "it keeps no queue of projections to relate images to"
+        return None if hasattr(objective, "anchors") else "it offers no projections (anchors) to relate images to"
 
     def compare(self, p: list[Tensor], frozen: list[Tensor], teacher: Objective) -> Tensor:
         """Return `relational_distillation_loss` with the teacher's anchors."""

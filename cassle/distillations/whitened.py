@@ -40,6 +40,12 @@ class Whitened(Distillation):
 
     Settings = WhitenedSettings
 
+    def too_few(self, images: int, dim: int) -> str | None:
+        """Return that the images do not suffice to be whitened, if so."""
+        if self.settings.eps > 0 or images > dim:
+            return None
+        return f"{images} images cannot whiten vectors of size {dim}; set its eps above 0, or compare more images"
+
     def compare(self, p: list[Tensor], frozen: list[Tensor], teacher: Objective) -> Tensor:
         """Return `whitened_distillation_loss`."""
         return whitened_distillation_loss(p, frozen, self.settings.eps)

@@ -94,6 +94,10 @@ class Objective(nn.Module):
         """
         raise NotImplementedError
 
+    def too_few(self, images: int) -> str | None:
+        """Return why the loss of so many images cannot be computed, or None if it can; asked before anything runs."""
+        return None
+
     def after_loss(self, outputs: Outputs, batch: Batch) -> None:
         """Move queues and centres (buffers): once per step, with the outputs of the whole batch, before gradients."""
 

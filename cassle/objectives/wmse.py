@@ -100,6 +100,11 @@ class WMSE(Objective):
         self.projector = mlp([backbone.feature_dim, settings.hidden_dim, settings.output_dim])
         self.output_dim = settings.output_dim
 
+    def too_few(self, images: int) -> str | None:
+        """Return that the images fill no group to be whitened, if so."""
+        size = self.settings.whitening_size
+        return None if images >= size else f"whitening_size {size} exceeds the {images} images that its loss gets"
+
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return W-MSE over all pairs of views, in groups drawn from the batch's generator."""
         own = self.settings

@@ -98,10 +98,7 @@ class Chain:
         )
 
     def _gpus(self) -> int:
-        execution = self.study.execution
-        if execution.device == "cpu":
-            return 0
-        return data_sets.get(self.stream.data_set).gpus if execution.gpus == "auto" else execution.gpus
+        return self.study.execution.gpus_of(data_sets.get(self.stream.data_set).gpus)
 
     def _folder(self, label: str, task: int) -> str:
         objective = self.method.objective.label

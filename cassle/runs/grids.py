@@ -9,6 +9,7 @@ from cassle.presets import data_preset
 from cassle.registry import load_plugins
 from cassle.runs.chains import Chain
 from cassle.runs.checks import check_names, fingerprint_of_first_checkpoint
+from cassle.runs.fitting import check_method
 from cassle.runs.methods import Method, method_of
 from cassle.runs.parts import Part, backbone_part, stream_of
 from cassle.runs.plan import Plan
@@ -43,6 +44,8 @@ def _add_grid(plan: Plan, grid: Study) -> None:
         for one in grid.backbones or [data_set.default_backbone]:
             backbone = backbone_part(one, grid, data_set.image_size)
             plan.name(backbone.label, one)
+            for method in methods:
+                check_method(method, backbone, data_set.image_size, grid.execution.sharing(data_set.gpus))
             for seed in grid.seeds:
                 _add_random_network(plan, evaluation, backbone, seed)
                 for method in methods:

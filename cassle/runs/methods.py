@@ -14,7 +14,7 @@ from cassle.runs.labels import label_of
 from cassle.runs.parts import Part, named
 from cassle.runs.recipes import more_views, recipe_folders, recipe_of
 from cassle.settings import Choice, Recipe, Study, Training
-from cassle.strategies.compose import joining, recipe_settings, resolve_strategy
+from cassle.strategies.compose import recipe_settings, resolve_strategy
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,24 @@ def method_of(study: Study, choice: Choice, data_set: str, given: str | None) ->
     kind = objectives.get(name)
     recipe = recipe_of(name, data_set, recipe_folders(study))
     training, changed = _training(study, name, data_set, recipe, options.pop("training", {}))
-    if len(training.views) > 2 and not kind.many_views:
-        raise SettingsError(f"objective {name} takes two views, not {len(training.views)}; shorten training.views")
+    _check_views(name, kind, [view.size for view in training.views])
     settings, more = _objective(study, name, data_set, recipe, options)
     changed |= more
     usual = Part(label_of(name, changed), name, settings)
     marked = usual if given is None else Part(label_of(name, {**changed, "first": given}), name, settings)
     strategies = [_strategy(one, study, recipe, kind) for one in study.strategies]
-    for strategy in strategies:
-        _check_groups(training, strategy)
     return Method(marked, training, strategies, usual if study.offline else None, given)
+
+
+def _check_views(name: str, kind: type[Objective], sizes: list[int]) -> None:
+    """Raise `SettingsError` for views of some sizes that an objective does not take, or not in that order."""
+    if len(sizes) > 2 and not kind.many_views:
+        raise SettingsError(f"objective {name} takes two views, not {len(sizes)}; shorten training.views")
+    if min(sizes[:2]) < max(sizes):
+        raise SettingsError(
+            f"training.views of {name} has sizes {sizes}: the first two, which targets are taken from, must be the "
+            "largest and alike"
+        )
 
 
 def _training(
@@ -87,16 +95,6 @@ def _objective(
     given = {**objective_preset(study.preset, kind), **own}
     settings = parse(kind, merged(usual, given), f"objective {name}").model_dump(mode="json")
     return settings, differences(usual, settings)
-
-
-def _check_groups(training: Training, strategy: Part) -> None:
-    """Raise `SettingsError` if replayed images make batches that loss groups do not divide."""
-    group, rows = training.loss_group, joining(strategy.name, strategy.settings, training.batch_size)
-    if group != "global" and rows % group:
-        raise SettingsError(
-            f"strategy {strategy.label} adds {rows} replayed images to a batch, which training.loss_group {group} does "
-            "not divide; choose replay_size and buffer_size accordingly, or loss_group: global"
-        )
 
 
 def _strategy(choice: Choice, study: Study, recipe: Recipe, objective: type[Objective]) -> Part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -17,6 +17,9 @@ from cassle.options import Options, parse
 from cassle.registry import Registry
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Batch
+
+if TYPE_CHECKING:
+    from cassle.settings import Training
 
 Memory = dict[str, Tensor]
 """What a strategy keeps from task to task in a file: positions in the training half, outputs, weights; never pixels."""
@@ -76,11 +79,23 @@ class Strategy(nn.Module):
         """Return classes of other files that a run with these settings depends on."""
         return []
 
+    def misfit(self, model: Model, training: Training) -> str | None:
+        """Return why this strategy cannot act in a training, or None if it can.
+
+        Asked at the dry run; ``model`` and this strategy have no storage then (torch's meta device).
+        """
+        return None
+
     # From task to task
 
     @classmethod
+    def replayed(cls, settings: dict[str, Any], batch_size: int) -> int:
+        """Return how many images of past tasks the network sees beside a batch of ``batch_size``, at most."""
+        return 0
+
+    @classmethod
     def joining(cls, settings: dict[str, Any], batch_size: int) -> int:
-        """Return how many images of other tasks the objective compares with a batch of ``batch_size``."""
+        """Return how many of those the objective compares with the batch."""
         return 0
 
     @property

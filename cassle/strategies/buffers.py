@@ -64,6 +64,12 @@ class Buffered(Strategy):
         self.register_buffer("positions", torch.empty(0, dtype=torch.long), persistent=False)
         self._copies: dict[torch.device, Tensor] = {}
 
+    @classmethod
+    def replayed(cls, settings: dict[str, Any], batch_size: int) -> int:
+        """Return the number of replayed rows, once the buffer is full."""
+        asked, held = settings["replay_size"] or batch_size, settings["buffer_size"]
+        return int(min(asked, held))
+
     def remember(self, end: TaskEnd, held: Memory) -> Memory:
         """Return the buffer after a task: the images kept so far and those of the task, cut to the buffer's size."""
         own = end.positions.cpu()

@@ -10,7 +10,7 @@ as in the authors' release. All other choices are there for ablations.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -23,6 +23,9 @@ from cassle.options import parse
 from cassle.strategies.base import Taught, TeacherSettings, strategies
 from cassle.strategies.step import Step
 from cassle.tensors.outputs import Outputs
+
+if TYPE_CHECKING:
+    from cassle.settings import Training
 
 
 class CassleSettings(TeacherSettings):
@@ -58,8 +61,8 @@ class Cassle(Taught):
         super().__init__(settings, model)
         form = dict(settings.distillation)
         kind = distillations.get(form.pop("name"))
-        dim = model.objective.output_dim if settings.space == "projections" else model.backbone.feature_dim
-        self.distillation = kind(kind.Settings(**form), dim, model.objective)
+        self.dim = model.objective.output_dim if settings.space == "projections" else model.backbone.feature_dim
+        self.distillation = kind(kind.Settings(**form), self.dim, model.objective)
 
     @classmethod
     def resolve(cls, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
@@ -82,6 +85,11 @@ class Cassle(Taught):
         }
         weight = kind.default_weight if full["weight"] is None else full["weight"]
         return {**full, "weight": weight, "distillation": form}
+
+    def misfit(self, model: Model, training: Training) -> str | None:
+        """Return that the distillation compares too few images, if so."""
+        reason = self.distillation.too_few(training.compared, self.dim)
+        return None if reason is None else f"distillation '{self.settings.distillation['name']}': {reason}"
 
     @classmethod
     def uses(cls, settings: dict[str, Any]) -> list[type]:

@@ -6,7 +6,8 @@ A name without a plus is its own single part, so that the rest of the software n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from itertools import permutations
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,12 @@ from cassle.objectives.base import Group, Objective
 from cassle.options import Options, merged, parse
 from cassle.random import seed_of
 from cassle.strategies.base import Memory, Strategy, TaskEnd, strategies
+from cassle.strategies.finetune import Finetune
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Batch
+
+if TYPE_CHECKING:
+    from cassle.settings import Training
 
 
 def parts_of(name: str) -> dict[str, type[Strategy]]:
@@ -28,6 +33,11 @@ def parts_of(name: str) -> dict[str, type[Strategy]]:
     kinds = {part: strategies.get(part) for part in names}
     if len(kinds) < len(names):
         raise SettingsError(f"strategy {name} names a part twice")
+    for part, other in permutations(names, 2):
+        if issubclass(kinds[part], kinds[other]):
+            raise SettingsError(f"strategy {name}: {part} is {other} and more; leave {other} out")
+    if len(names) > 1 and Finetune in kinds.values():
+        raise SettingsError(f"strategy {name}: finetune adds nothing to another strategy; leave it out")
     if len(replaying := [part for part, kind in kinds.items() if kind.replays]) > 1:
         raise SettingsError(f"strategy {name}: {' and '.join(replaying)} both replay; join at most one of them")
     return kinds
@@ -43,8 +53,14 @@ def keeps_memory(name: str) -> bool:
     return any(kind.keeps_memory for kind in parts_of(name).values())
 
 
+def replayed(name: str, settings: dict[str, Any], batch_size: int) -> int:
+    """Return how many images of past tasks the network sees beside a batch at most, under complete settings."""
+    own = own_settings(name, settings)
+    return sum(kind.replayed(own[part], batch_size) for part, kind in parts_of(name).items())
+
+
 def joining(name: str, settings: dict[str, Any], batch_size: int) -> int:
-    """Return how many images of other tasks the objective compares with a batch, under complete settings."""
+    """Return how many of those the objective compares with the batch."""
     own = own_settings(name, settings)
     return sum(kind.joining(own[part], batch_size) for part, kind in parts_of(name).items())
 
@@ -132,6 +148,11 @@ class Composite(Strategy):
         if len(networks) > 1:
             raise SettingsError(f"{' + '.join(self.parts)} share one teacher, but ask for different networks")
         return networks.pop() if networks else "online"
+
+    def misfit(self, model: Model, training: Training) -> str | None:
+        """Return why one of the parts cannot act, if so."""
+        reasons = {name: part.misfit(model, training) for name, part in self._named()}
+        return next((f"{name}: {reason}" for name, reason in reasons.items() if reason), None)
 
     def inherit(self, tensors: dict[str, Tensor], what: str) -> None:
         """Hand each part its own room."""

@@ -21,6 +21,5 @@ class ExperienceReplay(Buffered):
 
     @classmethod
     def joining(cls, settings: dict[str, Any], batch_size: int) -> int:
-        """Return the number of replayed rows, once the buffer is full."""
-        asked, held = settings["replay_size"] or batch_size, settings["buffer_size"]
-        return int(min(asked, held))
+        """Return the number of replayed rows: all of them."""
+        return cls.replayed(settings, batch_size)

@@ -22,10 +22,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from cassle.errors import CheckpointError
@@ -34,6 +34,9 @@ from cassle.options import Options
 from cassle.strategies.base import Memory, Strategy, TaskEnd, strategies
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Batch
+
+if TYPE_CHECKING:
+    from cassle.settings import Training
 
 
 def ewc_penalty(weights: Tensor, centre: Tensor, fisher: Tensor, weight: float) -> Tensor:
@@ -87,6 +90,12 @@ class EWCSettings(Options):
         "batch", description="statistics BatchNorm normalises with: the batch's, as in training, or its saved ones"
     )
 
+    @model_validator(mode="after")
+    def _gamma_is_used(self) -> EWCSettings:
+        if self.gamma != 1 and self.variant != "online":
+            raise ValueError(f"gamma {self.gamma} fades past information in variant: online only")
+        return self
+
 
 @strategies.register("ewc")
 class EWC(Strategy):
@@ -103,6 +112,11 @@ class EWC(Strategy):
         self.size = sum(parameter.numel() for parameter in protected(model))
         for name in ("fisher", "centre"):
             self.register_buffer(name, torch.empty(0), persistent=False)
+
+    def misfit(self, model: Model, training: Training) -> str | None:
+        """Return that batches are too small for the objective's loss, if so."""
+        reason = model.objective.too_few(self.settings.fisher_batch_size or training.batch_size)
+        return None if reason is None else f"fisher_batch_size {self.settings.fisher_batch_size}: {reason}"
 
     def remember(self, end: TaskEnd, held: Memory) -> Memory:
         """Return the information after a task, and where its springs are at rest."""

@@ -47,6 +47,11 @@ class LUMP(Buffered):
             raise SettingsError(f"strategy lump mixes images, and {objective.__name__} has no label for a mixed one")
         return super().resolve(given, objective)
 
+    @classmethod
+    def replayed(cls, settings: dict[str, Any], batch_size: int) -> int:
+        """Return 0: replayed images are mixed into own rows."""
+        return 0
+
     def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
         """Return ``count`` positions, each as often as any other but for one."""
         held = len(self.positions)

@@ -16,7 +16,7 @@ everything else is as in CaSSLe. MoCo V2+ takes the embeddings of the batch, whe
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from cassle.distillations.contrastive import Contrastive
 from cassle.errors import SettingsError
+from cassle.models.model import Model
 from cassle.objectives.base import Objective
 from cassle.objectives.byol import byol_loss
 from cassle.objectives.mocov2plus import MoCoV2Plus
@@ -33,6 +34,9 @@ from cassle.strategies.base import strategies
 from cassle.strategies.cassle import Cassle, CassleSettings
 from cassle.strategies.step import Step
 from cassle.tensors.outputs import Outputs
+
+if TYPE_CHECKING:
+    from cassle.settings import Training
 
 WEIGHTS = {"contrastive": 1.0, "decorrelative": 1.0, "predictive": 0.5, "mse": 23.0}
 """Form of distillation -> nu of the authors' scripts."""
@@ -121,6 +125,12 @@ class PNR(Cassle):
         if settings["negative_weight"] is None:
             settings["negative_weight"] = WEIGHTS[form]
         return settings
+
+    def misfit(self, model: Model, training: Training) -> str | None:
+        """Return that there are more than two views, if so, or what CaSSLe finds."""
+        if len(training.views) > 2:
+            return f"pseudo-negatives are defined for two views, and training.views has {len(training.views)}"
+        return super().misfit(model, training)
 
     def penalty(self, step: Step) -> Tensor | None:
         """Return CaSSLe's penalty plus nu times N; None in the first task."""

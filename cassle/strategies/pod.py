@@ -13,15 +13,20 @@ Defaults: lambda_c 3, lambda_f 1 and the growth are those of the release for CIF
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
+from cassle.models.model import Model
 from cassle.strategies.base import Taught, TeacherSettings, strategies
 from cassle.strategies.less_forget import less_forget_loss
 from cassle.strategies.step import Step
+
+if TYPE_CHECKING:
+    from cassle.settings import Training
 
 
 def pooled(maps: Tensor) -> Tensor:
@@ -51,7 +56,7 @@ class PODSettings(TeacherSettings):
 
     spatial_weight: float = Field(3.0, ge=0, description="lambda_c, weight of the pooled maps")
     flat_weight: float = Field(1.0, ge=0, description="lambda_f, weight of the features")
-    stages: list[int] | None = Field(
+    stages: list[NonNegativeInt] | None = Field(
         None, min_length=1, description="stages of the backbone, from 0, whose maps are compared; null: all"
     )
     adaptive: bool = Field(True, description="whether both weights grow with the square root of the tasks seen")
@@ -63,6 +68,13 @@ class POD(Taught):
 
     Settings = PODSettings
     uses_maps = True
+
+    def misfit(self, model: Model, training: Training) -> str | None:
+        """Return that a stage is not there, if so."""
+        size = training.views[0].size
+        last = len(model.backbone.stages(torch.empty(2, 3, size, size))[0]) - 1
+        missing = [stage for stage in self.settings.stages or [] if stage > last]
+        return f"there is no stage {missing[0]}: those of the backbone are 0 to {last}" if missing else None
 
     def penalty(self, step: Step) -> Tensor | None:
         """Return both distances, weighted; None in the first task."""

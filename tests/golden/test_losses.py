@@ -49,9 +49,3 @@ def test_loss_and_gradients_equal_the_reference(row, case, precision):
     for name, value in outputs.items():
         precision.equal(value, precision.expected(case, name), name)
     precision.equal_gradients(outputs["loss"], leaves, case)
-
-
-@pytest.mark.parametrize("file", sorted({row.file for row in LOSSES}))
-def test_every_case_of_a_file_is_compared(golden, file):
-    rows = [row for row in LOSSES if row.file == file]
-    assert [case.name for case in golden(file).values() if not any(row.takes(case) for row in rows)] == []

@@ -13,7 +13,7 @@ from cassle.distributed import Share, agree, follow_first, gather, rank, size, t
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.nets.batchnorm import synchronise
-from cassle.objectives.base import Moment, TaskStart
+from cassle.objectives.base import Moment, TaskStart, objectives
 from cassle.strategies.base import Strategy
 from cassle.strategies.compose import resolve_strategy
 from cassle.tensors.batch import Batch
@@ -27,26 +27,28 @@ ADDED = [
     ("pnr", "global"),
     ("pnr", 8),
     ("lump", 4),
-    *((name, "global") for name in ("der", "er", "feature_distillation", "less_forget", "lump", "pfr", "pod")),
+    *((name, "global") for name in ("der", "er", "ewc", "feature_distillation", "less_forget", "lump", "pfr", "pod")),
 ]
 """Strategies and the groups that losses of SimCLR are cut into; LUMP leaves the own rows, half of the batch."""
-SMALL = {"hidden_dim": 12, "output_dim": 6}
-OBJECTIVES = {
-    "barlow_twins": SMALL,
-    "byol": {**SMALL, "pred_hidden_dim": 8},
-    "deepclusterv2": {**SMALL, "num_prototypes": [4, 3]},
-    "dino": {**SMALL, "num_prototypes": 5},
-    "mocov2plus": {**SMALL, "queue_size": 24},
-    "nnclr": {**SMALL, "pred_hidden_dim": 8, "queue_size": 24},
-    "ressl": {**SMALL, "queue_size": 24},
-    "simclr": SMALL,
-    "simsiam": {**SMALL, "pred_hidden_dim": 8},
-    "supcon": SMALL,
-    "supervised": {**SMALL, "projector": "mlp"},
-    "swav": {**SMALL, "num_prototypes": 5, "queue_size": 24, "epoch_queue_starts": 0},
-    "vicreg": SMALL,
-    "wmse": {**SMALL, "whitening_size": 8},
+SMALL = {
+    "hidden_dim": 12,
+    "output_dim": 6,
+    "pred_hidden_dim": 8,
+    "num_prototypes": 5,
+    "queue_size": 24,
+    "epoch_queue_starts": 0,
+    "whitening_size": 8,
 }
+SPECIAL = {"deepclusterv2": {"num_prototypes": [4, 3]}, "supervised": {"projector": "mlp"}}
+
+
+def small(name: str) -> dict:
+    """Settings that make an objective small."""
+    fields = objectives.get(name).Settings.model_fields
+    return {key: value for key, value in SMALL.items() if key in fields} | SPECIAL.get(name, {})
+
+
+OBJECTIVES = {name: small(name) for name in objectives.names() if objectives.get(name).__module__.startswith("cassle.")}
 
 
 def averaged(module: nn.Module) -> dict:
@@ -70,6 +72,9 @@ def task(objective: str, name: str, batchnorm: str) -> tuple[Model, Strategy, Te
     teacher = Teacher(previous, batchnorm) if strategy.teacher_batchnorm else None
     for module in filter(None, (model, strategy, teacher)):
         module.double()
+    if name == "ewc":
+        size = strategy.size
+        strategy.recall({"fisher": torch.linspace(0, 1, size).double(), "centre": torch.linspace(-1, 1, size).double()})
     if strategy.replays:
         outputs = torch.linspace(-1, 1, 50 * model.backbone.feature_dim, dtype=torch.float64).view(50, -1)
         strategy.recall({"positions": torch.arange(50), "outputs": outputs})

@@ -12,7 +12,7 @@ from cassle.settings import Recipe
 from cassle.strategies.base import strategies
 
 FOLDER = Path(__file__).parents[2] / "config" / "recipes"
-OBJECTIVES = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+RECIPES = sorted(file.stem for file in FOLDER.glob("*.yaml"))
 DATA_SETS = ("digits", "cifar10", "cifar100", "imagenet100", "domainnet")
 EPOCHS = {"cifar10": 500, "cifar100": 500, "imagenet100": 400, "domainnet": 200}
 SIDES = {"cifar10": (32, 24), "cifar100": (32, 24), "imagenet100": (224, 96), "domainnet": (224, 96)}
@@ -121,6 +121,8 @@ CORRECTED = {  # what `script_anomalies` of the release concerns: a word that th
     ("byol", "domainnet"): "4 x 256",
     ("swav", "domainnet"): "epoch 100",
 }
+OBJECTIVES = sorted(VIEWS)
+"""Objectives whose recipes have a source to be compared with."""
 
 
 def recipe(objective: str, data_set: str) -> Recipe:
@@ -137,12 +139,13 @@ def same_source(data_set: str) -> str:
     return {"cifar10": "cifar100", "domainnet": "imagenet100"}.get(data_set, data_set)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_each_objective_has_a_recipe_for_each_data_set_that_parses_for_it(objective):
+@pytest.mark.parametrize("objective", RECIPES)
+def test_a_recipe_parses_for_its_objective_and_has_every_data_set_if_published(objective):
     entries = yaml.safe_load((FOLDER / f"{objective}.yaml").read_text())
-    assert sorted(entries) == sorted(DATA_SETS)
+    assert set(entries) <= set(DATA_SETS)
+    assert set(entries) == set(DATA_SETS) or objective not in OBJECTIVES
     kind = objectives.get(objective)
-    for data_set in DATA_SETS:
+    for data_set in entries:
         made = recipe(objective, data_set)
         parse(kind.Settings, made.objective, f"{objective} on {data_set}")
         for strategy, settings in made.strategies.items():

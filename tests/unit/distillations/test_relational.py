@@ -96,7 +96,7 @@ def test_the_gradient_reaches_predictor_and_projections_but_no_teacher():
 
 @pytest.mark.parametrize("kind", [SimCLR, MoCoV2Plus])
 def test_an_objective_without_anchors_is_refused(kind):
-    with pytest.raises(SettingsError, match=r"'relational' does not fit .*it keeps no queue"):
+    with pytest.raises(SettingsError, match=r"'relational' does not fit .*it offers no projections"):
         Cassle.resolve({"distillation": {"name": "relational"}}, kind)
 
 

@@ -32,7 +32,16 @@ def test_settings_of_training_are_part_of_the_variant():
         ),
         ({"training": {"optimizer": {"lr": "3e-4x"}}}, "YAML reads 3e-4 as text"),
         ({"strategies": [{"name": "cassle", "distillation": {"name": "contrastiv"}}]}, "did you mean 'contrastive'"),
+        (
+            {"objectives": ["wmse"], "training": {"loss_group": 32}},
+            "wmse~loss_group=32: whitening_size 64 exceeds the 32 images that its loss gets; these are training.loss",
+        ),
+        ({"objectives": ["wmse"], "training": {"batch_size": 32}}, "whitening_size 64 exceeds the 32 images"),
         ({"objectives": ["byol"], "training": {"views": [{"size": 16}] * 3}}, "byol takes two views, not 3"),
+        (
+            {"objectives": ["swav"], "training": {"views": [{"size": size} for size in (12, 16, 16)]}},
+            r"views of swav has sizes \[12, 16, 16\]: the first two, .* must be the largest and alike",
+        ),
     ],
 )
 def test_a_dry_run_refuses_objectives_and_trainings_that_cannot_work(changes, message):
@@ -47,8 +56,41 @@ def test_a_dry_run_refuses_objectives_and_trainings_that_cannot_work(changes, me
         ("er+der", "er and der both replay"),
         ({"name": "cassle", "teacher": "momentum"}, "SimCLR has no momentum network"),
         ({"name": "pnr", "distillation": {"name": "whitened"}}, "no pseudo-negatives for distillation 'whitened'"),
+        (
+            {"name": "cassle", "distillation": {"name": "whitened"}},
+            "simclr: distillation 'whitened': 64 images cannot whiten vectors of size 64; set its eps above 0",
+        ),
+        ({"name": "pod", "stages": [0, 3]}, "there is no stage 3: those of the backbone are 0 to 2"),
+        ({"name": "pod", "stages": [-1]}, "'stages.0' = -1: Input should be greater than or equal to 0"),
+        ({"name": "pod+er", "pod": {"stages": [3]}}, "pod: there is no stage 3"),
+        ({"name": "ewc", "gamma": 0.5}, "gamma 0.5 fades past information in variant: online only"),
     ],
 )
 def test_a_dry_run_refuses_strategies_that_cannot_work(strategy, message):
     with pytest.raises(SettingsError, match=message):
         plan(strategies=[strategy])
+
+
+def test_pseudo_negatives_of_more_than_two_views_are_refused():
+    with pytest.raises(SettingsError, match=r"pnr with simclr~views=multicrop: .* defined for two views, and .* has 8"):
+        plan(strategies=["pnr"], training={"views": "multicrop"})
+
+
+def test_information_of_batches_too_small_for_the_loss_is_refused():
+    strategy = {"name": "ewc", "fisher_batch_size": 32}
+    plan(strategies=[strategy])
+    with pytest.raises(SettingsError, match="fisher_batch_size 32: whitening_size 64 exceeds the 32 images"):
+        plan(objectives=["wmse"], strategies=[strategy])
+
+
+def test_whitening_with_a_share_of_the_identity_takes_any_batch():
+    plan(strategies=[{"name": "cassle", "distillation": {"name": "whitened", "eps": 0.1}}])
+
+
+@pytest.mark.parametrize("execution", [{"device": "cpu", "processes": 2}, {"gpus": 4}])
+def test_replayed_images_that_processes_cannot_share_evenly_are_refused(execution):
+    strategy = {"name": "der", "replay_size": 33}
+    plan(strategies=[strategy])
+    with pytest.raises(SettingsError, match=r"der~replay_size=33 adds 33 replayed images .* [24] processes cannot"):
+        plan(strategies=[strategy], execution=execution)
+    plan(strategies=["lump", {"name": "er", "replay_size": 32}], execution=execution)

@@ -158,7 +158,8 @@ def test_a_recipe_speaks_of_parts_and_of_the_whole():
         ("cassle+er", {"er": {"buffer_sise": 9}}, "did you mean 'buffer_size'"),
         ("cassle+pod", {"pod": {"teacher_batchnorm": "batch"}}, "give its parts the same teacher_batchnorm"),
         ("cassle+pod", {"cassle": {"teacher": "momentum"}}, "not every part learns from a momentum network"),
-        ("cassle+pnr", {"cassle": {"teacher": "momentum"}}, "not every part learns from a momentum network"),
+        ("cassle+pnr", {}, "pnr is cassle and more; leave cassle out"),
+        ("er+finetune", {}, "finetune adds nothing to another strategy"),
     ],
 )
 def test_what_cannot_be_joined_is_refused(name, given, message):

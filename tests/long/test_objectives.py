@@ -1,0 +1,78 @@
+"""Every objective with fine-tuning and CaSSLe over three tasks of digits, by the functions that the rules call.
+
+One process does all jobs of the plan in their order: 70 trainings started one by one would take minutes to start.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from cassle.data.base import data_sets, write_index
+from cassle.data.streams import Stream, split, write_split
+from cassle.evaluation.job import ProbeRequest, probe_checkpoint
+from cassle.models.checkpoints import load_checkpoint
+from cassle.objectives.base import objectives
+from cassle.runs import Plan, resolve
+from cassle.settings import Execution, Site, read_study
+from cassle.training.job import TrainRequest, train_task
+
+STREAM, TASKS = "digits-domain3", 3
+NAMES = [name for name in objectives.names() if objectives.get(name).__module__.startswith("cassle.")]
+SITE = Site(execution=Execution(device="cpu"))
+
+
+@dataclass
+class Place:
+    """A folder with index and split, in which a plan's jobs are done."""
+
+    folder: Path
+
+    def train(self, plan: Plan) -> None:
+        """Train every task, each from the one before it."""
+        for job in plan.train.values():
+            previous = self.folder / job.parent / "checkpoint.pt" if job.parent else None
+            files = self.folder / "index.npz", self.folder / "split.npz"
+            train_task(TrainRequest(json.loads(job.key), SITE, *files, self.folder / job.folder, previous))
+
+    def accuracies(self, plan: Plan, folder: str) -> list[float]:
+        """k-NN accuracies of each task, of a checkpoint."""
+        job = next(job for job in plan.probe.values() if job.folder == folder)
+        files = [self.folder / "index.npz"], [self.folder / "split.npz"]
+        checkpoint = self.folder / folder / "checkpoint.pt"
+        request = ProbeRequest(json.loads(job.key), SITE, *files, self.folder / job.file, checkpoint)
+        return probe_checkpoint(request)["accuracies"]["knn"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("objectives")
+    index = data_sets.get("digits")().index(None)
+    write_index(folder / "index.npz", index)
+    write_split(folder / "split.npz", split(Stream.parse(STREAM), index))
+    return Place(folder)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_objective_goes_through_three_tasks_with_and_without_distillation(place, name, record_property):
+    words = {"stream": STREAM, "backbone": "conv3-narrow", "objective": name, "strategies": ["finetune", "cassle"]}
+    plan = resolve(read_study({**words, "probes": ["knn"], "training": {"epochs": 2, "batch_size": 256}}))
+    assert len(plan.train) == 2 * TASKS - 1  # the first task is shared
+    place.train(plan)
+    ends = {}
+    for folder, job in plan.train.items():
+        lines = [json.loads(line) for line in (place.folder / folder / "metrics.jsonl").read_text().splitlines()]
+        distilled = (job.spec["strategy"] or {}).get("name") == "cassle"
+        assert [line["epoch"] for line in lines] == [0, 1]
+        assert all((line["penalty"] != 0) == distilled for line in lines)
+        checkpoint = load_checkpoint(place.folder / folder / "checkpoint.pt")
+        assert all(torch.isfinite(value).all() for value in checkpoint.model.values())
+        if job.spec["task"] == TASKS - 1:
+            ends[job.spec["strategy"]["name"]] = checkpoint.model
+            found = place.accuracies(plan, folder)
+            record_property(folder, found)
+            assert len(found) == TASKS
+            assert min(found) > 0.2  # twice what guessing gives: nothing has collapsed
+    assert any(not torch.equal(value, ends["finetune"][key]) for key, value in ends["cassle"].items())
