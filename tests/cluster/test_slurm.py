@@ -19,12 +19,14 @@ PROFILE = (
     "--set-resources",
     "train_next_task:runtime=attempt",  # one minute; on a busy machine it takes longer until it trains at all
 )
+SETTINGS = {"strategies": "cassle", "minutes": 60}
+"""One strategy, whose trainings save their states only when they are asked to stop."""
 
 
 @pytest.fixture
 def study(slurm, tmp_path):
-    """A study of two tasks that saves its state only when it is asked to stop."""
-    study = Study(tmp_path / "study").write(minutes=60)
+    """A study of two tasks, to be run by Slurm."""
+    study = Study(tmp_path / "study").write(**SETTINGS)
     yield study
     study.end()
 
@@ -32,7 +34,7 @@ def study(slurm, tmp_path):
 @pytest.fixture
 def local(tmp_path):
     """The same study, to be run without Slurm."""
-    local = Study(tmp_path / "local").write(minutes=60)
+    local = Study(tmp_path / "local").write(**SETTINGS)
     yield local
     local.end()
 
