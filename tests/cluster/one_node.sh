@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real Slurm of one node on this machine: `one_node.sh up` starts it, `one_node.sh down` ends it. Needs root and
-# Debian's packages slurm-wlm and munge; see docs/running.md.
+# A real Slurm of one node on this machine: `one_node.sh up` starts it, `one_node.sh down` ends it and its jobs. Needs
+# root; installs Debian's packages slurm-wlm and munge if they are missing. See docs/running.md.
 set -euo pipefail
 
 state=/tmp/one-node-slurm
@@ -12,7 +12,8 @@ up() {
   head -c 1024 /dev/urandom > "$state/munge.key" && chmod 600 "$state/munge.key"
   munged --force --socket="$state/munge.socket" --key-file="$state/munge.key" --pid-file="$state/munged.pid" \
     --log-file="$state/munged.log" --seed-file="$state/munge.seed"
-  # jobs do not inherit SLURM_CONF, so the file lies where Slurm looks by itself
+  # Jobs do not inherit SLURM_CONF, so the file lies where Slurm looks by itself. The node claims to have what the
+  # profile asks for, whatever this machine has.
   cat > /etc/slurm/slurm.conf << CONF
 ClusterName=one
 SlurmctldHost=$host(127.0.0.1)
@@ -27,6 +28,7 @@ SlurmctldPidFile=$state/slurmctld.pid
 SlurmdPidFile=$state/slurmd.pid
 SlurmctldLogFile=$state/slurmctld.log
 SlurmdLogFile=$state/slurmd.log
+SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -35,21 +37,31 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 ReturnToService=2
 KillWait=10
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=8000
+NodeName=$host NodeAddr=127.0.0.1 CPUs=16 RealMemory=64000
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF
   slurmctld -c
   slurmd
   for _ in $(seq 30); do
-    sinfo --noheader --format %t | grep -q idle && break
+    ! timeout 10 sinfo --noheader --format %t | grep -q idle || { timeout 10 sinfo && return; }
     sleep 1
   done
-  sinfo
+  tail "$state"/*.log >&2
+  return 1
 }
 
 down() {
+  [ ! -f "$state/slurmctld.pid" ] || timeout 30 scancel --user=root || true
+  for _ in $(seq 30); do
+    pgrep -x slurmstepd > /dev/null || break
+    sleep 1
+  done
   for daemon in slurmd slurmctld munged; do
-    [ ! -f "$state/$daemon.pid" ] || kill "$(cat "$state/$daemon.pid")"
+    [ ! -f "$state/$daemon.pid" ] || kill "$(cat "$state/$daemon.pid")" || true
+  done
+  for _ in $(seq 30); do # each removes its own file when it ends
+    compgen -G "$state/*.pid" > /dev/null || break
+    sleep 1
   done
   rm -rf "$state" /etc/slurm/slurm.conf
 }

@@ -18,14 +18,21 @@ name: killed
 streams: [digits-domain2]
 backbones: [conv3-narrow]
 objectives: [{objectives}]
-strategies: [finetune, cassle]
+strategies: [{strategies}]
 seeds: [{seeds}]
 probes: [knn]
 figures: []
 training: {{epochs: {epochs}, batch_size: 256}}
-execution: {{device: cpu, state_minutes: 0.001}}
+execution: {{device: cpu, state_minutes: {minutes}}}
 """
-PATIENCE = 300
+USUAL = {
+    "objectives": "barlow_twins",
+    "strategies": "finetune, cassle",
+    "seeds": "0",
+    "epochs": 15,
+    "minutes": 0.001,
+}
+PATIENCE = 600
 """Seconds after which something that should happen counts as not happening, on a machine however loaded."""
 ALL = "results/runs.csv"
 
@@ -37,16 +44,15 @@ class Study:
     folder: Path
     sessions: list[int] = field(default_factory=list)
 
-    def write(self, objectives: str = "barlow_twins", seeds: str = "0", epochs: int = 15) -> "Study":
-        """Write the study's settings."""
+    def write(self, **changes: Any) -> "Study":
+        """Write the study's settings: the usual ones but for these changes."""
         self.folder.mkdir(parents=True)
-        settings = SETTINGS.format(objectives=objectives, seeds=seeds, epochs=epochs)
-        (self.folder / "killed.yaml").write_text(settings)
+        (self.folder / "killed.yaml").write_text(SETTINGS.format(**{**USUAL, **changes}))
         return self
 
-    def start(self, target: str = ALL) -> subprocess.Popen:
+    def start(self, target: str = ALL, how: tuple[str, ...] = ("--cores", "2")) -> subprocess.Popen:
         """Start Snakemake in a session of its own; what it says goes into a file."""
-        words = [SNAKEMAKE, target, "--cores", "2", "-s", str(REPOSITORY / "workflow/Snakefile")]
+        words = [SNAKEMAKE, target, *how, "-s", str(REPOSITORY / "workflow/Snakefile")]
         with (self.folder / "said.log").open("w") as said:
             running = subprocess.Popen(
                 [*words, "--configfile", "killed.yaml"],

@@ -1,0 +1,19 @@
+"""A real Slurm of one node on this machine, for as long as the tests run."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ONE_NODE = str(Path(__file__).with_name("one_node.sh"))
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """Start Slurm, installing it if need be; whatever happens, it and its jobs end with the tests."""
+    try:
+        up = subprocess.run([ONE_NODE, "up"], capture_output=True, text=True, timeout=240)
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield
+    finally:
+        subprocess.run([ONE_NODE, "down"], check=True, timeout=120)

@@ -1,0 +1,64 @@
+"""The default study, shortened, on a real Slurm through the profile as it is: a walltime costs no result."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from tests.torture.study import ALL, PATIENCE, Study, log_says, wait_for
+from tests.workflow.conftest import REPOSITORY
+
+PROFILE = (
+    "--workflow-profile",
+    str(REPOSITORY / "workflow/profiles/slurm"),
+    "--slurm-status-command",
+    "squeue",
+    "--slurm-init-seconds-before-status-checks",
+    "5",
+    "--set-resources",
+    "train_next_task:runtime=attempt",  # one minute; on a busy machine it takes longer until it trains at all
+)
+SETTINGS = {"strategies": "cassle", "minutes": 60}
+"""One strategy, whose trainings save their states only when they are asked to stop."""
+
+
+@pytest.fixture
+def study(slurm, tmp_path):
+    """A study of two tasks, to be run by Slurm."""
+    study = Study(tmp_path / "study").write(**SETTINGS)
+    yield study
+    study.end()
+
+
+@pytest.fixture
+def local(tmp_path):
+    """The same study, to be run without Slurm."""
+    local = Study(tmp_path / "local").write(**SETTINGS)
+    yield local
+    local.end()
+
+
+def trainer(study):
+    """Wait until the second task of CaSSLe has trained for some epochs, and return its process."""
+
+    def look():
+        assert study.processes(), study.said()
+        beat = json.loads(study.file("progress.json").read_text())
+        return beat["pid"] if study.file("metrics.jsonl").read_text().count("\n") > 2 else 0
+
+    return wait_for(look, "the second task had trained for some epochs")
+
+
+def test_a_training_killed_by_its_walltime_goes_on_in_the_same_run_and_nothing_differs(study, local):
+    running = study.start(ALL, PROFILE)
+    os.kill(trainer(study), signal.SIGSTOP)  # so slow that its time is over first; Slurm wakes what it ends
+    alone = local.start()
+    log_says(study, "received SIGTERM: saving the state after this step")
+    assert running.wait(PATIENCE) == 0, study.said()
+    assert "SLURM status is: 'TIMEOUT'" in study.said()
+    assert "Trying to restart job" in study.said()
+    assert "resuming at epoch" in study.file("train.log").read_text()
+    assert alone.wait(PATIENCE) == 0, local.said()
+    assert study.contents() == local.contents()
+    assert not study.leftovers()
