@@ -101,7 +101,7 @@ def test_a_process_that_is_killed_ends_all_and_is_named(worker, tmp_path, monkey
 
 
 def test_an_error_in_another_process_is_told_with_its_words(worker, tmp_path, monkeypatch):
-    monkeypatch.setattr(launch_module, "GRACE", 0.5)
+    monkeypatch.setattr(launch_module, "GRACE", 20)  # both end by themselves
     worker("1 / 0 if rank == 1 else sys.exit(1)")
     with pytest.raises(CassleError, match=r"process 1 .* code 1, .*It said: Traceback(.|\n)*ZeroDivisionError"):
         launch([str(tmp_path)], 2)
