@@ -1,4 +1,4 @@
-"""Trainings that failed: a marker tells a retry whether to try at all, and `cassle status` what happened."""
+"""Jobs that failed: a marker tells a retry whether to try at all, and `cassle status` what happened."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ FINAL = (CheckpointError, DataError, DivergenceError, SettingsError)
 """Errors that the same job would meet again; anything else may be worth a retry."""
 
 
-def marker(folder: Path) -> Path:
-    """Return the file that says why the last attempt at the training of a folder failed."""
-    return folder / "failed.json"
+def marker(output: Path) -> Path:
+    """Return the file beside a job's output that says why the last attempt at it failed.
+
+    That of a training (train.json) is failed.json; of any other job it is named like its output.
+    """
+    return output.with_name("failed.json") if output.name == "train.json" else output.with_suffix(".failed")
 
 
 @contextmanager
-def remembered(folder: Path, spec: dict[str, Any], attempt: int) -> Iterator[None]:
-    """Run a training's body; a failure leaves a marker, and after one for good the next ``attempt`` ends at once.
+def remembered(output: Path, spec: dict[str, Any], attempt: int) -> Iterator[None]:
+    """Run a job's body; a failure leaves a marker, and after one for good the next ``attempt`` ends at once.
 
     A first attempt (1) always tries: whoever calls the workflow anew has changed something. Raises `CassleError` for an
     attempt that is not worth it.
     """
-    file = marker(folder)
+    file = marker(output)
     if attempt > 1 and (held := _read(file)) and held["final"] and held["spec"] == spec:
         raise CassleError(f"not tried again, as it would fail again: {held['message']}")
     with suppress(OSError):

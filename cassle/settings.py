@@ -84,7 +84,7 @@ class Execution(Options):
         1, gt=0, description="processes of a training on the CPU, which share each batch; with GPUs it is one per GPU"
     )
     retries: int = Field(
-        2, ge=0, description="times a training is tried again after what may pass, such as the end of its time"
+        2, ge=0, description="times a training or an evaluation is tried again after what may pass, such as a kill"
     )
     state_minutes: float = Field(10, ge=0, description="minutes between two saves of a training's state")
 

@@ -74,7 +74,7 @@ def line_of(root: Path, folder: str) -> Line:
         return Line(folder, "running", beat if beat.get("pid") == held else {})
     if beat and beat["host"] != os.uname().nodename and time.time() - beat["updated"] < STALE:
         return Line(folder, "running", beat)
-    if failed := _read(marker(place)):
+    if failed := _read(marker(place / "train.json")):
         return Line(folder, "failed", failed)
     return Line(folder, "stopped" if (place / "state.pt").is_file() else "waiting", beat)
 
@@ -112,8 +112,8 @@ def last_words(study: Path) -> str:
 
 
 def _reason(output: Path, log: Path) -> str:
-    """Return why a job ended, from a training's marker or from the last line of its log."""
-    if failed := _read(marker(output.parent)):
+    """Return why a job ended, from its marker or from the last line of its log."""
+    if failed := _read(marker(output)):
         return str(failed["message"])
     last = _last_line(log)
     if last.startswith("cassle "):
@@ -125,6 +125,8 @@ def _error(root: Path, output: str, log: str) -> str | None:
     """Return the error a job ended with, or None if it is done, at work or not begun."""
     if (root / output).is_file():
         return None
+    if failed := _read(marker(root / output)):
+        return str(failed["message"])
     last = _last_line(root / log)
     return last.split(": ", 1)[-1] if last.startswith("cassle ") else None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
 
 def probe(args: argparse.Namespace) -> None:
     """Evaluate a checkpoint, a file of other software, or the random network on every task of a stream."""
-    site = site_of(args)
-    with leased(args.gpus, site.execution, args.out):
+    with _begun(args) as site:
         from cassle.evaluation.base import streams_of
         from cassle.evaluation.job import ProbeRequest, probe_checkpoint
         from cassle.paths import index_file, split_file
@@ -34,12 +35,22 @@ def probe(args: argparse.Namespace) -> None:
 
 def features(args: argparse.Namespace) -> None:
     """Write the features of test images of a stream, as a checkpoint's network sees them."""
-    site = site_of(args)
-    with leased(args.gpus, site.execution, args.out):
+    with _begun(args) as site:
         from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
 
         index, split, checkpoint, out = map(Path, (args.index, args.split, args.checkpoint, args.out))
         write_snapshot(SnapshotRequest(json.loads(args.spec), site, index, split, checkpoint, out, args.images))
+
+
+@contextmanager
+def _begun(args: argparse.Namespace) -> Iterator[Site]:
+    """Yield where an evaluation runs, devices leased; a failure leaves word for the next attempt of the workflow."""
+    from cassle.failures import remembered
+
+    with remembered(Path(args.out), json.loads(args.spec), args.attempt) if args.spec else nullcontext():
+        site = site_of(args)
+        with leased(args.gpus, site.execution, args.out):
+            yield site
 
 
 def _probe_words(args: argparse.Namespace, site: Site, checkpoint: Path | None) -> dict[str, Any]:

@@ -70,20 +70,21 @@ def _add_workflow(verbs: Verbs) -> None:
     train_flags = ("spec", "index", "split", "previous", "given", "memory", "folder", "gpus", "attempt")
     for verb in (
         add(train, *train_flags, site=True),
-        add(remember, "spec", "index", "split", "checkpoint", "memory", "gpus", "out", site=True),
+        add(remember, "spec", "index", "split", "checkpoint", "memory", "gpus", "attempt", "out", site=True),
     ):
         verb.add_argument(
             "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
         )
     foreign = ("data_set", "backbone", "stem_padding", "image_size")
-    verb = add(probe, "spec", "checkpoint", "stream", "probes", "gpus", *foreign, site=True, out=True)
+    verb = add(probe, "spec", "checkpoint", "stream", "probes", "gpus", "attempt", *foreign, site=True, out=True)
     verb.add_argument("--index", nargs="+", help="index.npz of each data set that is looked at")
     verb.add_argument("--split", nargs="+", help="split.npz of each stream that is looked at")
     add(collect, "results", "jobs", out=True)
     add(study, cells=True, out=True)
     add(table, "runs", "jobs", "study", "stream", "probe", "partial", "out")
     add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
-    add(features, "gpus", site=True, spec=True, checkpoint=True, index=True, split=True, images=False, out=True)
+    needed = dict.fromkeys(("spec", "checkpoint", "index", "split", "out"), True)
+    add(features, "gpus", "attempt", "images", site=True, **needed)
     add(feature_figure, name=True, study=True, out=True).add_argument("features", nargs="+", help="files of features")
     add(page, runs=True, study=True, jobs=True, out=True).add_argument("figures", nargs="*", help="files of figures")
     add(timeline, jobs=True, study=True, out=True)

@@ -25,13 +25,14 @@ def train(args: argparse.Namespace) -> None:
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
         )
     spec, folder = json.loads(args.spec), Path(args.folder)
+    record = folder / "train.json"
     if launched():
         follow_parent()
-        with remembered(folder, spec, 1) if first() else nullcontext():
+        with remembered(record, spec, 1) if first() else nullcontext():
             return _train_here(args, spec)
-    with remembered(folder, spec, args.attempt):  # first of all: a retry that is not worth it ends at once
+    with remembered(record, spec, args.attempt):  # first of all: a retry that is not worth it ends at once
         execution = site_of(args).execution
-        with leased(args.gpus, execution, folder / "train.json") as devices:
+        with leased(args.gpus, execution, record) as devices:
             count = 1 if args.given else processes(execution.processes, devices, spec["training"]["batch_size"])
             if count > 1:
                 launch(args.arguments, count)
@@ -41,19 +42,22 @@ def train(args: argparse.Namespace) -> None:
 
 def remember(args: argparse.Namespace) -> None:
     """Write what a strategy keeps after a task: by --spec and files, or by words such as strategy=er task=0."""
+    from cassle.failures import remembered
+
     if args.words:
         fill_in_memory(args)
-    site = site_of(args)
     if not (args.spec and args.index and args.split and args.checkpoint and args.out):
         raise SettingsError(
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --checkpoint, --out"
         )
-    with leased(args.gpus, site.execution, Path(args.out).with_name("remember.json")):
-        from cassle.training.remember import RememberRequest, remember_task
+    spec, out, memory = json.loads(args.spec), Path(args.out), Path(args.memory) if args.memory else None
+    with remembered(out, spec, args.attempt):
+        site = site_of(args)
+        with leased(args.gpus, site.execution, out.with_name("remember.json")):
+            from cassle.training.remember import RememberRequest, remember_task
 
-        files = (Path(args.index), Path(args.split), Path(args.checkpoint), Path(args.out))
-        memory = Path(args.memory) if args.memory else None
-        remember_task(RememberRequest(json.loads(args.spec), site, *files, memory))
+            files = (Path(args.index), Path(args.split), Path(args.checkpoint), out)
+            remember_task(RememberRequest(spec, site, *files, memory))
 
 
 def _train_here(args: argparse.Namespace, spec: dict[str, Any]) -> None:

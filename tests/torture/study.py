@@ -97,7 +97,7 @@ class Study:
 
     def leftovers(self) -> list[str]:
         """Return files that only a training that has not ended may have."""
-        names = ("*.partial", "state.pt", "progress.json", "failed.json")
+        names = ("*.partial", "state.pt", "progress.json", "failed.json", "*.failed")
         return [str(file) for name in names for file in (self.folder / "results").rglob(name)]
 
 

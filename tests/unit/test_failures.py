@@ -10,15 +10,21 @@ from cassle.failures import marker, remembered
 SPEC = {"task": 1, "seed": 0}
 
 
+def test_each_job_has_a_marker_of_its_own_beside_its_output(tmp_path):
+    assert marker(tmp_path / "train.json") == tmp_path / "failed.json"
+    assert marker(tmp_path / "knn~k=0.5+online.json") == tmp_path / "knn~k=0.5+online.failed"
+    assert marker(tmp_path / "memory.pt") == tmp_path / "memory.failed"
+
+
 def fail(folder, error, attempt=1, spec=SPEC):
-    with remembered(folder, spec, attempt):
+    with remembered(folder / "train.json", spec, attempt):
         raise error
 
 
 def test_a_failure_for_good_ends_the_retry_at_once_with_its_reason(tmp_path):
     with pytest.raises(DivergenceError):
         fail(tmp_path, DivergenceError("the loss is NaN"))
-    assert json.loads(marker(tmp_path).read_text()) == {
+    assert json.loads(marker(tmp_path / "train.json").read_text()) == {
         "spec": SPEC,
         "message": "the loss is NaN",
         "final": True,
@@ -32,25 +38,25 @@ def test_a_transient_failure_is_told_and_tried_again(tmp_path, error):
     for attempt in (1, 2, 3):
         with pytest.raises(type(error), match="gone"):
             fail(tmp_path, error, attempt)
-        told = json.loads(marker(tmp_path).read_text())
+        told = json.loads(marker(tmp_path / "train.json").read_text())
         assert told["message"] in ("gone", "OSError: gone", "RuntimeError: gone")
         assert not told["final"]
-    with remembered(tmp_path, SPEC, attempt=4):
+    with remembered(tmp_path / "train.json", SPEC, attempt=4):
         pass
-    assert not marker(tmp_path).exists()
+    assert not marker(tmp_path / "train.json").exists()
 
 
 def test_a_training_that_was_asked_to_stop_has_not_failed(tmp_path):
     with pytest.raises(Interrupted):
         fail(tmp_path, Interrupted("stopped at epoch 1", 143))
-    assert not marker(tmp_path).exists()
+    assert not marker(tmp_path / "train.json").exists()
 
 
 def test_a_damaged_marker_holds_nothing_up(tmp_path):
-    marker(tmp_path).write_text("{")
-    with remembered(tmp_path, SPEC, attempt=2):
+    marker(tmp_path / "train.json").write_text("{")
+    with remembered(tmp_path / "train.json", SPEC, attempt=2):
         pass
-    assert not marker(tmp_path).exists()
+    assert not marker(tmp_path / "train.json").exists()
 
 
 def test_a_full_disk_does_not_hide_why_a_training_failed(disk):
@@ -62,13 +68,13 @@ def test_a_full_disk_does_not_hide_why_a_training_failed(disk):
 def test_a_new_run_of_the_workflow_tries_again(tmp_path):
     with pytest.raises(DivergenceError):
         fail(tmp_path, DivergenceError("the loss is NaN"))
-    with remembered(tmp_path, SPEC, attempt=1):
+    with remembered(tmp_path / "train.json", SPEC, attempt=1):
         pass
-    assert not marker(tmp_path).exists()
+    assert not marker(tmp_path / "train.json").exists()
 
 
 def test_other_settings_are_tried_whatever_failed_before(tmp_path):
     with pytest.raises(DivergenceError):
         fail(tmp_path, DivergenceError("the loss is NaN"))
-    with remembered(tmp_path, {**SPEC, "seed": 1}, attempt=2):
+    with remembered(tmp_path / "train.json", {**SPEC, "seed": 1}, attempt=2):
         pass

@@ -99,6 +99,14 @@ def test_a_probe_that_failed_is_told_with_its_log_while_others_run(study, tmp_pa
     assert "results/probe0" not in text
 
 
+def test_a_probe_that_was_not_tried_again_is_told_by_why_it_failed_first(study, tmp_path):
+    (tmp_path / "results/probe1.log").write_text("cassle probe: not tried again, as it would fail again: ...\n")
+    (tmp_path / "results/probe1.failed").write_text(json.dumps({"spec": {}, "message": "x is damaged", "final": True}))
+    told = "results/probe1.json\n         x is damaged\n         log: results/probe1.log"
+    assert f"failed   {told}" in as_text(study)
+    assert "results/probe1.json: x is damaged\n    log: results/probe1.log" in last_words(study)
+
+
 def test_the_last_words_name_what_failed_why_and_where_its_log_is(study, tmp_path):
     (tmp_path / FOLDERS[3] / "train.log").write_text("cassle train: not tried again, as ...\n")
     (tmp_path / FOLDERS[2] / "train.log").write_text("resuming at epoch 3, step 1\n")

@@ -162,6 +162,8 @@ def test_a_chain_that_fails_stops_alone_and_says_so(project):
         shutil.rmtree(broken / strategy)
         shutil.rmtree(base / "barlow_twins~batch_size=512~epochs=1" / strategy)
     checkpoint = broken / "first/seed0/task0/checkpoint.pt"
+    (probe,) = checkpoint.parent.glob("probes/*/*.json")
+    probe.unlink()
     before = checkpoint.stat()
     checkpoint.write_bytes(b"not a checkpoint")
     os.utime(checkpoint, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -176,8 +178,11 @@ def test_a_chain_that_fails_stops_alone_and_says_so(project):
         assert f"{name}/train.json: cannot read checkpoint {checkpoint.relative_to(project.folder)}" in last
         assert f"log: {name}/train.log" in last
         assert json.loads((folder / "failed.json").read_text())["final"]
+    name = probe.relative_to(project.folder)
+    assert f"{name}: cannot read checkpoint {checkpoint.relative_to(project.folder)}" in last
+    assert f"log: {name.with_suffix('.log')}" in last
     assert "more were not begun." in last
     assert "the same command goes on from there" in last
-    assert said.count("Trying to restart job") == 2 * 2  # a retry that ends at once
+    assert said.count("Trying to restart job") == 3 * 2  # a retry that ends at once
     for strategy in ("finetune", "cassle"):
         assert (base / f"barlow_twins~batch_size=512~epochs=1/{strategy}/seed0/task1/checkpoint.pt").exists()

@@ -9,11 +9,13 @@ rule probe_checkpoint:
         "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}/{probes}.log",
     benchmark:
         "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}/{probes}.benchmark.tsv"
+    retries: SETTINGS.execution.retries
     conda:
         "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
         gpu=get_probe_gpus,
+        attempt=get_attempt,
     params:
         spec=get_probe_spec,
         site=get_site,
@@ -23,7 +25,7 @@ rule probe_checkpoint:
     shell:
         "cassle probe --spec {params.spec:q} --checkpoint {input.checkpoint:q} --index {input.index:q}"
         " --split {input.split:q} --out {output.accuracies:q} --gpus {resources.gpu}"
-        " --site {params.site:q} > {log:q} 2>&1"
+        " --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"
 
 
 rule extract_features:
@@ -35,11 +37,13 @@ rule extract_features:
         features="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/features/{evaluation}.npz",
     log:
         "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/features/{evaluation}.log",
+    retries: SETTINGS.execution.retries
     conda:
         "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
         gpu=get_probe_gpus,
+        attempt=get_attempt,
     params:
         spec=get_evaluation_spec,
         site=get_site,
@@ -49,7 +53,7 @@ rule extract_features:
     shell:
         "cassle features --spec {params.spec:q} --checkpoint {input.checkpoint:q} --index {input.index:q}"
         " --split {input.split:q} --out {output.features:q} --gpus {resources.gpu}"
-        " --site {params.site:q} > {log:q} 2>&1"
+        " --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"
 
 
 rule probe_random_network:
@@ -62,11 +66,13 @@ rule probe_random_network:
         "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.log",
     benchmark:
         "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.benchmark.tsv"
+    retries: SETTINGS.execution.retries
     conda:
         "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
         gpu=get_probe_gpus,
+        attempt=get_attempt,
     params:
         spec=get_probe_spec,
         site=get_site,
@@ -74,4 +80,5 @@ rule probe_random_network:
         "Probing the random {wildcards.backbone} on {wildcards.stream}, seed {wildcards.seed}"
     shell:
         "cassle probe --spec {params.spec:q} --index {input.index:q} --split {input.split:q}"
-        " --out {output.accuracies:q} --gpus {resources.gpu} --site {params.site:q} > {log:q} 2>&1"
+        " --out {output.accuracies:q} --gpus {resources.gpu} --attempt {resources.attempt}"
+        " --site {params.site:q} > {log:q} 2>&1"

@@ -45,11 +45,13 @@ rule remember_task:
     benchmark:
         "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/remember.benchmark.tsv"
     priority: 100
+    retries: SETTINGS.execution.retries
     conda:
         "../../environment.yml"
     threads: SETTINGS.execution.threads
     resources:
         gpu=get_memory_gpus,
+        attempt=get_attempt,
     params:
         spec=get_memory_spec,
         site=get_site,
@@ -60,7 +62,7 @@ rule remember_task:
     shell:
         "cassle remember --spec {params.spec:q} --checkpoint {input.checkpoint:q} {params.memory}"
         " --index {input.index:q} --split {input.split:q} --out {output.memory:q} --gpus {resources.gpu}"
-        " --site {params.site:q} > {log:q} 2>&1"
+        " --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"
 
 
 rule train_next_task:

@@ -8,7 +8,9 @@ import torch
 from cassle.cli import main
 from cassle.data.streams import Stream
 from cassle.files import load_tensors
-from tests.unit.cli.by_hand import INDEX, checkpoint_of
+from cassle.runs import resolve
+from cassle.settings import read_study
+from tests.unit.cli.by_hand import INDEX, SPLIT, TRAINING, WORDS, checkpoint_of
 
 
 def test_any_checkpoint_is_probed_on_any_stream_by_its_name_alone(here, capsys):
@@ -20,6 +22,27 @@ def test_any_checkpoint_is_probed_on_any_stream_by_its_name_alone(here, capsys):
     said = capsys.readouterr().out
     assert {line.split()[0]: len(line.split()) - 1 for line in said.splitlines()} == {"knn": 5, "online": 5}
     assert json.loads(Path("mine.json").read_text())["stream"] == "digits-class5"
+
+
+def test_a_probe_that_cannot_succeed_is_not_tried_again_in_the_same_run_but_in_the_next_one(here, capsys):
+    plan = resolve(read_study({**WORDS, "training": TRAINING, "probe": "knn"}))
+    job = next(job for job in plan.probe.values() if job.trained)
+    Path("broken.pt").write_bytes(b"not a checkpoint")
+    files = ["--index", INDEX, "--split", SPLIT, "--out", "again.json", "--spec", job.key]
+    for attempt in ("1", "2", "3"):
+        assert main(["probe", *files, "--checkpoint", "broken.pt", "--attempt", attempt]) == 1
+        refused = "not tried again, as it would fail again: " if attempt > "1" else ""
+        assert capsys.readouterr().err.startswith(f"cassle probe: {refused}cannot read checkpoint broken.pt: ")
+    assert json.loads(Path("again.failed").read_text())["final"]
+    assert main(["probe", *files, "--checkpoint", str(checkpoint_of(here, 0)), "--attempt", "1"]) == 0
+    assert json.loads(Path("again.json").read_text())["accuracies"].keys() == {"knn"}
+    assert not Path("again.failed").exists()
+
+
+def test_a_probe_typed_by_hand_leaves_no_word_of_its_failure(here, capsys):
+    Path("broken.pt").write_bytes(b"not a checkpoint")
+    assert main(["probe", "--checkpoint", "broken.pt", "--out", "typed.json"]) == 1
+    assert list(Path().glob("typed*")) in ([], [Path("typed.times.jsonl")])
 
 
 def test_a_file_of_other_software_is_probed_where_its_network_is_described(here, capsys):
