@@ -22,6 +22,8 @@ SILENCE = 60.0
 """Seconds without a heartbeat that are worth a word."""
 LITTLE = 10_000_000
 """Free bytes below which a disk counts as full."""
+TAIL = 8192
+"""Bytes of the end of a log in which its last line is looked for."""
 STATES = ("running", "waiting", "stopped", "failed", "done")
 
 
@@ -132,8 +134,11 @@ def _error(root: Path, output: str, log: str) -> str | None:
 
 
 def _last_line(log: Path) -> str:
+    """Return the last line of a log that says something, looking at its end only: a week's log may be long."""
     try:
-        lines = log.read_text(errors="replace").splitlines()
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = file.read().decode(errors="replace").splitlines()
     except OSError:  # none, or just being removed
         return ""
     return next((line for line in reversed(lines) if line.strip()), "")

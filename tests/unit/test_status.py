@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +106,24 @@ def test_a_probe_that_was_not_tried_again_is_told_by_why_it_failed_first(study, 
     told = "results/probe1.json\n         x is damaged\n         log: results/probe1.log"
     assert f"failed   {told}" in as_text(study)
     assert "results/probe1.json: x is damaged\n    log: results/probe1.log" in last_words(study)
+
+
+def test_of_logs_only_the_ends_of_those_of_unfinished_jobs_are_read(study, tmp_path, monkeypatch):
+    opened, usual = [], Path.open
+
+    def watched(path, *words, **options):
+        opened.append(path.name)
+        return usual(path, *words, **options)
+
+    (tmp_path / "results/probe1.log").write_text("cassle probe: too early\n" + "progress\n" * 2000 + "\n" * 9)
+    (tmp_path / "results/probe2.log").write_text("progress\n" * 2000 + "cassle probe: at the end\n")
+    monkeypatch.setattr(Path, "open", watched)
+    monkeypatch.setattr(status, "TAIL", 60)
+    text = as_text(study)
+    assert "results/probe2.json\n         at the end\n" in text
+    assert "too early" not in text
+    assert sorted(name for name in opened if name.endswith(".log")) == ["prepare.log", "probe1.log", "probe2.log"]
+    assert not {"train.json", "metrics.jsonl", "probe0.json"} & set(opened)
 
 
 def test_the_last_words_name_what_failed_why_and_where_its_log_is(study, tmp_path):
