@@ -1,9 +1,16 @@
 """Trackers beside a whole study: what they show, and that nothing depends on them."""
 
+import json
 import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from tests.torture.study import kill, processes_of
+from tests.unit.tracking.offline import read_back
 from tests.workflow.conftest import copy_of_the_project
 
 STUDY = """
@@ -14,10 +21,12 @@ objectives: [simclr]
 strategies: [cassle]
 probes: [knn]
 figures: []
-training: {epochs: 2, batch_size: 512}
+training: {epochs: 3, batch_size: 512}
 execution: {device: cpu}
 """
-PATIENCE = 120
+EPOCHS = 3
+FIRST_TASK = ("--configfile", "tracked.yaml", "--until", "train_first_task")
+PATIENCE = 300
 SECRET = "0123456789abcdef" * 3
 
 
@@ -35,13 +44,92 @@ def wait_for(said, condition):
         time.sleep(0.2)
 
 
-def test_an_offline_study_leaves_one_run_per_task_and_one_of_tables(project):
-    code, said = project.run("--configfile", "tracked.yaml", "--config", "wandb={mode: offline}", "tensorboard=true")
-    assert code == 0, said
+def kill_all(running):
+    """Kill a Snakemake and its jobs with SIGKILL, and the tracker that follows them."""
+    followers = [pid for pid, command in everything() if f"--parent {running.pid}" in command]
+    for pid in [pid for pid, _ in processes_of([running.pid])] + followers:
+        kill(pid)
+    running.wait(PATIENCE)
+
+
+def everything():
+    """Yield every process with its command line."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield int(file.parent.name), file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+def test_a_killed_study_that_goes_on_is_shown_offline_once_and_whole(project):
+    words = ("--configfile", "tracked.yaml", "--config", "wandb={mode: offline}", "tensorboard=true")
     tracking = project.folder / "results/tracking"
+    running = project.start(*words)
+    wait_for("", lambda: list(project.folder.glob("results/*/*/*/cassle/seed0/task1/metrics.jsonl")))
+    kill_all(running)
+    code, said = project.run(*words)
+    assert code == 0, said
     wait_for(said, lambda: len(list(tracking.glob("wandb/shown/*.json"))) == 3)
-    assert len(list(tracking.glob("wandb/wandb/offline-run-*"))) == 3
+    runs = [read_back(folder) for folder in tracking.glob("wandb/wandb/offline-run-*")]
+    tasks = {run["config"]["folder"]: run for run in runs if "folder" in run["config"]}
+    assert len(runs) == 3
+    assert len(tasks) == 2
+    for folder, run in tasks.items():
+        lines = [json.loads(line) for line in (project.folder / folder / "metrics.jsonl").read_text().splitlines()]
+        record = json.loads((project.folder / folder / "train.json").read_text())
+        accuracies = json.loads(next((project.folder / folder).glob("probes/*/knn.json")).read_text())["accuracies"]
+        assert [row["step"] for row in run["history"]] == list(range(EPOCHS))
+        assert [row["loss"] for row in run["history"]] == [line["loss"] for line in lines]
+        assert run["config"]["spec"] == record["spec"]
+        assert run["group"] == folder.rpartition("/")[0].removeprefix("results/")
+        shown = [run["summary"][f"digits-domain2/knn/task{task}"] for task in range(2)]
+        assert shown == accuracies["knn"]
     assert len(list(tracking.glob("tensorboard/digits-domain2/**/events.out.*"))) == 2
+
+
+def test_a_study_trains_on_where_wandb_is_not_installed(project):
+    (project.folder / "wandb.py").write_text("raise ImportError('no module named wandb')\n")
+    code, said = project.run(*FIRST_TASK, "--config", "wandb={mode: online}")
+    assert code == 0, said
+    log = project.folder / "results/tracking/wandb.log"
+    wait_for(said, lambda: "wandb is not installed" in log.read_text())
+    assert "trainings are not concerned" in log.read_text()
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A service that takes no key."""
+
+    def do_POST(self):
+        self.send_response(401)
+        self.end_headers()
+
+    do_GET = do_POST  # noqa: N815
+
+    def log_message(self, *words):
+        """Say nothing."""
+
+
+@pytest.fixture
+def refusing():
+    """The address of a service that takes no key."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_study_whose_key_is_refused_trains_on_and_tells_no_key(project, refusing):
+    environment = {"WANDB_BASE_URL": refusing, "WANDB_API_KEY": SECRET, "WANDB_INIT_TIMEOUT": "5"}
+    code, said = project.run(*FIRST_TASK, "--config", "wandb={mode: online}", **environment)
+    assert code == 0, said
+    assert next(project.folder.rglob("train.json")).is_file()
+    told_without_the_key(project, said)
+
+
+def told_without_the_key(project, said):
+    """Wait until the tracker has given up, and look for the key in every log."""
+    log = project.folder / "results/tracking/wandb.log"
+    wait_for(said, lambda: "trainings are not concerned" in log.read_text())
+    texts = [file.read_text(errors="replace") for file in project.folder.rglob("*.log")]
+    assert all(SECRET not in text for text in [said, *texts])
 
 
 def test_a_study_whose_tracker_has_no_network_and_a_bad_key_trains_on_and_tells_no_key(project):
@@ -55,7 +143,4 @@ def test_a_study_whose_tracker_has_no_network_and_a_bad_key_trains_on_and_tells_
         WANDB_INIT_TIMEOUT="5",
     )
     assert code == 0, said
-    log = project.folder / "results/tracking/wandb.log"
-    wait_for(said, lambda: "trainings are not concerned" in log.read_text())
-    texts = [file.read_text(errors="replace") for file in project.folder.rglob("*.log")]
-    assert all(SECRET not in text for text in [said, *texts])
+    told_without_the_key(project, said)
