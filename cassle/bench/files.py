@@ -135,7 +135,7 @@ def _with_children(pid: int | None) -> list[psutil.Process]:
 def cpu_seconds(pid: int | None) -> float:
     """Return the processor time of a process and of those it started: what a busy machine does not make longer."""
     times = [process.cpu_times() for process in _with_children(pid)]
-    return sum(time.user + time.system for time in times)
+    return float(sum(time.user + time.system for time in times))
 
 
 def _row(name: str, rounds: list[dict[str, float]]) -> dict[str, Any]:
