@@ -105,7 +105,8 @@ def as_text(measured: dict[str, Any]) -> str:
     widths = [max(len(line[place]) for line in rows) for place in range(len(rows[0]))]
     table = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in rows]
     where = f"{machine['device']}, {machine['processor']}, {machine['threads']} threads, load {machine['load']}"
-    return "\n".join([f"{measured['bench']}: {where}, {measured['date']}", *table])
+    libraries = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    return "\n".join([f"{measured['bench']}: {where}, {measured['date']}", libraries, *table])
 
 
 def _short(value: Any) -> str:

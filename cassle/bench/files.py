@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,8 @@ def watched(case: Callable[..., None], *given: Any) -> dict[str, float]:
             if what == "imported":
                 found["imports"] = found["peak"] = memory(process.pid)
                 here.send(True)
+            if what == "first batch":
+                found["first batch, CPU"] = cpu_seconds(process.pid)
         found["end"] = time.monotonic() - began
     except (EOFError, ConnectionError) as error:
         raise CassleError("the process that was measured ended early; what it said stands above") from error
@@ -113,26 +116,35 @@ def watched(case: Callable[..., None], *given: Any) -> dict[str, float]:
 def memory(pid: int | None) -> float:
     """Return the memory in MiB of a process and of all that it started; processes that have ended count nothing."""
     total = 0
+    for process in _with_children(pid):
+        with suppress(psutil.Error):
+            info = process.memory_full_info()
+            total += getattr(info, "pss", info.uss)
+    return total / 2**20
+
+
+def _with_children(pid: int | None) -> list[psutil.Process]:
+    """Return a process and all that it started; none if it has ended."""
     try:
         top = psutil.Process(pid)
-        for process in [top, *top.children(recursive=True)]:
-            try:
-                info = process.memory_full_info()
-                total += getattr(info, "pss", info.uss)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-    except psutil.NoSuchProcess:
-        return 0.0
-    return total / 2**20
+        return [top, *top.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def cpu_seconds(pid: int | None) -> float:
+    """Return the processor time of a process and of those it started: what a busy machine does not make longer."""
+    times = [process.cpu_times() for process in _with_children(pid)]
+    return float(sum(time.user + time.system for time in times))
 
 
 def _row(name: str, rounds: list[dict[str, float]]) -> dict[str, Any]:
     """Return the row of a case: how fast, how long to the first batch from the start, and the most memory it took."""
     times = [one["end"] - one.get("first batch", one["imported"]) for one in rounds]
-    first = max((one["first batch"] for one in rounds if "first batch" in one), default=None)
     more = {
         "imports s": max(one["imported"] for one in rounds),
-        "first batch s": first,
+        "first batch s": max((one["first batch"] for one in rounds if "first batch" in one), default=None),
+        "of it CPU s": max((one["first batch, CPU"] for one in rounds if "first batch" in one), default=None),
         "peak MiB": max(one["peak"] for one in rounds),
         "above imports MiB": max(one["peak"] - one["imports"] for one in rounds),
     }

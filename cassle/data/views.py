@@ -224,7 +224,7 @@ def recolour(view: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Ten
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return (images - mean) / std per channel, for floats in 0-1."""
     centre, width = (constant(values, images.device).view(1, 3, 1, 1) for values in (mean, std))
-    return (images - centre) / width
+    return (images - centre).div_(width)
 
 
 def clean_view(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:

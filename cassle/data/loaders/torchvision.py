@@ -65,11 +65,10 @@ class TorchvisionLoader(AheadLoader):
 
     def batch(self, drawn: Drawn) -> Batch:
         """Return the batch of a step, its views normalised on the device."""
-        views = [
-            normalise(send(view, self.device).float().div_(255), self.views.mean, self.views.std)
-            for view in drawn.views
-        ]
-        views = [view.contiguous(memory_format=torch.channels_last) for view in views]
+        views = []
+        for view in drawn.views:
+            view = send(view, self.device).contiguous(memory_format=torch.channels_last)
+            views.append(normalise(view.float().div_(255), self.views.mean, self.views.std))
         return super().batch(Drawn(drawn.rows, views, drawn.online))
 
     def close(self) -> None:
@@ -86,21 +85,30 @@ class StepReader(Dataset[Drawn]):
     def __init__(self, images: FileImages | InMemory, views: Sequence[ViewSettings], seed: int, task: int) -> None:
         self.images, self.seed, self.task = images, seed, task
         self.transforms = [transform(settings) for settings in views]
-        self.size = views[0].size
+        self.sizes = [settings.size for settings in views]
 
     def __getitem__(self, rows: Rows) -> Drawn:
+        places = [place for run in rows.share.runs for place in run]
+        views = [empty(len(places), size) for size in self.sizes]
+        online = empty(len(rows.online), self.sizes[0])
         with torch.random.fork_rng(devices=[]):
-            places = [place for run in rows.share.runs for place in run]
-            images = [self.views(rows, *row) for row in zip(places, rows.index.tolist(), strict=True)]
-        clean = [clean_image(self.images.image(place), self.size) for place in rows.online.tolist()]
-        online = torch.stack(clean) if clean else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
-        return Drawn(rows, [torch.stack(views) for views in zip(*images, strict=True)], online)
+            for row, (place, position) in enumerate(zip(places, rows.index.tolist(), strict=True)):
+                for whole, view in zip(views, self.views(rows, place, position), strict=True):
+                    whole[row] = view
+        for row, position in enumerate(rows.online.tolist()):
+            online[row] = clean_image(self.images.image(position), self.sizes[0])
+        return Drawn(rows, views, online)
 
     def views(self, rows: Rows, place: int, position: int) -> list[Tensor]:
         """Return the views (3, S, S) uint8 of the image at a place in the global batch of a step."""
         image = self.images.image(position)
         torch.manual_seed(seed_of(self.seed, "views", self.task, rows.epoch, rows.step, place))
         return [change(image) for change in self.transforms]
+
+
+def empty(count: int, side: int) -> Tensor:
+    """Return room for images, filled one by one: a list of them, and then their stack, would take twice the memory."""
+    return torch.empty(count, 3, side, side, dtype=torch.uint8)
 
 
 class _Steps(Sampler[Rows]):

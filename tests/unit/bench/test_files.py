@@ -57,14 +57,15 @@ def test_a_process_that_ends_early_is_told_of_and_leaves_nothing_behind(tmp_path
 
 def test_memory_counts_what_a_process_has_started_and_nothing_that_has_ended():
     assert 1 < files.memory(None) < 100_000
-    assert files.memory(2**22 + 1) == 0
+    assert files.cpu_seconds(None) > 0
+    assert files.memory(2**22 + 1) == files.cpu_seconds(2**22 + 1) == 0
 
 
 def test_a_row_is_the_slowest_start_and_the_largest_memory_of_all_rounds():
-    rounds = [
-        {"imported": 1.0, "first batch": 2.0, "images": 90, "end": 5.0, "imports": 10.0, "peak": 30.0},
-        {"imported": 2.0, "first batch": 2.5, "images": 90, "end": 3.5, "imports": 20.0, "peak": 25.0},
-    ]
+    one = {"imported": 1.0, "first batch": 2.0, "first batch, CPU": 3.0, "images": 90, "end": 5.0}
+    other = {"imported": 2.0, "first batch": 2.5, "first batch, CPU": 1.0, "images": 90, "end": 3.5}
+    rounds = [{**one, "imports": 10.0, "peak": 30.0}, {**other, "imports": 20.0, "peak": 25.0}]
     row = files._row("torchvision", rounds)
     assert (row["low"], row["high"]) == (30, 90)
-    assert [row[key] for key in ("imports s", "first batch s", "peak MiB", "above imports MiB")] == [2, 2.5, 30, 20]
+    more = ("imports s", "first batch s", "of it CPU s", "peak MiB", "above imports MiB")
+    assert [row[key] for key in more] == [2, 2.5, 3, 30, 20]

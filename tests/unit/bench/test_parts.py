@@ -43,6 +43,7 @@ def test_a_part_is_measured_with_machine_versions_and_spread(quick, part, tmp_pa
     shown = capsys.readouterr().out
     assert all(name in shown for name in NAMES[part])
     assert shown.startswith(f"{part}: cpu, ")
+    assert f"torch {written['versions']['torch']}, " in shown
 
 
 def test_a_step_of_known_size_is_counted(quick, tmp_path):

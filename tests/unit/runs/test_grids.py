@@ -43,6 +43,14 @@ def test_the_ablations_share_every_job_of_the_default_study():
     assert default.probe.items() <= ablations.probe.items()
 
 
+def test_the_study_of_cifar10_is_whole_and_can_be_made_small_by_words():
+    small = {"backbone": "conv3", "training": {"epochs": 10}}
+    for words, backbone in (({}, "resnet18"), (small, "conv3")):
+        made = resolve(read_study({**read_yaml(CONFIG / "cifar10.yaml"), **words}))
+        assert len(made.train) == 2 * (1 + 2 * 4 + 1)
+        assert {job.spec["backbone"]["name"] for job in made.train.values()} == {backbone}
+
+
 def test_the_study_of_all_strategies_has_each_of_them():
     study = read_study(read_yaml(CONFIG / "strategies.yaml"))
     names = [choice if isinstance(choice, str) else choice["name"] for choice in study.strategies]
