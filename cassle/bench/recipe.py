@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cassle.data.base import DataSet, data_sets
 from cassle.options import Options
-from cassle.runs import resolve
+from cassle.runs import Plan, resolve
 from cassle.settings import Choice, Training, read_study
 
 
@@ -44,11 +44,15 @@ class RecipeSettings(Options):
         return self.height or (375 if large else side), self.width or (500 if large else side)
 
 
+def plan_of(words: dict[str, Any], backbone: Choice | None = None) -> Plan:
+    """Return the plan of a run of two tasks that words name."""
+    chosen = {} if backbone is None else {"backbone": backbone}
+    return resolve(read_study({key: value for key, value in {**words, **chosen}.items() if value is not None}))
+
+
 def specs(words: dict[str, Any], backbone: Choice | None = None) -> list[dict[str, Any]]:
     """Return the settings of both tasks of a run that words name."""
-    chosen = {} if backbone is None else {"backbone": backbone}
-    plan = resolve(read_study({key: value for key, value in {**words, **chosen}.items() if value is not None}))
-    return [job.spec for job in plan.train.values()]
+    return [job.spec for job in plan_of(words, backbone).train.values()]
 
 
 def training_of(spec: dict[str, Any]) -> Training:

@@ -14,7 +14,7 @@ from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.nets.batchnorm import synchronise
 from cassle.objectives.base import Moment, TaskStart, objectives
-from cassle.strategies.base import Strategy
+from cassle.strategies.base import Strategy, strategies
 from cassle.strategies.compose import resolve_strategy
 from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy
@@ -23,12 +23,8 @@ from tests.pair import as_one_of_a_pair
 
 BATCH, SIDE, CLASSES = 16, 8, 3
 GROUPS = ("global", 8)
-ADDED = [
-    ("pnr", "global"),
-    ("pnr", 8),
-    ("lump", 4),
-    *((name, "global") for name in ("der", "er", "ewc", "feature_distillation", "less_forget", "lump", "pfr", "pod")),
-]
+OWN = [name for name in strategies.names() if strategies.get(name).__module__.startswith("cassle.")]
+ADDED = [("pnr", 8), ("lump", 4), *((name, "global") for name in OWN if name not in ("cassle", "finetune"))]
 """Strategies and the groups that losses of SimCLR are cut into; LUMP leaves the own rows, half of the batch."""
 SMALL = {
     "hidden_dim": 12,

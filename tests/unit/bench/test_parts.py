@@ -12,6 +12,7 @@ WORDS = {
     "loader": ["batch_size=8", "images=16"],
     "files": ["batch_size=8", "images=120", "loaders=[]"],
     "step": ["batch_size=16", "backbone=conv3-narrow", "images=32"],
+    "strategies": ["batch_size=8", "backbone=conv3-narrow", "images=32", "strategies=[lump]"],
     "probe": ["backbone=conv3-narrow", "images=8", "train=40", "test=10", "probes=[knn]"],
 }
 NAMES = {
@@ -19,6 +20,7 @@ NAMES = {
     "loader": {"torchvision", "device"},
     "files": {"prepare"},
     "step": {"step", "its views"},
+    "strategies": {"finetune", "lump"},
     "probe": {"features", "knn"},
 }
 
