@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +18,6 @@ PROFILE = (
     "squeue",
     "--slurm-init-seconds-before-status-checks",
     "5",
-    "--set-resources",
-    "train_next_task:runtime=attempt",  # one minute; on a busy machine it takes longer until it trains at all
 )
 SETTINGS = {"strategies": "cassle", "minutes": 60}
 """One strategy, whose trainings save their states only when they are asked to stop."""
@@ -40,7 +40,7 @@ def local(tmp_path):
 
 
 def trainer(study):
-    """Wait until the second task of CaSSLe has trained for some epochs, and return its process."""
+    """Wait until the second task has trained for some epochs, and return its process."""
 
     def look():
         assert study.processes(), study.said()
@@ -50,9 +50,17 @@ def trainer(study):
     return wait_for(look, "the second task had trained for some epochs")
 
 
+def end_the_time_of(pid):
+    """Cut the walltime of a process's job to a minute, for which the process stands still, as if it were slow."""
+    os.kill(pid, signal.SIGSTOP)  # Slurm wakes what it ends
+    environment = dict(word.split("=", 1) for word in Path(f"/proc/{pid}/environ").read_text().split("\0") if word)
+    job = environment["SLURM_JOB_ID"]
+    subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=1"], check=True, timeout=60)
+
+
 def test_a_training_killed_by_its_walltime_goes_on_in_the_same_run_and_nothing_differs(study, local):
     running = study.start(ALL, PROFILE)
-    os.kill(trainer(study), signal.SIGSTOP)  # so slow that its time is over first; Slurm wakes what it ends
+    end_the_time_of(trainer(study))
     alone = local.start()
     log_says(study, "received SIGTERM: saving the state after this step")
     assert running.wait(PATIENCE) == 0, study.said()
