@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.study import ALL, PATIENCE, Study, log_says, wait_for
+from tests.torture.study import ALL, Study, log_says, wait_for
 from tests.workflow.conftest import REPOSITORY
 
 PROFILE = (
@@ -19,6 +19,8 @@ PROFILE = (
     "--slurm-init-seconds-before-status-checks",
     "5",
 )
+PATIENCE = 1800
+"""Seconds for all jobs of the study: each starts Python three times, which takes long on a machine with other work."""
 SETTINGS = {"strategies": "cassle", "minutes": 60}
 """One strategy, whose trainings save their states only when they are asked to stop."""
 
@@ -47,7 +49,7 @@ def trainer(study):
         beat = json.loads(study.file("progress.json").read_text())
         return beat["pid"] if study.file("metrics.jsonl").read_text().count("\n") > 2 else 0
 
-    return wait_for(look, "the second task had trained for some epochs")
+    return wait_for(look, "the second task had trained for some epochs", PATIENCE)
 
 
 def end_the_time_of(pid):
