@@ -36,7 +36,7 @@ SelectTypeParameters=CR_Core_Memory
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 ReturnToService=2
-KillWait=10
+KillWait=60
 NodeName=$host NodeAddr=127.0.0.1 CPUs=16 RealMemory=64000
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.torture.study import ALL, PATIENCE, Study, log_says, wait_for
+from tests.torture.study import ALL, Study, log_says, wait_for
 from tests.workflow.conftest import REPOSITORY
 
 PROFILE = (
@@ -16,9 +18,9 @@ PROFILE = (
     "squeue",
     "--slurm-init-seconds-before-status-checks",
     "5",
-    "--set-resources",
-    "train_next_task:runtime=attempt",  # one minute; on a busy machine it takes longer until it trains at all
 )
+PATIENCE = 1800
+"""Seconds for all jobs of the study: each starts Python three times, which takes long on a machine with other work."""
 SETTINGS = {"strategies": "cassle", "minutes": 60}
 """One strategy, whose trainings save their states only when they are asked to stop."""
 
@@ -40,19 +42,27 @@ def local(tmp_path):
 
 
 def trainer(study):
-    """Wait until the second task of CaSSLe has trained for some epochs, and return its process."""
+    """Wait until the second task has trained for some epochs, and return its process."""
 
     def look():
         assert study.processes(), study.said()
         beat = json.loads(study.file("progress.json").read_text())
         return beat["pid"] if study.file("metrics.jsonl").read_text().count("\n") > 2 else 0
 
-    return wait_for(look, "the second task had trained for some epochs")
+    return wait_for(look, "the second task had trained for some epochs", PATIENCE)
+
+
+def end_the_time_of(pid):
+    """Cut the walltime of a process's job to a minute, for which the process stands still, as if it were slow."""
+    os.kill(pid, signal.SIGSTOP)  # Slurm wakes what it ends
+    environment = dict(word.split("=", 1) for word in Path(f"/proc/{pid}/environ").read_text().split("\0") if word)
+    job = environment["SLURM_JOB_ID"]
+    subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=1"], check=True, timeout=60)
 
 
 def test_a_training_killed_by_its_walltime_goes_on_in_the_same_run_and_nothing_differs(study, local):
     running = study.start(ALL, PROFILE)
-    os.kill(trainer(study), signal.SIGSTOP)  # so slow that its time is over first; Slurm wakes what it ends
+    end_the_time_of(trainer(study))
     alone = local.start()
     log_says(study, "received SIGTERM: saving the state after this step")
     assert running.wait(PATIENCE) == 0, study.said()

@@ -32,7 +32,7 @@ USUAL = {
     "epochs": 15,
     "minutes": 0.001,
 }
-PATIENCE = 600
+PATIENCE = 300
 """Seconds after which something that should happen counts as not happening, on a machine however loaded."""
 ALL = "results/runs.csv"
 
@@ -123,9 +123,9 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
         return
 
 
-def wait_for(what: Callable[[], Any], words: str) -> Any:
+def wait_for(what: Callable[[], Any], words: str, patience: float = PATIENCE) -> Any:
     """Wait until something is the case and return it."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while time.monotonic() < until:
         try:
             if found := what():

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from cassle.files import canonical_json
 from cassle.planning import words_of
 from cassle.provenance import code_of
@@ -23,6 +25,19 @@ def get_cells(wildcards):
 def get_own_figures(wildcards):
     """Every figure of the study that a report belongs to."""
     return targets.figures(PLAN.part(wildcards.study))
+
+
+def get_own_images(wildcards):
+    """What a report may show of each figure: it takes the smaller one of both."""
+    figures = map(Path, get_own_figures(wildcards))
+    return [
+        str(figure.with_suffix(kind)) for figure in figures for kind in (".svg", ".png")
+    ]
+
+
+def get_own_records(wildcards):
+    """The records of every training of the study that a report belongs to."""
+    return targets.records(PLAN.part(wildcards.study))
 
 
 def get_features(wildcards):

@@ -165,6 +165,8 @@ rule write_page:
         jobs="results/benchmark.csv",
         study="results/studies/{study}/study.json",
         figures=get_own_figures,
+        images=get_own_images,
+        records=get_own_records,
     output:
         page="results/studies/{study}/report.html",
     log:
