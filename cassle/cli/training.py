@@ -67,4 +67,16 @@ def _train_here(args: argparse.Namespace, spec: dict[str, Any]) -> None:
 
     previous, given, memory = (Path(path) if path else None for path in (args.previous, args.given, args.memory))
     files = (Path(args.index), Path(args.split), Path(args.folder))
-    train_task(TrainRequest(spec, site, *files, previous, given, memory))
+    train_task(TrainRequest(spec, site, *files, previous, given, memory), _operations)
+
+
+def _operations(spec: dict[str, Any], image_size: int, num_classes: int) -> float | None:
+    """Return the operations per image of a training; None for a method of the user's that looks at values."""
+    from cassle.cost.flops import training_flops
+    from cassle.log import say
+
+    try:
+        return training_flops(spec, image_size, num_classes)
+    except RuntimeError as error:
+        say(f"the operations of this training are not counted: {error}")
+        return None

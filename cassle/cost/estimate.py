@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cassle.cost.flops import forward_flops, step_cost
+from cassle.cost.flops import forward_flops, step_cost, training_flops
 from cassle.cost.sizes import task_sizes
 from cassle.data.streams import Stream
 from cassle.files import read_json
@@ -131,11 +131,10 @@ def _training(job: TrainJob, root: Path) -> dict[str, Any]:
     cost = step_cost(job.spec, data_set.image_size, data_set.num_classes or 1)
     steps = task_sizes(stream, root)[0][job.spec["task"]] // training["batch_size"]
     images = training["epochs"] * steps * training["batch_size"]
-    online = forward_flops(job.spec["backbone"], data_set.image_size)
     return {
         "epochs": training["epochs"],
         "images": images,
-        "flops": images * (cost.flops + online),
+        "flops": images * training_flops(job.spec, data_set.image_size, data_set.num_classes or 1),
         "bytes": cost.checkpoint_bytes,
     }
 

@@ -67,6 +67,11 @@ def _step_cost(text: str, image_size: int, num_classes: int) -> StepCost:
     return StepCost(counter.get_total_flops() / count * rows / count, _bytes(model) + _bytes(strategy))
 
 
+def training_flops(spec: Mapping[str, Any], image_size: int, num_classes: int) -> float:
+    """Return the operations per own image of a training: of its step, and of the online classifier's clean image."""
+    return step_cost(spec, image_size, num_classes).flops + forward_flops(spec["backbone"], image_size)
+
+
 def _blank_batch(count: int, task: int) -> Batch:
     """Return a batch of ``count`` rows without storage; nobody looks at its images."""
     index = torch.arange(count)

@@ -30,6 +30,7 @@ COLUMNS = {
     "seconds": "float64",
     "wall_seconds": "float64",
     "images_per_second": "float64",
+    "flops": "float64",
     "memory_mb": "float64",
     "gpu_mb": "float64",
     "device": "str",
@@ -40,6 +41,7 @@ COLUMNS = {
     "folder": "str",
 }
 """Column -> type. ``job``: train, probe, or the stem of its files. ``seconds``: work, whatever was resumed included;
+``flops``: operations of a training, counted and not measured (`cassle.cost.flops`);
 ``wall_seconds``: the last process, its start-up included; ``memory_mb``, ``gpu_mb``: the most it held, MiB. ``device``:
 what computed; ``leased``: cpu, or the GPUs by their numbers on the host. ``intervals``: begin/end of each attempt, UTC,
 with blanks between; an attempt that was killed may have no end."""
@@ -80,6 +82,7 @@ def _row(results: Path, stem: Path) -> Row:
         "seconds": record.get("seconds"),
         "wall_seconds": measured.get("s"),
         "images_per_second": record.get("images_per_second"),
+        "flops": record.get("flops"),
         "memory_mb": measured.get("max_rss"),
         "gpu_mb": last.get("gpu_mb"),
         "device": record.get("device", ""),
@@ -147,8 +150,10 @@ def jobs_of_study(jobs: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
     ]
 
 
-def hours_of_run(trained: pd.DataFrame, backbone: str, objective: str, strategy: str, seed: int) -> float:
-    """Return the hours that training one run took, its shared first task included; NaN if a task's are not known.
+def spent_on_run(
+    trained: pd.DataFrame, backbone: str, objective: str, strategy: str, seed: int, column: str = "seconds"
+) -> float:
+    """Return the sum of a column over the trainings of one run, its shared first task included; NaN if one lacks it.
 
     ``trained``: rows of trainings on one stream. For joint training, those of the stream of everything.
     """
@@ -158,4 +163,4 @@ def hours_of_run(trained: pd.DataFrame, backbone: str, objective: str, strategy:
         return float("nan")
     if not (run["task"] == 0).any():
         run = pd.concat([own[own["strategy"] == FIRST], run])
-    return float(run["seconds"].sum(skipna=False)) / 3600 if len(run) else float("nan")
+    return float(run[column].sum(skipna=False)) if len(run) else float("nan")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cassle.evaluation.metrics import average_accuracy, forgetting, forward_transfer
 from cassle.paths import ONLINE
 from cassle.reporting.frame import EXECUTION, rows_of
-from cassle.reporting.jobs import hours_of_run
+from cassle.reporting.jobs import spent_on_run
 from cassle.reporting.names import OFFLINE, RANDOM, plain, shown_names
 from cassle.reporting.published import Published, published
 
@@ -29,7 +29,7 @@ class Cell:
     measured; offline and random have one row. ``aware``: the same where the task is known, if it was asked.
     ``random``: seed -> R (tasks,) of the untrained network, None under a probe that it does not have. ``execution``:
     column -> the values its runs have. ``published``: metric, or number of a task -> what others report. ``hours``:
-    seed -> hours of training.
+    seed -> hours of training. ``flops``: seed -> operations of training.
     """
 
     backbone: str
@@ -42,6 +42,7 @@ class Cell:
     execution: dict[str, list[str]] = field(default_factory=dict)
     published: dict[str, Published] = field(default_factory=dict)
     hours: dict[int, float] = field(default_factory=dict)
+    flops: dict[int, float] = field(default_factory=dict)
 
     @property
     def continual(self) -> bool:
@@ -140,6 +141,7 @@ def cells_of(
         for objective, strategy in (place[1:] for place in wanted if place[0] == backbone):
             part = parts.get((objective, strategy), own[:0])
             single = strategy == OFFLINE
+            spent = _spent(jobs, place_of(study, stream, strategy), backbone, objective, strategy, seeds)
             cell = Cell(
                 shown[backbone],
                 shown[objective],
@@ -150,7 +152,8 @@ def cells_of(
                 random=random,
                 execution=_execution(part),
                 published=others(backbone, objective, strategy),
-                hours=_hours(jobs, place_of(study, stream, strategy), backbone, objective, strategy, seeds),
+                hours={seed: seconds / 3600 for seed, seconds in spent["seconds"].items()},
+                flops=spent["flops"],
             )
             cells.append(cell)
     return cells
@@ -177,14 +180,20 @@ def _execution(rows: pd.DataFrame) -> dict[str, list[str]]:
     return {column: sorted(values - {""}) for column, values in found.items()}
 
 
-def _hours(
+def _spent(
     jobs: pd.DataFrame | None, place: str, backbone: str, objective: str, strategy: str, seeds: tuple[int, ...]
-) -> dict[int, float]:
+) -> dict[str, dict[int, float]]:
+    """Return column -> seed -> what all trainings of a run took of it, where that is known."""
+    columns = ("seconds", "flops")
     if jobs is None:
-        return {}
+        return {column: {} for column in columns}
     trained = jobs[(jobs["job"] == "train") & (jobs["stream"] == place)]
-    found = {seed: hours_of_run(trained, backbone, objective, strategy, seed) for seed in seeds}
-    return {seed: hours for seed, hours in found.items() if not np.isnan(hours)}
+    run = (trained, backbone, objective, strategy)
+    found = {column: {seed: spent_on_run(*run, seed, column) for seed in seeds} for column in columns}
+    return {
+        column: {seed: value for seed, value in by_seed.items() if not np.isnan(value)}
+        for column, by_seed in found.items()
+    }
 
 
 def _aware(rows: pd.DataFrame, single: bool) -> dict[int, Matrix]:

@@ -21,6 +21,10 @@ AWARE = "A known task ↑"
 HEADS = {"A": "A ↑", "F": "F ↓", "T": "T ↑"}
 UP = {"A": 1, "F": -1, "T": 1}
 """Metric -> 1 if more is better, -1 if less is."""
+TIMES = {"h": 1.0, "min": 1 / 60, "s": 1 / 3600}
+"""Unit of a column of training times -> hours it has."""
+WORK = {f"{prefix}FLOP": 1000.0**power for power, prefix in zip(range(6, 1, -1), "EPTGM", strict=True)}
+"""Unit of a column of training's operations -> operations it has."""
 
 
 def write_tables(
@@ -50,7 +54,7 @@ def table_of(cells: list[Cell], title: str) -> Table:
     sources: list[str] = []
     best = _best(cells)
     bases = {(c.backbone, c.objective): c for c in cells if c.strategy == FINETUNE}
-    unit = _unit_of_time(cells)
+    time, work = _unit(TIMES, [cell.hours for cell in cells]), _unit(WORK, [cell.flops for cell in cells])
     rows = []
     for cell in cells:
         row = {
@@ -66,7 +70,8 @@ def table_of(cells: list[Cell], title: str) -> Table:
         }
         for letter in METRICS:
             row |= _published(cell, letter, sources)
-        row[f"training ({unit[0]})"] = _time(cell, *unit)
+        row[f"training ({time})"] = _spent(cell, cell.hours, TIMES[time])
+        row[f"training ({work})"] = _spent(cell, cell.flops, WORK[work])
         rows.append(row)
     heads = [head for head in (rows[0] if rows else {}) if _shown(head, rows)]
     labels = sum(head in ("backbone", "objective", "strategy") for head in heads)
@@ -155,14 +160,15 @@ def _published(cell: Cell, name: str, sources: list[str]) -> dict[str, Entry]:
     return dict(zip(columns, (theirs, Entry(signed(gap), gap) if values else Entry()), strict=True))
 
 
-def _unit_of_time(cells: list[Cell]) -> tuple[str, float]:
-    """Return the unit of the column of training times, and how many hours it has."""
-    longest = max((max(cell.hours.values()) for cell in cells if cell.hours), default=0.0)
-    return ("h", 1.0) if longest >= 1 else ("min", 1 / 60) if longest >= 1 / 60 else ("s", 1 / 3600)
+def _unit(units: dict[str, float], spent: list[dict[int, float]]) -> str:
+    """Return the largest unit that the most of what was spent has one of, else the smallest."""
+    most = max((value for one in spent for value in one.values()), default=0.0)
+    return next((name for name, size in units.items() if most >= size), list(units)[-1])
 
 
-def _time(cell: Cell, unit: str, hours: float) -> Entry:
-    values = [spent / hours for seed, spent in cell.hours.items() if seed in cell.matrices]
+def _spent(cell: Cell, spent: dict[int, float], unit: float) -> Entry:
+    """Return the mean over the seeds that are shown."""
+    values = [value / unit for seed, value in spent.items() if seed in cell.matrices]
     return Entry(f"{np.mean(values):.1f}", float(np.mean(values))) if values else Entry()
 
 
@@ -178,6 +184,8 @@ def _notes(cells: list[Cell], heads: list[str]) -> list[str]:
         notes.append("A known task: only classes of the image's task compete.")
     if any(head.startswith("training") for head in heads):
         notes.append("Training: all tasks of a run, the shared first one included, mean over seeds.")
+    if any(head.endswith("FLOP)") for head in heads):
+        notes.append("FLOP: matrix products and convolutions, counted; a multiplication and an addition are two.")
     values = {column: sorted({v for cell in cells for v in cell.execution.get(column, [])}) for column in EXECUTION}
     told = [f"{column} {', '.join(filter(None, found))}" for column, found in values.items() if any(found)]
     if told := [text for text in told if not text.startswith("code ")]:

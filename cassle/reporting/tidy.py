@@ -14,7 +14,7 @@ from cassle.reporting.statistics import paired, spread
 
 
 def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
-    """Return one row per cell and metric: fractions of 1, or hours of training.
+    """Return one row per cell and metric: fractions of 1, or hours and operations of training.
 
     ``minus_finetune`` is the mean of paired differences, ``low`` and ``high`` the ends of its 95 % confidence interval.
     """
@@ -45,8 +45,9 @@ def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
                     "mixed": " ".join(cell.mixed),
                 }
             )
-        if cell.hours:
-            rows.append({**same, "metric": "hours", **_summary(list(cell.hours.values()))})
+        for name, spent in (("hours", cell.hours), ("flops", cell.flops)):
+            if spent:
+                rows.append({**same, "metric": name, **_summary(list(spent.values()))})
     text = io.StringIO()
     pd.DataFrame(rows).to_csv(text, index=False, lineterminator="\n")
     return text.getvalue()

@@ -73,13 +73,13 @@ def _training(
     """Return the training of an objective, and what of it is not as the recipe says; ``own``: what its choice says."""
     usual = recipe.model_dump(mode="json", include=set(Training.model_fields))
     given = merged(study.training, own)
-    preset = training_preset(study.preset, data_set, objective, given.get("batch_size", recipe.batch_size))
-    changes = merged(preset, given)
     where = f"training of {objective} on {data_set}"
-    word = changes.get("views")
+    word = given.get("views")
     if isinstance(word, str):
-        changes["views"] = more_views(recipe, word, where)
-    training = parse(Training, merged(usual, changes), where)
+        given["views"] = more_views(recipe, word, where)
+    batch_size = parse(Training, merged(usual, given), where).batch_size  # a number, also where a word gave text
+    preset = training_preset(study.preset, data_set, objective, batch_size)
+    training = parse(Training, merged(usual, merged(preset, given)), where)
     changed = differences(usual, training.model_dump(mode="json"))
     if isinstance(word, str):  # which the label says for all of its views
         changed = {key: value for key, value in changed.items() if not key.startswith("views")} | {"views": word}

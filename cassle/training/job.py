@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +66,14 @@ class TrainRequest:
     memory: Path | None = None
 
 
-def train_task(request: TrainRequest) -> None:
+Counted = Callable[[dict[str, Any], int, int], float | None]
+"""Settings of a job, side of its images, number of classes -> operations per image; None where they are not known."""
+
+
+def train_task(request: TrainRequest, counted: Counted | None = None) -> None:
     """Train one task and write its outputs, the checkpoint last but for its record.
 
+    ``counted`` is asked once, after the training, how many operations an image took, for the record.
     Raises `CheckpointError` for a previous checkpoint that cannot be read or does not fit, `DivergenceError` for a loss
     that is not finite, and `Interrupted` after saving the state when asked to stop. If several processes train
     together, each makes this call, and the first one writes.
@@ -87,7 +93,7 @@ def train_task(request: TrainRequest) -> None:
                 with closing(learner.loader):
                     fit(learner, precision, task.device)
                 if primary():
-                    write_outputs(request, task, learner, precision)
+                    write_outputs(request, task, learner, precision, counted)
 
 
 def found_finished(request: TrainRequest, task: Task) -> bool:
@@ -179,10 +185,14 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
     return learner
 
 
-def write_outputs(request: TrainRequest, task: Task, learner: Learner, precision: str) -> None:
+def write_outputs(
+    request: TrainRequest, task: Task, learner: Learner, precision: str, counted: Counted | None = None
+) -> None:
     """Write the checkpoint and its record; only then is the state of no use any more."""
     learner.metrics.write()
     images = learner.moment.steps * learner.training_settings.batch_size
+    classes = task.model.classifier.out_features
+    cost = None if counted is None else counted(request.spec, task.data_set.image_size, classes)
     facts = {
         "device": device_name(task.device),
         "precision": precision,
@@ -191,6 +201,7 @@ def write_outputs(request: TrainRequest, task: Task, learner: Learner, precision
         "loader": learner.loader.name,
         "seconds": round(learner.seconds, 2),
         "images_per_second": round(images / learner.seconds, 1),
+        "flops": None if cost is None else round(images * cost),
         "states": learner.state.saves,
         "state_seconds": round(learner.state.seconds, 2),
     }
@@ -211,7 +222,7 @@ def write_result(request: TrainRequest, task: Task, facts: dict[str, Any]) -> No
 def take_over(request: TrainRequest, task: Task) -> None:
     """Write a given first task's checkpoint as this job's; its record names it as the parent."""
     execution = dict.fromkeys(("device", "precision", "threads", "processes", "loader"), "given")
-    write_result(request, task, {**execution, "seconds": 0.0, "images_per_second": None})
+    write_result(request, task, {**execution, "seconds": 0.0, "images_per_second": None, "flops": 0})
 
 
 def fit(learner: Learner, precision: str, device: torch.device) -> None:

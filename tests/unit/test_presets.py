@@ -111,5 +111,13 @@ def test_joined_strategies_get_the_preset_in_each_part():
     assert preset_of(last.spec) == "original"
 
 
+def test_numbers_that_words_on_the_command_line_give_as_text_count_as_numbers():
+    same = {"streams": ["imagenet100-class5"], "objectives": ["simclr"], "preset": "original"}
+    for size, group in ((512, 128), (128, "global")):
+        texts, numbers = (plan(**same, training={"batch_size": value}) for value in (str(size), size))
+        assert texts.train == numbers.train
+        assert {job.spec["training"]["loss_group"] for job in numbers.train.values()} == {group}
+
+
 def test_every_data_set_that_the_preset_names_has_recipes():
     assert {*LOSS_GROUPS, *ONLINE_DATA_SETS} <= set(DATA_SETS)

@@ -6,7 +6,7 @@ import pytest
 
 from cassle.errors import DataError
 from cassle.files import write_json, write_text
-from cassle.reporting.jobs import COLUMNS, hours_of_run, jobs_of, jobs_of_study, read_jobs, write_jobs
+from cassle.reporting.jobs import COLUMNS, spent_on_run, jobs_of, jobs_of_study, read_jobs, write_jobs
 
 from .made import STREAM, summary
 
@@ -27,9 +27,9 @@ def put(results, place, name, seconds=None, wall=None, attempts=(), **record):
 
 @pytest.fixture
 def results(tmp_path):
-    put(tmp_path, f"{RUN}/first/seed0/task0", "train", 3600.0, 3700.0, device="cpu", images_per_second=100.0)
+    put(tmp_path, f"{RUN}/first/seed0/task0", "train", 3600.0, 3700.0, device="cpu", images_per_second=100.0, flops=7)
     attempts = ['{"began": 0, "host": "atlas"}', '{"began": 60, "ended": 120, "host": "atlas", "gpu_mb": 2048.0}']
-    put(tmp_path, f"{RUN}/cassle/seed0/task1", "train", 1800.0, 1900.0, attempts, device="H100")
+    put(tmp_path, f"{RUN}/cassle/seed0/task1", "train", 1800.0, 1900.0, attempts, device="H100", flops=4)
     put(tmp_path, f"{RUN}/cassle/seed0/task1/probes/{STREAM}", "knn+online", 5.0, 6.0)
     put(tmp_path, f"{RUN}/cassle/seed0/task0", "remember", wall=9.0)
     put(tmp_path, f"{STREAM}/conv3/random/seed0/probes/{STREAM}", "knn", 2.0)
@@ -75,12 +75,14 @@ def test_what_is_not_known_stays_empty(jobs):
     assert memory["device"] == ""
 
 
-def test_hours_of_a_run_include_its_shared_first_task(jobs):
+def test_what_a_run_took_includes_its_shared_first_task(jobs):
     trained = jobs[(jobs["job"] == "train") & (jobs["stream"] == STREAM)]
-    assert hours_of_run(trained, "conv3", "simclr", "cassle", 0) == 1.5
+    assert spent_on_run(trained, "conv3", "simclr", "cassle", 0) == 5400
+    assert spent_on_run(trained, "conv3", "simclr", "cassle", 0, "flops") == 11
     joint = jobs[(jobs["job"] == "train") & (jobs["stream"] == "digits-all")]
-    assert hours_of_run(joint, "conv3", "simclr", "offline", 0) == 2.0
-    assert math.isnan(hours_of_run(trained, "conv3", "byol", "cassle", 0))
+    assert spent_on_run(joint, "conv3", "simclr", "offline", 0) == 7200
+    assert math.isnan(spent_on_run(joint, "conv3", "simclr", "offline", 0, "flops"))
+    assert math.isnan(spent_on_run(trained, "conv3", "byol", "cassle", 0))
 
 
 @pytest.mark.parametrize(

@@ -279,23 +279,30 @@ def test_the_accuracy_with_the_task_known_is_a_column_only_where_it_differs(tmp_
 
 
 @pytest.mark.parametrize(
-    ("seconds", "head", "shown"),
-    [(7200.0, "training (h)", "4.0"), (90.0, "training (min)", "3.0"), (2.5, "training (s)", "5.0")],
+    ("seconds", "flops", "heads", "shown"),
+    [
+        (7200.0, 2e17, ["training (h)", "training (PFLOP)"], ["4.0", "400.0"]),
+        (90.0, 6e17, ["training (min)", "training (EFLOP)"], ["3.0", "1.2"]),
+        (2.5, 2e4, ["training (s)", "training (MFLOP)"], ["5.0", "0.0"]),
+        (2.5, None, ["training (s)"], ["5.0"]),
+    ],
 )
-def test_training_time_is_told_in_a_unit_that_fits(tmp_path, seconds, head, shown):
+def test_hours_and_operations_of_training_are_told_in_units_that_fit(tmp_path, seconds, flops, heads, shown):
     runs, study = write_study(tmp_path, all_rows())
     place = {"job": "train", "stream": STREAM, "backbone": "conv3", "objective": "simclr", "seed": 0, "attempts": 1}
     write_jobs(
         tmp_path / "benchmark.csv",
         [
-            {**place, "strategy": strategy, "task": task, "seconds": seconds}
+            {**place, "strategy": strategy, "task": task, "seconds": seconds, "flops": flops}
             for strategy, task in (("first", 0), ("cassle", 1))
         ],
     )
     write_tables(runs, study, STREAM, PROBE, tmp_path / "table.md", tmp_path / "benchmark.csv")
     cells = markdown_cells((tmp_path / "table.md").read_text())
-    assert [row[cells[0].index(head)] for row in cells[1:]] == ["", "", shown, ""]
-    table = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
-    assert [(row["strategy"], float(row["mean"])) for row in table if row["metric"] == "hours"] == [
-        ("cassle", pytest.approx(2 * seconds / 3600))
-    ]
+    assert [head for head in cells[0] if head.startswith("training")] == heads
+    for head, value in zip(heads, shown, strict=True):
+        assert [row[cells[0].index(head)] for row in cells[1:]] == ["", "", value, ""]
+    table = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    for metric, value in (("hours", seconds / 3600), ("flops", flops)):
+        found = [(row["strategy"], float(row["mean"])) for row in table if row["metric"] == metric]
+        assert found == ([] if value is None else [("cassle", pytest.approx(2 * value))])

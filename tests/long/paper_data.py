@@ -1,0 +1,31 @@
+"""Stand-ins for the paper's data sets in the layouts that their users have: a few dozen images of each."""
+
+from pathlib import Path
+
+from cassle.data.sets.cifar import CIFAR10, CIFAR100
+from cassle.data.sets.domainnet import DOMAINS
+from tests.unit.data.sets import test_cifar, test_domainnet, test_imagenet100
+
+TESTED = 12
+"""Test images of a domain."""
+
+
+def build(root: Path) -> Path:
+    """Write CIFAR's pickles, a full ImageNet with the list of wnids, and DomainNet with its lists; return the root."""
+    for kind in (CIFAR10, CIFAR100):
+        test_cifar.build(root, kind)
+    test_imagenet100.build(root / "imagenet", test_imagenet100.WNIDS)
+    (root / "imagenet100.txt").write_text("\n".join(test_imagenet100.CHOSEN))
+    (root / "domainnet").mkdir()
+    test_domainnet.build(root / "domainnet", DOMAINS)
+    _share_classes(root / "domainnet")
+    return root
+
+
+def _share_classes(folder: Path) -> None:
+    """Shorten DomainNet's lists: each domain has the images of its own classes, all domains together all of them."""
+    for place, domain in enumerate(DOMAINS):
+        file = folder / f"{domain}_train.txt"
+        own = file.read_text().splitlines()[place :: len(DOMAINS)]
+        file.write_text("\n".join(own))
+        (folder / f"{domain}_test.txt").write_text("\n".join(own[:TESTED]))
