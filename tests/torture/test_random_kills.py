@@ -89,8 +89,8 @@ def test_random_kills_change_nothing(pair, kills, kill_seed, record_property):
         struck[victim] += 1
         if running.poll() is not None:
             starts, running = starts + 1, broken.start()
-    running.wait(PATIENCE)
-    code = broken.run()
+    running.wait(20 * PATIENCE)
+    code = broken.run(patience=20 * PATIENCE)
     assert code == 0, broken.said()
     wait_for(lambda: not broken.processes(), "the last orphan had ended")
     told = ", ".join(f"{victim} {count}" for victim, count in sorted(struck.items()))
