@@ -43,13 +43,12 @@ class Step:
         images = InMemory(pictures(number, side, side), nothing, nothing)
         views = Views(training.views, facts.mean, facts.std)
         model = build_model(spec, side, facts.num_classes or 100)
-        strategy, self.memory = build_strategy(spec, model), Memory()
+        strategy = build_strategy(spec, model)
+        self.memory: Memory = {}
         for job in plan.memory.values():
-            trained, kept_by = copy.deepcopy(model).to(device), build_strategy(job.spec, model).to(device)
-            here = images.to(device)
-            end = task_end(trained, job.spec, training.batch_size, here, positions, views, device)
-            self.memory = kept_by.remember(end, {})
-        if self.memory:
+            trained, keeper = copy.deepcopy(model).to(device), build_strategy(job.spec, model).to(device)
+            end = task_end(trained, job.spec, training.batch_size, images.to(device), positions, views, device)
+            self.memory = keeper.remember(end, {})
             strategy.recall(self.memory)
         teacher = None
         if strategy.teacher_batchnorm is not None:
