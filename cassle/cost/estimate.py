@@ -168,7 +168,7 @@ def _probing(job: ProbeJob, backbone: dict[str, Any], root: Path) -> float:
 def _extracted(plan: Plan) -> dict[str, tuple[str, str]]:
     """Return file of features -> the stream and the checkpoint's folder, of all studies with figures of features."""
     parts = [part for part in plan.parts() if part.study.features]
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for part in parts:
         for stream in part.cells["streams"]:
             found |= {file: (stream, file.partition("/features/")[0]) for file in targets.features(part, stream)}
