@@ -14,7 +14,7 @@ from cassle.cost.sizes import task_sizes
 from cassle.data.streams import Stream
 from cassle.files import read_json
 from cassle.paths import index_file, split_file
-from cassle.runs import Plan, ProbeJob, TrainJob
+from cassle.runs import Plan, ProbeJob, TrainJob, targets
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Job:
 
 def jobs_of(plan: Plan, root: Path = Path()) -> list[Job]:
     """Return every job of a plan, as Snakemake counts them in a folder without results."""
-    kinds = (_data_jobs, _train_jobs, _memory_jobs, _probe_jobs, _report_jobs)
+    kinds = (_data_jobs, _train_jobs, _memory_jobs, _probe_jobs, _feature_jobs, _report_jobs)
     return [job for made in kinds for job in made(plan, root)]
 
 
@@ -54,10 +54,12 @@ def jobs_by_rule(plan: Plan) -> dict[str, int]:
         **({"remember_task": len(plan.memory)} if plan.memory else {}),
         "probe_checkpoint": trained,
         "probe_random_network": len(plan.probe) - trained,
+        **({"extract_features": len(extracted)} if (extracted := _extracted(plan)) else {}),
         "collect_runs": 1,
         "describe_study": len(parts),
         "make_table": sum(len(part.tables()) for part in parts),
         "draw_figure": sum(len(part.figures()) for part in parts),
+        **({"draw_features": len(drawn)} if (drawn := _drawn_features(plan)) else {}),
         "draw_timeline": len(parts),
         "write_page": len(parts),
     }
@@ -161,6 +163,36 @@ def _probing(job: ProbeJob, backbone: dict[str, Any], root: Path) -> float:
         epochs = settings.get("classifier", settings).get("epochs", 0)
         images += epochs * settings.get("fraction", 1.0) * sum(sizes[looked_at.name][0])
     return images * forward_flops(backbone, main.open({}).image_size)
+
+
+def _extracted(plan: Plan) -> dict[str, tuple[str, str]]:
+    """Return file of features -> the stream and the checkpoint's folder, of all studies with figures of features."""
+    parts = [part for part in plan.parts() if part.study.features]
+    found: dict[str, tuple[str, str]] = {}
+    for part in parts:
+        for stream in part.cells["streams"]:
+            found |= {file: (stream, file.partition("/features/")[0]) for file in targets.features(part, stream)}
+    return found
+
+
+def _drawn_features(plan: Plan) -> list[str]:
+    """Return the files of all figures of features."""
+    return [
+        f"{part.folder}/features/{stream}/{figure}.pdf"
+        for part in plan.parts()
+        for stream in part.cells["streams"]
+        for figure in part.study.features
+    ]
+
+
+def _feature_jobs(plan: Plan, root: Path) -> Iterator[Job]:
+    """Yield extractions, each one pass over the test images of a stream, and what is drawn of them."""
+    for file, (name, folder) in _extracted(plan).items():
+        stream, backbone = plan.streams[name], plan.train[folder].spec["backbone"]
+        flops = task_sizes(stream, root)[1] * forward_flops(backbone, stream.open({}).image_size)
+        yield Job("extract_features", file, (root / file).is_file(), flops=flops, after=folder)
+    for file in _drawn_features(plan):
+        yield Job("draw_features", file, (root / file).is_file())
 
 
 def _report_jobs(plan: Plan, root: Path) -> Iterator[Job]:

@@ -123,12 +123,15 @@ def cells_of(
     rows = runs[(runs["stream"] == stream) & (runs["probe"] == probe) & runs["seed"].isin(study["seeds"])]
     seeds = tuple(study["seeds"])
 
-    def others(backbone: str, objective: str, strategy: str) -> dict[str, Published]:
-        return _published(study.get("names", {}), stream, backbone, objective, strategy, probe)
-
     cells = []
     wanted = rows_of(study, stream, probe)
-    shown = shown_names({label for place in wanted for label in place}, study.get("names", {}))
+    labels = {stream, *(label for place in wanted for label in place)}
+    names = {label: name for label, name in study.get("names", {}).items() if label in labels}
+    shown = shown_names(labels, names)
+
+    def others(backbone: str, objective: str, strategy: str) -> dict[str, Published]:
+        return _published(names, stream, backbone, objective, strategy, probe)
+
     for backbone in dict.fromkeys(place[0] for place in wanted):
         own = rows[rows["backbone"] == backbone]
         parts = dict(iter(own.groupby(["objective", "strategy"])))

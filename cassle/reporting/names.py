@@ -61,6 +61,12 @@ def shown_names(labels: Iterable[str], names: dict[str, str]) -> dict[str, str]:
 def plain(label: str, names: dict[str, str]) -> str | None:
     """Return the registered name of a part that is used as its recipe says, None for a variant of it.
 
-    ``names``: label -> name of those labels that differ from their name although nobody asked for a change.
+    ``names``: label -> name of those labels of a table that differ from their name although nobody asked for a change.
+    What is called by a name that another label has was changed by hand, back to what it is without the preset.
+
+    >>> plain("cassle", {}), plain("cassle", {"cassle~teacher_batchnorm=batch": "cassle"})
+    ('cassle', None)
     """
+    if label not in names and label in names.values():
+        return None
     return names.get(label, None if "~" in label else label)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cassle.cli import main
+from cassle.cost.flops import training_flops
 from cassle.errors import SettingsError
 from cassle.files import load_tensors
 from cassle.runs import resolve
@@ -29,6 +30,21 @@ def test_a_given_first_checkpoint_is_taken_over_and_marks_the_runs(here):
     assert all(torch.equal(taken[key], original[key]) for key in original)
     assert main(["train", *words, "task=1"]) == 0
     assert Path(second, "checkpoint.pt").is_file()
+
+
+def test_a_record_tells_the_operations_of_all_images_or_nothing_where_they_cannot_be_counted(here, capsys, monkeypatch):
+    record = json.loads(checkpoint_of(here, 1).with_name("train.json").read_text())
+    images = record["spec"]["training"]["epochs"] * 2 * record["spec"]["training"]["batch_size"]
+    assert record["flops"] == round(images * training_flops(record["spec"], 16, 10))
+
+    def refuse(*what):
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+
+    monkeypatch.setattr("cassle.cost.flops.training_flops", refuse)
+    assert main(["train", *TYPED, "seed=7", "task=0"]) == 0
+    assert "the operations of this training are not counted: Tensor.item()" in capsys.readouterr().out
+    (record,) = here.glob("results/*/*/*/first/seed7/task0/train.json")
+    assert json.loads(record.read_text())["flops"] is None
 
 
 def test_what_a_strategy_keeps_is_made_by_hand_and_handed_on(here, capsys):
@@ -54,7 +70,7 @@ def test_one_of_several_processes_trains_itself_and_only_the_first_marks_failure
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
 
-    def fail(request):
+    def fail(request, counted):
         raise SettingsError("in vain")
 
     monkeypatch.setattr("cassle.training.job.train_task", fail)

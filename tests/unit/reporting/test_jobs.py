@@ -6,7 +6,7 @@ import pytest
 
 from cassle.errors import DataError
 from cassle.files import write_json, write_text
-from cassle.reporting.jobs import COLUMNS, spent_on_run, jobs_of, jobs_of_study, read_jobs, write_jobs
+from cassle.reporting.jobs import COLUMNS, jobs_of, jobs_of_study, read_jobs, spent_on_run, write_jobs
 
 from .made import STREAM, summary
 

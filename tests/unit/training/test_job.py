@@ -324,6 +324,20 @@ def test_a_record_tells_what_saving_states_cost(request_for):
     assert 0 < record["state_seconds"] <= record["seconds"]
 
 
+def test_a_record_tells_the_operations_of_every_image_that_a_step_saw(request_for):
+    asked = []
+
+    def counted(spec, image_size, num_classes):
+        asked.append((spec["task"], image_size, num_classes))
+        return 2.5
+
+    request = request_for(planned(epochs=2)[0])
+    train_task(request, counted)
+    record = json.loads((request.folder / "train.json").read_text())
+    assert asked == [(0, 16, 10)]
+    assert record["flops"] == 2.5 * 2 * 5 * record["spec"]["training"]["batch_size"]
+
+
 def test_a_state_of_other_settings_is_thrown_away(request_for, monkeypatch, capsys):
     request = request_for(planned(epochs=2)[0])
     with monkeypatch.context() as patch:
