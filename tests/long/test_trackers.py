@@ -26,7 +26,8 @@ execution: {device: cpu}
 """
 EPOCHS = 3
 FIRST_TASK = ("--configfile", "tracked.yaml", "--until", "train_first_task")
-PATIENCE = 300
+PATIENCE = 900
+"""Seconds after which something counts as not happening, on a machine however loaded."""
 SECRET = "0123456789abcdef" * 3
 
 
@@ -63,8 +64,10 @@ def test_a_killed_study_that_goes_on_is_shown_offline_once_and_whole(project):
     words = ("--configfile", "tracked.yaml", "--config", "wandb={mode: offline}", "tensorboard=true")
     tracking = project.folder / "results/tracking"
     running = project.start(*words)
-    wait_for("", lambda: list(project.folder.glob("results/*/*/*/cassle/seed0/task1/metrics.jsonl")))
-    kill_all(running)
+    try:
+        wait_for("", lambda: list(project.folder.glob("results/*/*/*/cassle/seed0/task1/metrics.jsonl")))
+    finally:
+        kill_all(running)
     code, said = project.run(*words)
     assert code == 0, said
     wait_for(said, lambda: len(list(tracking.glob("wandb/shown/*.json"))) == 3)
