@@ -11,7 +11,7 @@ from cassle.errors import SettingsError
 from cassle.files import canonical_json, read_json
 from cassle.options import differences
 from cassle.runs import Plan, resolve, together
-from cassle.settings import WORDS, read_studies, read_study, read_yaml
+from cassle.settings.reading import WORDS, read_studies, read_study, read_yaml
 from cassle.training.build import training_code
 
 SHOWN = 5

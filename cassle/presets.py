@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from cassle.data.base import data_sets
 from cassle.options import Options
-from cassle.settings import Training
+from cassle.settings.training import Training
 
 Preset = Literal["clean", "original"]
 

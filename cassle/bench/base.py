@@ -14,7 +14,7 @@ import torch
 
 from cassle.options import Options
 from cassle.provenance import versions
-from cassle.settings import Site
+from cassle.settings.site import Site
 from cassle.training.precision import resolve_device
 
 LEAST = 0.2

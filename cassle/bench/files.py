@@ -25,7 +25,7 @@ from cassle.bench.recipe import RecipeSettings, pictures, specs
 from cassle.cli.job import available_cores
 from cassle.data.loaders.dali import dali_is_installed
 from cassle.errors import CassleError
-from cassle.settings import Site
+from cassle.settings.site import Site
 
 __all__ = ["BenchSettings", "as_text", "measure"]
 

@@ -43,7 +43,7 @@ def iterate(
     from cassle.data.file_images import FileImages
     from cassle.data.loaders import TaskRows, open_loader
     from cassle.data.views import Views
-    from cassle.settings import Training
+    from cassle.settings.training import Training
 
     module = import_module(f"cassle.data.loaders.{loader}")
     if loader == "dali":

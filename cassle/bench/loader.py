@@ -22,7 +22,7 @@ from cassle.data.file_images import FileImages
 from cassle.data.loaders import Loader, TaskRows, open_loader
 from cassle.data.loaders.dali import dali_is_installed
 from cassle.data.views import Views
-from cassle.settings import Site
+from cassle.settings.site import Site
 
 __all__ = ["BenchSettings", "as_text", "measure"]
 

@@ -15,7 +15,8 @@ from cassle.data.base import InMemory
 from cassle.data.views import clean_view
 from cassle.evaluation.base import Evaluation, Half, probes
 from cassle.nets.features import extract_features
-from cassle.settings import Choice, Site
+from cassle.settings.site import Site
+from cassle.settings.study import Choice
 from cassle.training.build import build_backbone
 
 __all__ = ["BenchSettings", "as_text", "measure"]

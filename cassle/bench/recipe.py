@@ -13,7 +13,9 @@ from torch import Tensor
 from cassle.data.base import DataSet, data_sets
 from cassle.options import Options
 from cassle.runs import Plan, resolve
-from cassle.settings import Choice, Training, read_study
+from cassle.settings.reading import read_study
+from cassle.settings.study import Choice
+from cassle.settings.training import Training
 
 
 class RecipeSettings(Options):

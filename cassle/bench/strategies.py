@@ -11,7 +11,8 @@ from cassle.allocator import keep_freed_memory
 from cassle.bench.base import as_text, begin, result, seconds_per_call
 from cassle.bench.recipe import RecipeSettings, plan_of
 from cassle.bench.trained import Step
-from cassle.settings import Choice, Site
+from cassle.settings.site import Site
+from cassle.settings.study import Choice
 from cassle.strategies.base import strategies
 from cassle.training.precision import resolve_precision
 

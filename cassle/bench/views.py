@@ -15,7 +15,7 @@ from cassle.data.loaders.torchvision import transform
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views
 from cassle.random import generator
-from cassle.settings import Site
+from cassle.settings.site import Site
 from cassle.tensors.batch import Batch
 
 __all__ = ["BenchSettings", "as_text", "measure"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cassle.cli.job import leased, site_of
 
 if TYPE_CHECKING:
-    from cassle.settings import Site
+    from cassle.settings.site import Site
 
 
 def probe(args: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cassle.settings import Execution, Site
+    from cassle.settings.site import Execution, Site
 
 
 def site_of(args: argparse.Namespace) -> Site:
@@ -19,7 +19,7 @@ def site_of(args: argparse.Namespace) -> Site:
     from cassle.data.base import declare
     from cassle.options import parse
     from cassle.registry import load_plugins
-    from cassle.settings import Site
+    from cassle.settings.site import Site
 
     site = parse(Site, json.loads(args.site), "--site")
     load_plugins(site.plugins)

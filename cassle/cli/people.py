@@ -103,7 +103,8 @@ def export(args: argparse.Namespace) -> None:
 def schema(args: argparse.Namespace) -> None:
     """Write the JSON schemas of a study and of a recipe, for editors."""
     from cassle.files import write_json
-    from cassle.settings import Recipe, Study
+    from cassle.settings.study import Study
+    from cassle.settings.training import Recipe
 
     write_json(Path(args.out) / "study.schema.json", Study.model_json_schema())
     write_json(Path(args.out) / "recipe.schema.json", {"additionalProperties": Recipe.model_json_schema()})

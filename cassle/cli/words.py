@@ -54,7 +54,7 @@ def fill_in_memory(args: argparse.Namespace) -> None:
 def _planned(args: argparse.Namespace) -> tuple[Plan, int]:
     """Return the plan of the study that words describe, and the task they name; take over where its jobs run."""
     from cassle.runs import resolve
-    from cassle.settings import read_study
+    from cassle.settings.reading import read_study
 
     words = words_of(args.words)
     task = words.pop("task", 0)

@@ -12,7 +12,7 @@ from cassle.cost.estimate import Job, counts, critical_path, jobs_by_rule, jobs_
 from cassle.errors import SettingsError
 from cassle.planning import plan_study
 from cassle.runs import Plan
-from cassle.settings import read_yaml
+from cassle.settings.reading import read_yaml
 from cassle.status import duration
 
 UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")

@@ -33,7 +33,7 @@ from cassle.evaluation.subject import Subject, load_subject
 from cassle.files import fingerprint, write_json
 from cassle.nets.features import features_of
 from cassle.provenance import class_file, code_fingerprint
-from cassle.settings import Site
+from cassle.settings.site import Site
 from cassle.tensors.outputs import full
 from cassle.training.precision import resolve_device, resolve_precision
 from cassle.training.state import StateFile

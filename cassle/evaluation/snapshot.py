@@ -16,7 +16,7 @@ from cassle.evaluation.source import Source
 from cassle.evaluation.subject import load_subject
 from cassle.files import write_with
 from cassle.nets.features import features_of
-from cassle.settings import Site
+from cassle.settings.site import Site
 from cassle.training.precision import resolve_device
 
 BATCH = 256

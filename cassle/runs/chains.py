@@ -12,7 +12,7 @@ from cassle.runs.methods import Method
 from cassle.runs.parts import Part
 from cassle.runs.plan import Plan
 from cassle.runs.probes import Evaluation
-from cassle.settings import Study
+from cassle.settings.study import Study
 from cassle.strategies.compose import keeps_memory, shares_first_task
 
 

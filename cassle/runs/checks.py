@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from cassle.data.base import data_sets
 from cassle.errors import SettingsError, unknown
 from cassle.runs.parts import named
-from cassle.settings import Study
+from cassle.settings.study import Study
 from cassle.strategies.compose import shares_first_task
 
 FEATURE_FIGURES = "cassle.reporting.figures.features"

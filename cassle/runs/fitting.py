@@ -13,7 +13,7 @@ from cassle.launch import shared_by
 from cassle.models.model import Model
 from cassle.runs.methods import Method
 from cassle.runs.parts import Part
-from cassle.settings import Training
+from cassle.settings.training import Training
 from cassle.strategies.compose import joining, replayed
 from cassle.training.build import build_model, build_strategy
 

@@ -14,7 +14,7 @@ from cassle.runs.methods import Method, method_of
 from cassle.runs.parts import Part, backbone_part, stream_of
 from cassle.runs.plan import Plan
 from cassle.runs.probes import Evaluation, probe_part
-from cassle.settings import Choice, Study
+from cassle.settings.study import Choice, Study
 
 
 def resolve(study: Study) -> Plan:

@@ -13,7 +13,8 @@ from cassle.presets import objective_preset, strategy_preset, training_preset
 from cassle.runs.labels import label_of
 from cassle.runs.parts import Part, named
 from cassle.runs.recipes import more_views, recipe_folders, recipe_of
-from cassle.settings import Choice, Recipe, Study, Training
+from cassle.settings.study import Choice, Study
+from cassle.settings.training import Recipe, Training
 from cassle.strategies.compose import recipe_settings, resolve_strategy
 
 

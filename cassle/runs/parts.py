@@ -12,7 +12,7 @@ from cassle.nets.base import backbones
 from cassle.options import Options, differences, parse
 from cassle.presets import backbone_preset
 from cassle.runs.labels import label_of
-from cassle.settings import Choice, Study
+from cassle.settings.study import Choice, Study
 
 DataSettings = Mapping[str, Mapping[str, Any]]
 """Name of a data set -> its settings, those of the preset among them."""

@@ -9,7 +9,7 @@ from cassle.data.streams import Stream
 from cassle.errors import SettingsError
 from cassle.options import differences
 from cassle.runs.jobs import MemoryJob, ProbeJob, TrainJob
-from cassle.settings import Choice, Study
+from cassle.settings.study import Choice, Study
 
 
 @dataclass

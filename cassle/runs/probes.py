@@ -14,7 +14,7 @@ from cassle.paths import RANDOM
 from cassle.runs.jobs import ProbeJob
 from cassle.runs.labels import label_of
 from cassle.runs.parts import DataSettings, Part, named
-from cassle.settings import Choice
+from cassle.settings.study import Choice
 
 
 def probe_part(choice: Choice) -> Part:

@@ -9,7 +9,9 @@ from typing import Any
 from cassle.data.base import data_sets
 from cassle.errors import SettingsError
 from cassle.options import parse
-from cassle.settings import Recipe, Study, read_yaml
+from cassle.settings.reading import read_yaml
+from cassle.settings.study import Study
+from cassle.settings.training import Recipe
 
 RECIPES = Path(__file__).parents[2] / "config" / "recipes"
 

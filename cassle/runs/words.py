@@ -14,7 +14,7 @@ from cassle.models.checkpoints import load_checkpoint
 from cassle.nets.base import backbones
 from cassle.options import parse
 from cassle.runs import probe_part, probe_spec
-from cassle.settings import Choice
+from cassle.settings.study import Choice
 
 
 def described(

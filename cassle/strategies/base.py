@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -15,11 +15,9 @@ from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
 from cassle.options import Options, parse
 from cassle.registry import Registry
+from cassle.settings.training import Training
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Batch
-
-if TYPE_CHECKING:
-    from cassle.settings import Training
 
 Memory = dict[str, Tensor]
 """What a strategy keeps from task to task in a file: positions in the training half, outputs, weights; never pixels."""

@@ -10,7 +10,7 @@ as in the authors' release. All other choices are there for ablations.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -20,12 +20,10 @@ from cassle.errors import SettingsError
 from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
 from cassle.options import parse
+from cassle.settings.training import Training
 from cassle.strategies.base import Taught, TeacherSettings, strategies
 from cassle.strategies.step import Step
 from cassle.tensors.outputs import Outputs
-
-if TYPE_CHECKING:
-    from cassle.settings import Training
 
 
 class CassleSettings(TeacherSettings):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,11 @@ from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
 from cassle.options import Options, merged, parse
 from cassle.random import seed_of
+from cassle.settings.training import Training
 from cassle.strategies.base import Memory, Strategy, TaskEnd, strategies
 from cassle.strategies.finetune import Finetune
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Batch
-
-if TYPE_CHECKING:
-    from cassle.settings import Training
 
 
 def parts_of(name: str) -> dict[str, type[Strategy]]:

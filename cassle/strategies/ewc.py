@@ -22,7 +22,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -31,12 +31,10 @@ from torch import Tensor
 from cassle.errors import CheckpointError
 from cassle.models.model import Model
 from cassle.options import Options
+from cassle.settings.training import Training
 from cassle.strategies.base import Memory, Strategy, TaskEnd, strategies
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Batch
-
-if TYPE_CHECKING:
-    from cassle.settings import Training
 
 
 def ewc_penalty(weights: Tensor, centre: Tensor, fisher: Tensor, weight: float) -> Tensor:

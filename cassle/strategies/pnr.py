@@ -16,7 +16,7 @@ everything else is as in CaSSLe. MoCo V2+ takes the embeddings of the batch, whe
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,13 +30,11 @@ from cassle.objectives.base import Objective
 from cassle.objectives.byol import byol_loss
 from cassle.objectives.mocov2plus import MoCoV2Plus
 from cassle.objectives.simclr import SimCLR
+from cassle.settings.training import Training
 from cassle.strategies.base import strategies
 from cassle.strategies.cassle import Cassle, CassleSettings
 from cassle.strategies.step import Step
 from cassle.tensors.outputs import Outputs
-
-if TYPE_CHECKING:
-    from cassle.settings import Training
 
 WEIGHTS = {"contrastive": 1.0, "decorrelative": 1.0, "predictive": 0.5, "mse": 23.0}
 """Form of distillation -> nu of the authors' scripts."""

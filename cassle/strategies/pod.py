@@ -13,7 +13,6 @@ Defaults: lambda_c 3, lambda_f 1 and the growth are those of the release for CIF
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +20,10 @@ from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 from cassle.models.model import Model
+from cassle.settings.training import Training
 from cassle.strategies.base import Taught, TeacherSettings, strategies
 from cassle.strategies.less_forget import less_forget_loss
 from cassle.strategies.step import Step
-
-if TYPE_CHECKING:
-    from cassle.settings import Training
 
 
 def pooled(maps: Tensor) -> Tensor:

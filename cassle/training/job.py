@@ -34,7 +34,8 @@ from cassle.nets.features import Rows, extract_features
 from cassle.objectives.base import TaskStart
 from cassle.options import differences, parse
 from cassle.provenance import versions
-from cassle.settings import Site, Training
+from cassle.settings.site import Site
+from cassle.settings.training import Training
 from cassle.strategies.base import Strategy
 from cassle.training.build import build_model, build_strategy, training_code
 from cassle.training.learner import Learner

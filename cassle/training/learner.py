@@ -17,7 +17,7 @@ from cassle.errors import DivergenceError, Interrupted
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.objectives.base import Group, Moment
-from cassle.settings import Training
+from cassle.settings.training import Training
 from cassle.strategies.base import Strategy
 from cassle.tensors.batch import Batch
 from cassle.training.lightning import pl

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cassle.objectives.base import Group
-from cassle.training.optim_settings import AdamWSettings, LARSSettings, SGDSettings
+from cassle.settings.optimizer import AdamWSettings, LARSSettings, SGDSettings
 
 Overrides = Mapping[str, Mapping[str, float]]
 """Group name -> ``lr`` (taken as it is) and ``weight_decay`` in place of the run's."""

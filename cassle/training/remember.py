@@ -24,7 +24,8 @@ from cassle.nets.features import Rows, extract_features
 from cassle.options import parse
 from cassle.provenance import versions
 from cassle.random import seed_of
-from cassle.settings import Site, Training
+from cassle.settings.site import Site
+from cassle.settings.training import Training
 from cassle.strategies.base import TaskEnd
 from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy, memory_code

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from cassle.options import Options
+from cassle.settings.schedule import ConstantSettings, CosineSettings, WarmupCosineSettings
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -29,32 +27,6 @@ def warmup_cosine(
         return warmup_start_lr + epoch * (base - warmup_start_lr) / max(warmup_epochs - 1, 1)
     progress = (epoch - warmup_epochs) / max(max_epochs - warmup_epochs, 1)
     return min_lr + (base - min_lr) * (1 + math.cos(math.pi * progress)) / 2
-
-
-class ConstantSettings(Options):
-    """The base rate in every epoch."""
-
-    name: Literal["constant"] = Field("constant", description="schedule")
-
-
-class CosineSettings(Options):
-    """From the base rate down along half a cosine."""
-
-    name: Literal["cosine"] = Field("cosine", description="schedule")
-    min_lr: float = Field(0.0, ge=0, description="rate at the end, of every group")
-
-
-class WarmupCosineSettings(Options):
-    """Linearly up to the base rate, then down along half a cosine."""
-
-    name: Literal["warmup_cosine"] = Field("warmup_cosine", description="schedule")
-    warmup_epochs: int = Field(10, ge=0, description="epochs of linear warm-up")
-    warmup_start_lr: float = Field(0.003, ge=0, description="rate of the first epoch, of every group")
-    min_lr: float = Field(0.0, ge=0, description="rate at the end, of every group")
-
-
-ScheduleSettings = Annotated[ConstantSettings | CosineSettings | WarmupCosineSettings, Field(discriminator="name")]
-"""The settings of one schedule; a setting that the named one does not have is refused."""
 
 
 def learning_rate(

@@ -11,11 +11,11 @@ from torch import Tensor
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.objectives.base import Group, Moment
+from cassle.settings.optimizer import LARSSettings, SGDSettings
 from cassle.strategies.base import Strategy
 from cassle.strategies.finetune import Finetune
 from cassle.tensors.batch import Batch
 from cassle.training.optim import build_optimizer
-from cassle.training.optim_settings import LARSSettings, SGDSettings
 from cassle.training.step import training_step
 
 from .files import Case, Row, as_dtype

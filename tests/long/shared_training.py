@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from cassle.runs import resolve
-from cassle.settings import Execution, Site, read_study
+from cassle.settings.reading import read_study
+from cassle.settings.site import Execution, Site
 from cassle.training.job import TrainRequest, assemble, begin, fit
 from cassle.training.state import StopRequest
 from tests.pair import as_one_of_a_pair

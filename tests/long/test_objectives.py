@@ -16,7 +16,8 @@ from cassle.evaluation.job import ProbeRequest, probe_checkpoint
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.base import objectives
 from cassle.runs import Plan, resolve
-from cassle.settings import Execution, Site, read_study
+from cassle.settings.reading import read_study
+from cassle.settings.site import Execution, Site
 from cassle.training.job import TrainRequest, train_task
 
 STREAM, TASKS = "digits-domain3", 3

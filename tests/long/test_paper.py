@@ -9,7 +9,7 @@ import yaml
 
 from cassle.planning import plan_study
 from cassle.runs import Plan
-from cassle.settings import read_yaml
+from cassle.settings.reading import read_yaml
 from tests.long.paper_data import build
 from tests.workflow.conftest import REPOSITORY, Project, copy_of_the_project
 

@@ -11,7 +11,7 @@ from cassle.data.streams import split, write_split
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.base import objectives
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 from cassle.strategies.base import strategies
 from cassle.training.job import TrainRequest, train_task
 

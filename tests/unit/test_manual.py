@@ -13,11 +13,14 @@ from cassle.evaluation.base import probes
 from cassle.nets.base import backbones
 from cassle.objectives.base import objectives
 from cassle.runs import figure_names, resolve
-from cassle.settings import Execution, Recipe, Study, read_study
+from cassle.settings.optimizer import AdamWSettings, LARSSettings, SGDSettings
+from cassle.settings.reading import read_study
+from cassle.settings.schedule import CosineSettings, WarmupCosineSettings
+from cassle.settings.site import Execution
+from cassle.settings.study import Study
+from cassle.settings.training import Recipe
 from cassle.strategies.base import strategies
 from cassle.tracking.wandb import WandbSettings
-from cassle.training.optim_settings import AdamWSettings, LARSSettings, SGDSettings
-from cassle.training.schedules import CosineSettings, WarmupCosineSettings
 
 MANUAL = (Path(__file__).parents[2] / "config" / "README.md").read_text()
 REGISTRIES = (objectives, strategies, distillations, backbones, probes, data_sets)

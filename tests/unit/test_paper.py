@@ -7,7 +7,7 @@ import pytest
 from cassle.cost.estimate import jobs_by_rule
 from cassle.planning import plan_study
 from cassle.presets import preset_of
-from cassle.settings import read_yaml
+from cassle.settings.reading import read_yaml
 
 FOLDER = Path(__file__).parents[2] / "config" / "paper"
 JOBS = """

@@ -8,7 +8,7 @@ import pytest
 from cassle.errors import SettingsError
 from cassle.planning import other_code, plan_study, refuse_overwriting, words_of
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 from cassle.training.build import training_code
 
 GRID = {"streams": ["digits-domain2"], "objectives": ["simclr"], "strategies": ["finetune"]}

@@ -18,7 +18,7 @@ from cassle.presets import (
     training_preset,
 )
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 from tests.unit.test_recipes import DATA_SETS
 
 GRID = {"streams": ["digits-domain2"], "objectives": ["swav"], "strategies": ["finetune", "cassle"]}

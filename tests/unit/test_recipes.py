@@ -8,7 +8,7 @@ import yaml
 from cassle.distillations.base import distillations
 from cassle.objectives.base import objectives
 from cassle.options import parse
-from cassle.settings import Recipe
+from cassle.settings.training import Recipe
 from cassle.strategies.base import strategies
 
 FOLDER = Path(__file__).parents[2] / "config" / "recipes"

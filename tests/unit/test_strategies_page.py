@@ -9,7 +9,7 @@ import yaml
 
 from cassle.provenance import class_file
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 from cassle.strategies.base import strategies
 
 PAGE = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text()

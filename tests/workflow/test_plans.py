@@ -4,7 +4,7 @@ import pytest
 
 from cassle.cost.estimate import jobs_by_rule
 from cassle.planning import plan_study
-from cassle.settings import read_yaml
+from cassle.settings.reading import read_yaml
 from tests.workflow.conftest import REPOSITORY
 
 JOBS_OF_THE_DEFAULT_STUDY = {

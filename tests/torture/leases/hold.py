@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cassle import devices
 from cassle.cli.job import leased
-from cassle.settings import Execution
+from cassle.settings.site import Execution
 
 BEATS, PAUSE = 40, 0.02
 

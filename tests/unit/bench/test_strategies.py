@@ -5,7 +5,7 @@ import pytest
 from cassle.bench import base
 from cassle.bench.strategies import MIB, BenchSettings, as_text, measure
 from cassle.errors import SettingsError
-from cassle.settings import Execution, Site
+from cassle.settings.site import Execution, Site
 
 QUICK = {"backbone": "conv3-narrow", "batch_size": 8, "images": 100, "rounds": 2}
 

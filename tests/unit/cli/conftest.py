@@ -6,7 +6,7 @@ import pytest
 
 from cassle.cli import main
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 from tests.unit.cli.by_hand import INDEX, SPLIT, TRAINING, TYPED, WORDS
 
 

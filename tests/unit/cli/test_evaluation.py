@@ -9,7 +9,7 @@ from cassle.cli import main
 from cassle.data.streams import Stream
 from cassle.files import load_tensors
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 from tests.unit.cli.by_hand import INDEX, SPLIT, TRAINING, WORDS, checkpoint_of
 
 

@@ -13,7 +13,7 @@ from cassle.data.streams import Stream, read_split
 from cassle.files import load_tensors
 from cassle.paths import index_file, split_file
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 from tests.unit.data.images import write_cifar10
 
 RECIPE = """

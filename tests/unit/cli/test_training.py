@@ -14,7 +14,7 @@ from cassle.cost.flops import training_flops
 from cassle.errors import SettingsError
 from cassle.files import load_tensors
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 from cassle.training.learner import Learner
 from tests.unit.cli.by_hand import INDEX, SPLIT, TRAINING, TYPED, WORDS, checkpoint_of
 

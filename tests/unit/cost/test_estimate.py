@@ -14,7 +14,7 @@ from cassle.errors import SettingsError
 from cassle.paths import index_file
 from cassle.planning import plan_study
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 from tests.workflow.test_plans import JOBS_OF_THE_DEFAULT_STUDY
 
 TINY = {

@@ -5,7 +5,7 @@ import pytest
 from cassle.cost.flops import forward_flops, step_cost
 from cassle.objectives.base import objectives
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 
 RESNET = {"name": "resnet18", "settings": {"stem_padding": 2}}
 

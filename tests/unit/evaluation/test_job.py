@@ -13,7 +13,8 @@ from cassle.evaluation.job import ProbeRequest, probe_checkpoint
 from cassle.files import read_json
 from cassle.models.checkpoints import Checkpoint, save_checkpoint
 from cassle.runs import probe_part, probe_spec, resolve
-from cassle.settings import Site, read_study
+from cassle.settings.reading import read_study
+from cassle.settings.site import Site
 from cassle.training.build import build_model
 
 SITE = Site(execution={"device": "cpu", "state_minutes": 0})

@@ -11,7 +11,8 @@ from cassle.data.views import clean_view
 from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
 from cassle.models.checkpoints import Checkpoint, save_checkpoint
 from cassle.runs import resolve
-from cassle.settings import Execution, Site, read_study
+from cassle.settings.reading import read_study
+from cassle.settings.site import Execution, Site
 from cassle.training.build import build_model
 
 STREAM = "digits-class5"

@@ -12,7 +12,7 @@ from cassle.reporting.frame import tables_of, write_runs
 from cassle.reporting.published import KINDS, published, read_published
 from cassle.reporting.tables import write_tables
 from cassle.runs import resolve
-from cassle.settings import read_study, read_yaml
+from cassle.settings.reading import read_study, read_yaml
 
 from .made import rows_of, write_study
 

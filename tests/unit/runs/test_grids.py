@@ -4,7 +4,7 @@ import yaml
 
 from cassle.data.base import data_sets
 from cassle.runs import RECIPES, resolve
-from cassle.settings import read_study, read_yaml
+from cassle.settings.reading import read_study, read_yaml
 from cassle.strategies.base import strategies
 from tests.unit.runs.world import CONFIG, folders, plan
 

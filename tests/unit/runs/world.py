@@ -1,7 +1,7 @@
 """A small study and its plan."""
 
 from cassle.runs import RECIPES, Plan, resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 
 CONFIG = RECIPES.parent
 GRID = {"streams": ["digits-domain3"], "objectives": ["simclr"], "strategies": ["finetune", "cassle"]}

@@ -9,7 +9,7 @@ from cassle.objectives.simclr import SimCLR
 from cassle.options import Options
 from cassle.random import generator
 from cassle.runs import resolve
-from cassle.settings import read_study
+from cassle.settings.reading import read_study
 from cassle.strategies.base import Strategy, TeacherSettings
 from cassle.strategies.compose import Composite, build_parts, parts_of, recipe_settings, resolve_strategy
 from tests.unit.strategies.world import planned, trained

@@ -14,7 +14,8 @@ from cassle.models.teacher import Teacher
 from cassle.objectives.base import Moment, TaskStart
 from cassle.options import parse
 from cassle.runs import resolve
-from cassle.settings import Training, read_study
+from cassle.settings.reading import read_study
+from cassle.settings.training import Training
 from cassle.strategies.base import Memory, Strategy
 from cassle.training.build import build_model, build_strategy
 from cassle.training.optim import build_optimizer

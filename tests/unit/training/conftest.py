@@ -8,7 +8,8 @@ import pytest
 from cassle.data.base import data_sets, write_index
 from cassle.data.streams import Stream, split, write_split
 from cassle.runs import TrainJob, resolve
-from cassle.settings import Execution, Site, read_study
+from cassle.settings.reading import read_study
+from cassle.settings.site import Execution, Site
 
 STREAM = "digits-domain2"
 

@@ -15,7 +15,8 @@ from cassle.evaluation.job import ProbeRequest, probe_checkpoint
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.simclr import SimCLR
 from cassle.runs import probe_part, probe_spec, resolve
-from cassle.settings import Execution, Site, read_study
+from cassle.settings.reading import read_study
+from cassle.settings.site import Execution, Site
 from cassle.strategies.compose import resolve_strategy
 from cassle.training.job import TrainRequest, train_task
 from cassle.training.learner import Learner

@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cassle.errors import SettingsError
 from cassle.objectives.base import Group
 from cassle.options import parse
+from cassle.settings.optimizer import AdamWSettings, LARSSettings, OptimizerSettings, SGDSettings
 from cassle.training.optim import LARS, build_optimizer
-from cassle.training.optim_settings import AdamWSettings, LARSSettings, OptimizerSettings, SGDSettings
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

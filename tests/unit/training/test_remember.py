@@ -14,7 +14,8 @@ from cassle.errors import CheckpointError, DataError, Interrupted, SettingsError
 from cassle.files import save_tensors
 from cassle.models.checkpoints import load_checkpoint
 from cassle.runs import resolve
-from cassle.settings import Execution, Site, read_study
+from cassle.settings.reading import read_study
+from cassle.settings.site import Execution, Site
 from cassle.training.job import TrainRequest, train_task
 from cassle.training.learner import Learner
 from cassle.training.memories import MemoryFile, check_memory, load_memory

@@ -4,7 +4,7 @@ import pytest
 
 from cassle.errors import SettingsError
 from cassle.runs import resolve
-from cassle.settings import read_studies, read_study, read_yaml
+from cassle.settings.reading import read_studies, read_study, read_yaml
 
 GRID = {"streams": ["digits-domain5"], "objectives": ["simclr"], "strategies": ["cassle"]}
 

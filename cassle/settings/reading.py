@@ -1,0 +1,91 @@
+"""From words and files to studies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cassle.errors import SettingsError
+from cassle.files import shortened
+from cassle.options import parse
+from cassle.settings.site import Site
+from cassle.settings.study import LONGEST_STUDY, Study
+
+WORDS = {
+    "stream": "streams",
+    "backbone": "backbones",
+    "objective": "objectives",
+    "strategy": "strategies",
+    "seed": "seeds",
+    "probe": "probes",
+}
+"""Singular words of one experiment and the study's list each stands for."""
+
+
+def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
+    """Return the study that a mapping describes; words such as ``objective=byol`` replace the whole list.
+
+    A word holds for each grid of the study. Raises `SettingsError` for a grid that names no stream or no objective.
+    """
+    values = dict(given)
+    named = "name" in values
+    words = {WORDS[word]: values.pop(word) for word in list(values) if word in WORDS}
+    lists = {key: value if isinstance(value, list) else [value] for key, value in words.items()}
+    study = parse(Study, replaced(values, lists), where)
+    if words and not named:
+        parts = [f"seed{value}" if key == "seeds" else f"{value}" for key, value in words.items()]
+        name = re.sub(r"[^A-Za-z0-9._+=,]+", "-", "-".join(parts)).strip("-")
+        study = study.model_copy(update={"name": shortened(name, LONGEST_STUDY)})
+    for grid in [] if study.studies else study.complete_grids():
+        if missing := [key for key in ("streams", "objectives") if not getattr(grid, key)]:
+            raise SettingsError(f"{where}: '{missing[0]}' is missing; name at least one")
+    return study
+
+
+def read_studies(study: Study, folder: Path) -> list[Study]:
+    """Return the studies to do: the given one, or those of the files it lists, which lie relative to ``folder``.
+
+    What the outer study says replaces what the files say. They say nothing of where jobs run: that is one thing for
+    all of them, and the outer study's.
+    """
+    if not study.studies:
+        return [study]
+    outer = {key: getattr(study, key) for key in study.model_fields_set - {"name", "studies"}}
+    found = []
+    for file in study.studies:
+        values = read_yaml(folder / file)
+        if refused := sorted({*Site.model_fields, "studies"} & set(values)):
+            raise SettingsError(f"{folder / file}: '{refused[0]}' belongs into the study that lists this file")
+        found.append(read_study(replaced(values, outer), str(folder / file)))
+    names = [one.name for one in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise SettingsError(f"two of the studies are called '{twice[0]}'; their tables need names of their own")
+    return found
+
+
+def replaced(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study's values with some keys replaced, in its grids as well."""
+    result = {**values, **changes}
+    if isinstance(result.get("grids"), list):
+        result["grids"] = [
+            {key: value for key, value in grid.items() if key not in changes} if isinstance(grid, dict) else grid
+            for grid in result["grids"]
+        ]
+    return result
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping; `SettingsError` with file and line if it is missing or broken."""
+    try:
+        value = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {error}") from error
+    if not isinstance(value, dict):
+        raise SettingsError(f"{path} must hold keys and values, not {type(value).__name__}")
+    return value
