@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -53,11 +54,19 @@ def trainer(study):
 
 
 def end_the_time_of(pid):
-    """Cut the walltime of a process's job to a minute, for which the process stands still, as if it were slow."""
-    os.kill(pid, signal.SIGSTOP)  # Slurm wakes what it ends
+    """Cut the walltime of a process's job to a minute, and let the process stand still until Slurm tells it to end."""
+    os.kill(pid, signal.SIGSTOP)
     environment = dict(word.split("=", 1) for word in Path(f"/proc/{pid}/environ").read_text().split("\0") if word)
     job = environment["SLURM_JOB_ID"]
     subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=1"], check=True, timeout=60)
+    wait_for(lambda: signal.SIGTERM in pending(pid), "its time was over", PATIENCE)
+    os.kill(pid, signal.SIGCONT)
+
+
+def pending(pid):
+    """Return the signals that a process has not yet heard."""
+    [mask] = re.findall(r"^ShdPnd:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return {number for number in signal.valid_signals() if int(mask, 16) >> (number - 1) & 1}
 
 
 def test_a_training_killed_by_its_walltime_goes_on_in_the_same_run_and_nothing_differs(study, local):
