@@ -16,4 +16,4 @@ def slurm():
         assert up.returncode == 0, up.stdout + up.stderr
         yield
     finally:
-        subprocess.run([ONE_NODE, "down"], check=True, timeout=120)
+        subprocess.run([ONE_NODE, "down"], check=True, timeout=180)

@@ -52,7 +52,7 @@ CONF
 
 down() {
   [ ! -f "$state/slurmctld.pid" ] || timeout 30 scancel --user=root || true
-  for _ in $(seq 30); do
+  for _ in $(seq 90); do # after KillWait Slurm kills what does not end
     pgrep -x slurmstepd > /dev/null || break
     sleep 1
   done
