@@ -20,7 +20,6 @@ from cassle.options import Options, merged, parse
 from cassle.random import seed_of
 from cassle.settings.training import Training
 from cassle.strategies.base import Memory, Strategy, TaskEnd, strategies
-from cassle.strategies.finetune import Finetune
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Batch
 
@@ -34,7 +33,7 @@ def parts_of(name: str) -> dict[str, type[Strategy]]:
     for part, other in permutations(names, 2):
         if issubclass(kinds[part], kinds[other]):
             raise SettingsError(f"strategy {name}: {part} is {other} and more; leave {other} out")
-    if len(names) > 1 and Finetune in kinds.values():
+    if len(names) > 1 and "finetune" in names:
         raise SettingsError(f"strategy {name}: finetune adds nothing to another strategy; leave it out")
     if len(replaying := [part for part, kind in kinds.items() if kind.replays]) > 1:
         raise SettingsError(f"strategy {name}: {' and '.join(replaying)} both replay; join at most one of them")

@@ -9,15 +9,8 @@ from torch import nn
 
 from cassle.errors import SettingsError
 from cassle.options import parse
-from cassle.training.schedules import (
-    ConstantSettings,
-    CosineSettings,
-    ScheduleSettings,
-    WarmupCosineSettings,
-    learning_rate,
-    set_learning_rates,
-    warmup_cosine,
-)
+from cassle.settings.schedule import ConstantSettings, CosineSettings, ScheduleSettings, WarmupCosineSettings
+from cassle.training.schedules import learning_rate, set_learning_rates, warmup_cosine
 
 rates = st.floats(1e-4, 10)
 
