@@ -89,7 +89,7 @@ def _part(files: Files, look: Look) -> Part:
 
 def _notes(listing: Listing, looks: list[Look], train: Part, test: Part, problems: list[str]) -> str:
     """Return what a person should know, as a Markdown list."""
-    notes = []
+    notes = list(listing.remarks)
     if problems:
         lines = as_lines(problems, most=len(problems))
         notes.append(f"**{len(problems)} images left out** as they cannot be used:\n\n{lines}\n")

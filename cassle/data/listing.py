@@ -33,13 +33,17 @@ class Files:
 
 @dataclass
 class Listing:
-    """What a data set's folders or lists say, before any image is read; ``ignored`` counts files by ending."""
+    """What a data set's folders or lists say, before any image is read.
+
+    ``ignored`` counts files by ending; ``remarks`` are sentences for whoever reads of the data set.
+    """
 
     classes: tuple[str, ...]
     domains: tuple[str, ...]
     train: Files = field(default_factory=Files)
     test: Files = field(default_factory=Files)
     ignored: Counter[str] = field(default_factory=Counter)
+    remarks: list[str] = field(default_factory=list)
 
     def half(self, which: Which) -> Files:
         """Return the training or the test half."""

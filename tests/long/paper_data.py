@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cassle.data.facts import IMAGENET100_WNIDS
 from cassle.data.sets.cifar import CIFAR10, CIFAR100
 from cassle.data.sets.domainnet import DOMAINS
 from tests.unit.data.sets import test_cifar, test_domainnet, test_imagenet100
@@ -11,11 +12,10 @@ TESTED = 12
 
 
 def build(root: Path) -> Path:
-    """Write CIFAR's pickles, a full ImageNet with the list of wnids, and DomainNet with its lists; return the root."""
+    """Write CIFAR's pickles, a full ImageNet, and DomainNet with its lists; return the root."""
     for kind in (CIFAR10, CIFAR100):
         test_cifar.build(root, kind)
-    test_imagenet100.build(root / "imagenet", test_imagenet100.WNIDS)
-    (root / "imagenet100.txt").write_text("\n".join(test_imagenet100.CHOSEN))
+    test_imagenet100.build(root / "imagenet", [*IMAGENET100_WNIDS, *test_imagenet100.WNIDS[:3]])
     (root / "domainnet").mkdir()
     test_domainnet.build(root / "domainnet", DOMAINS)
     _share_classes(root / "domainnet")

@@ -58,7 +58,7 @@ def thin(values: dict, objectives: list[str]) -> dict:
 def given(tmp_path_factory) -> dict:
     """What is said on the command line beside the names of files."""
     root = build(tmp_path_factory.mktemp("data"))
-    data = {"imagenet100": {"root": "imagenet", "wnids": str(root / "imagenet100.txt")}}
+    data = {"imagenet100": {"root": "imagenet"}}
     return {**CONFIG, "data_root": str(root), "data": data}
 
 

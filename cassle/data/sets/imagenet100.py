@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from cassle.data.base import data_sets
-from cassle.data.facts import IMAGENET_ORIGINAL, IMAGENET_USUAL, PAPER_ORDER_100, Statistics
+from cassle.data.facts import IMAGENET100_WNIDS, IMAGENET_ORIGINAL, IMAGENET_USUAL, PAPER_ORDER_100, Statistics
 from cassle.data.image_files import FilesSettings, ImageFiles
 from cassle.data.listing import Listing, images_under, subfolders
 from cassle.errors import DataError, SettingsError
@@ -24,7 +24,7 @@ class ImageNet100Settings(FilesSettings):
         "usual", description="mean and std that images are normalised with; original: red std 0.228 for 0.229"
     )
     wnids: str | list[str] | None = Field(
-        None, description="file that lists the 100 wnids to pick from a full ImageNet; none: all class folders"
+        None, description="file that lists 100 wnids to pick; none: all of 100 class folders, of more the paper's"
     )
 
 
@@ -49,8 +49,9 @@ class ImageNet100(ImageFiles):
         self.wnids = self._read_wnids()
 
     def determining(self) -> dict[str, Any]:
-        """Return the settings that determine results: the wnids themselves, not where their list lies."""
-        return {**super().determining(), "wnids": self.wnids}
+        """Return the settings that determine results: wnids that are not the paper's, not where their list lies."""
+        own = None if self.wnids == list(IMAGENET100_WNIDS) else self.wnids
+        return {**super().determining(), "wnids": own}
 
     def _read_wnids(self) -> list[str] | None:
         given = self.settings.wnids
@@ -70,21 +71,30 @@ class ImageNet100(ImageFiles):
     def list_files(self, folder: Path) -> Listing:
         """Return the files of ``train`` and ``val``, each class a folder of both."""
         there = {which: subfolders(folder / name, "the classes") for which, name in HALVES.items()}
-        classes = self.wnids or there["train"]
-        if len(classes) != 100:
-            raise DataError(
-                f"{folder / 'train'} holds {len(classes)} class folders, not 100; if it is a full ImageNet, give the "
-                "list of the 100 wnids: data: {imagenet100: {wnids: /path/to/imagenet100.txt}}"
-            )
+        classes = self.wnids or _chosen(folder, there["train"])
         listing = Listing(tuple(classes), self.domains)
+        if set(classes) != set(IMAGENET100_WNIDS):
+            listing.remarks.append("the classes are not the paper's hundred, so published numbers are of others")
         for which, name in HALVES.items():
             if lacking := sorted(set(classes) - set(there[which])):
                 raise DataError(
                     f"{len(lacking)} of the 100 classes have no folder in {folder / name}: {', '.join(lacking[:10])}"
                 )
-            if self.wnids is None and (more := sorted(set(there[which]) - set(classes))):
+            if classes == there["train"] and (more := sorted(set(there[which]) - set(classes))):
                 raise DataError(f"{folder / name} has classes that training has not: {', '.join(more[:10])}")
             for label, wnid in enumerate(classes):
                 files = listing.train if which == "train" else listing.test
                 files.add(images_under(folder, f"{name}/{wnid}", listing.ignored), label)
         return listing
+
+
+def _chosen(folder: Path, there: list[str]) -> list[str]:
+    """Return all classes if they are a hundred, or of a full ImageNet the paper's; `DataError` if there are neither."""
+    if len(there) == len(IMAGENET100_WNIDS):
+        return there
+    if set(IMAGENET100_WNIDS) <= set(there):
+        return list(IMAGENET100_WNIDS)
+    raise DataError(
+        f"{folder / 'train'} holds {len(there)} class folders: neither a hundred, nor the paper's hundred among "
+        "others. To pick others, list their wnids: data: {imagenet100: {wnids: /path/to/list.txt}}"
+    )

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from cassle.data.base import data_sets
+from cassle.data.facts import IMAGENET100_WNIDS
 from cassle.data.streams import Stream
 from cassle.errors import DataError, SettingsError
 from tests.unit.data.images import picture
@@ -64,9 +65,34 @@ def test_a_full_imagenet_and_the_list_are_the_same_data_set(hundred, full, wnids
     assert picked.classes == tuple(CHOSEN)
 
 
-def test_a_full_imagenet_without_the_list_is_refused(full):
-    with pytest.raises(DataError, match=r"train holds 120 class folders, not 100; if it is a full ImageNet, give the"):
+def test_more_classes_than_a_hundred_and_not_the_papers_are_refused(full):
+    with pytest.raises(DataError, match=r"train holds 120 class folders: neither a hundred, nor the paper's hundred"):
         imagenet100(root=str(full)).index(None)
+
+
+def test_of_a_full_imagenet_the_papers_classes_are_taken(tmp_path):
+    made = imagenet100(root=str(build(tmp_path, [*IMAGENET100_WNIDS, *WNIDS[:3]]))).index(None)
+    assert made.classes == IMAGENET100_WNIDS
+    assert "published" not in made.notes
+
+
+def test_the_papers_list_has_a_hundred_classes_in_sorted_order():
+    assert len(set(IMAGENET100_WNIDS)) == 100
+    assert list(IMAGENET100_WNIDS) == sorted(IMAGENET100_WNIDS)
+    assert (IMAGENET100_WNIDS[0], IMAGENET100_WNIDS[50], IMAGENET100_WNIDS[99]) == (
+        "n01558993",
+        "n02974003",
+        "n13040303",
+    )
+
+
+def test_other_classes_than_the_papers_are_told_of(hundred):
+    assert "published numbers are of others" in imagenet100().index(hundred.parent).notes
+
+
+def test_the_papers_own_list_marks_no_result():
+    given = {"imagenet100": {"wnids": list(IMAGENET100_WNIDS)}}
+    assert Stream.parse("imagenet100-class5", given) == Stream.parse("imagenet100-class5")
 
 
 def test_the_classes_are_part_of_a_results_identity_and_the_lists_place_is_not(wnids, tmp_path):
