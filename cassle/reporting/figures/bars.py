@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import colour_of, figures, legend_above, panel_title, panels, whole_numbers
+from cassle.reporting.figures.base import colour_of, figures, legend_above, panels, tick_labels, whole_numbers
 from cassle.reporting.matrix import METRICS, Cell
 from cassle.reporting.names import RANDOM, pretty
 from cassle.reporting.statistics import spread
@@ -35,7 +35,7 @@ def bars(cells: list[Cell]) -> Figure:
         if cell.strategy == RANDOM and (values := cell.values(METRICS["A"])):
             label = "random network"
             axes.axhline(100 * float(np.mean(values)), color=colours[RANDOM], ls="--", lw=1.2, label=label, zorder=0)
-    axes.set_xticks(range(len(groups)), [panel_title(key, list(groups)) for key in groups])
+    axes.set_xticks(range(len(groups)), tick_labels(list(groups)))
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("average accuracy (%)")
     low = min((100 * v for cell in cells for v in cell.values(METRICS["A"])), default=0.0)

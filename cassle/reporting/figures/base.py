@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import wrap
 from typing import IO, Any
 
 import matplotlib
@@ -28,6 +29,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 """Strategies in the order of the study (Okabe & Ito's palette, told apart by colour-blind readers)."""
 OFFLINE_COLOUR, RANDOM_COLOUR = "#555555", "#AAAAAA"
 MARKERS = "osD^vPX*"
+TICK_LETTERS = 18
+"""Letters of a line under an axis."""
 HOLLOW: Any = {"marker": "D", "ls": "", "mfc": "white", "mec": "#111111", "mew": 1.0, "ms": 4.5, "zorder": 5}
 """How a published number is drawn."""
 STYLE: Any = {
@@ -83,6 +86,11 @@ def panel_title(key: tuple[str, str], all_keys: list[tuple[str, str]]) -> str:
     """Return a panel's title; the backbone is named only if there are several."""
     several = len({backbone for backbone, _ in all_keys}) > 1
     return f"{pretty(key[1])}, {key[0]}" if several else pretty(key[1])
+
+
+def tick_labels(keys: list[tuple[str, str]]) -> list[str]:
+    """Return the panels' titles in lines short enough to stand side by side under an axis."""
+    return ["\n".join(wrap(panel_title(key, keys), TICK_LETTERS)) for key in keys]
 
 
 def colour_of(cells: list[Cell]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import HOLLOW, colour_of, figures, legend_above, panel_title, panels, whole_numbers
+from cassle.reporting.figures.base import HOLLOW, colour_of, figures, legend_above, panels, tick_labels, whole_numbers
 from cassle.reporting.matrix import METRICS, Cell
 from cassle.reporting.names import FINETUNE, OFFLINE, RANDOM, pretty
 from cassle.reporting.statistics import spread
@@ -22,7 +22,7 @@ def results(cells: list[Cell]) -> Figure:
 
     Whiskers are standard deviations over seeds, hollow marks published numbers.
     """
-    groups = {key: group for key, group in panels(cells).items() if key[1] != SUPERVISED}
+    groups = {key: group for key, group in panels(cells).items() if not _is_supervised(key[1])}
     colours = colour_of(cells)
     strategies = list(dict.fromkeys(c.strategy for group in groups.values() for c in group if c.continual))
     width = 0.8 / max(len(strategies), 1)
@@ -36,9 +36,9 @@ def results(cells: list[Cell]) -> Figure:
             x = place + (strategies.index(cell.strategy) - (len(strategies) - 1) / 2) * width
             _bar(axes, cell, x, width, colours[cell.strategy])
     for cell in cells:
-        if cell.objective == SUPERVISED and cell.strategy == FINETUNE:
+        if _is_supervised(cell.objective) and cell.strategy == FINETUNE:
             _supervised(axes, cell, len(groups))
-    axes.set_xticks(range(len(groups)), [panel_title(key, list(groups)) for key in groups])
+    axes.set_xticks(range(len(groups)), tick_labels(list(groups)))
     axes.set_xlim(-0.55, max(len(groups), 1) - 0.45)
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("average accuracy (%)")
@@ -49,6 +49,10 @@ def results(cells: list[Cell]) -> Figure:
         axes.set_ylim(max(0.0, 5 * np.floor(min(shown) / 5) - 5), 5 * np.ceil(max(shown) / 5))
     legend_above(figure, axes)
     return figure
+
+
+def _is_supervised(objective: str) -> bool:
+    return objective.partition("~")[0] == SUPERVISED
 
 
 def _numbers(cell: Cell) -> list[float]:
@@ -78,7 +82,7 @@ def _level(axes: Axes, cell: Cell, place: int) -> None:
 def _supervised(axes: Axes, cell: Cell, groups: int) -> None:
     values = [100 * value for value in cell.values(METRICS["A"])]
     if values:
-        label = "supervised fine-tuning"
+        label = f"{pretty(cell.objective).lower()} fine-tuning"
         axes.axhline(float(np.mean(values)), color=LINE, ls=":", lw=1.4, label=label, zorder=0)
     if "A" in cell.published:
         axes.plot(groups - 0.47, 100 * cell.published["A"].value, **HOLLOW, label="published", clip_on=False)

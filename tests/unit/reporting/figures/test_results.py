@@ -38,6 +38,15 @@ def test_supervised_fine_tuning_is_a_line_and_no_group(cells):
     assert "supervised fine-tuning" in labels(axes)
 
 
+def test_variants_are_named_in_short_lines_and_one_of_supervised_training_is_a_line_too(cells):
+    names = ["simclr~temperature=0.5~epochs=100", "supervised~epochs=100"]
+    rows = [row for name in names for row in rows_of(FINETUNE, "finetune", objective=name)]
+    (axes,) = results(cells(rows=rows, objectives=names, strategies=["finetune"])).axes
+    (tick,) = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert tick == "SimCLR\n(temperature=0.5,\nepochs=100)"
+    assert labels(axes) == ["fine-tuning", "supervised (epochs=100) fine-tuning"]
+
+
 def test_published_numbers_are_hollow_marks_even_where_nothing_ran(cells):
     study = {"backbones": ["resnet18"], "objectives": ["byol", "supervised"], "strategies": ["finetune", "cassle"]}
     (axes,) = results(cells(stream="cifar100-class5", probe="online", **study)).axes
