@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from cassle.data.base import data_sets, write_index
-from cassle.data.streams import Stream, split, write_split
 from cassle.evaluation.job import ProbeRequest, probe_checkpoint
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.base import objectives
@@ -19,6 +17,7 @@ from cassle.runs import Plan, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
 from cassle.training.job import TrainRequest, train_task
+from tests.prepared import prepare_digits
 
 STREAM, TASKS = "digits-domain3", 3
 NAMES = [name for name in objectives.names() if objectives.get(name).__module__.startswith("cassle.")]
@@ -49,11 +48,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("objectives")
-    index = data_sets.get("digits")().index(None)
-    write_index(folder / "index.npz", index)
-    write_split(folder / "split.npz", split(Stream.parse(STREAM), index))
-    return Place(folder)
+    return Place(prepare_digits(tmp_path_factory.mktemp("objectives"), STREAM))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cassle.data.base import data_sets, write_index
-from cassle.data.streams import Stream, split, write_split
 from cassle.runs import TrainJob, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
+from tests.prepared import prepare_digits
 
 STREAM = "digits-domain2"
 
@@ -17,11 +16,7 @@ STREAM = "digits-domain2"
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
     """Folder with index.npz of digits and split.npz of a stream of two domains."""
-    folder = tmp_path_factory.mktemp("prepared")
-    index = data_sets.get("digits")().index(None)
-    write_index(folder / "index.npz", index)
-    write_split(folder / "split.npz", split(Stream.parse(STREAM), index))
-    return folder
+    return prepare_digits(tmp_path_factory.mktemp("prepared"), STREAM)
 
 
 def planned(objective="simclr", strategy="cassle", **training) -> list[TrainJob]:
