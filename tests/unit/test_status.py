@@ -115,7 +115,7 @@ def test_of_logs_only_the_ends_of_those_of_unfinished_jobs_are_read(study, tmp_p
         opened.append(path.name)
         return usual(path, *words, **options)
 
-    (tmp_path / "results/probe1.log").write_text("cassle probe: too early\n" + "progress\n" * 2000 + "\n" * 9)
+    (tmp_path / "results/probe1.log").write_text("cassle probe: too early\n" + "\n" * 2000)
     (tmp_path / "results/probe2.log").write_text("progress\n" * 2000 + "cassle probe: at the end\n")
     monkeypatch.setattr(Path, "open", watched)
     monkeypatch.setattr(status, "TAIL", 60)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cassle.cost.flops import forward_flops, step_cost
+from cassle.cost.flops import forward_flops, step_cost, training_flops
 from cassle.objectives.base import objectives
 from cassle.runs import resolve
 from cassle.settings.reading import read_study
@@ -43,6 +43,12 @@ def test_a_forward_pass_is_counted_layer_by_layer():
     by_hand = 2 * 9 * (3 * 8 * 256 + 8 * 16 * 64 + 16 * 32 * 16)
     assert forward_flops({"name": "conv3-narrow", "settings": {}}, 16) == by_hand
     assert forward_flops(RESNET, 32) == pytest.approx(1.407e9, rel=1e-3)
+
+
+def test_a_training_costs_its_steps_and_a_clean_image_for_the_online_classifier():
+    spec = specs("simclr", "cassle", backbone="conv3-narrow")[1]
+    clean = training_flops(spec, 16, 10) - step_cost(spec, 16, 10).flops
+    assert clean == pytest.approx(2 * 9 * (3 * 8 * 16**2 + 8 * 16 * 8**2 + 16 * 32 * 4**2), rel=1e-9)
 
 
 def test_a_first_task_costs_the_same_for_every_strategy_and_a_teacher_costs_something():
