@@ -71,12 +71,15 @@ def _train_here(args: argparse.Namespace, spec: dict[str, Any]) -> None:
 
 
 def _operations(spec: dict[str, Any], image_size: int, num_classes: int) -> float | None:
-    """Return the operations per image of a training; None for a method of the user's that looks at values."""
+    """Return the operations per image of a training; None where they cannot be counted.
+
+    It is handed to the training from here, so that how things are counted is no part of the training's code.
+    """
     from cassle.cost.flops import training_flops
     from cassle.log import say
 
     try:
         return training_flops(spec, image_size, num_classes)
-    except RuntimeError as error:
+    except Exception as error:  # a plugin may raise anything, and a number for a table must not cost a training
         say(f"the operations of this training are not counted: {error}")
         return None

@@ -42,8 +42,16 @@ def check_method(method: Method, backbone: Part, image_size: int, processes: int
 
 @cache
 def _blank_model(networks: str, image_size: int) -> Model:
-    with torch.device("meta"):
-        return build_model(json.loads(networks), image_size, num_classes=2)
+    spec = json.loads(networks)
+    try:
+        with torch.device("meta"):
+            return build_model(spec, image_size, num_classes=2)
+    except RuntimeError as error:
+        names = f"{spec['objective']['name']} on {spec['backbone']['name']}"
+        raise SettingsError(
+            f"{names} cannot be built without storage, as the dry run does: {error}; a constructor makes layers and "
+            "buffers, and reads no tensor's values"
+        ) from error
 
 
 def _check_groups(training: Training, strategy: Part) -> None:

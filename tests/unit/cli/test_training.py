@@ -38,11 +38,11 @@ def test_a_record_tells_the_operations_of_all_images_or_nothing_where_they_canno
     assert record["flops"] == round(images * training_flops(record["spec"], 16, 10))
 
     def refuse(*what):
-        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+        raise ValueError("a plugin that looks at values")
 
     monkeypatch.setattr("cassle.cost.flops.training_flops", refuse)
     assert main(["train", *TYPED, "seed=7", "task=0"]) == 0
-    assert "the operations of this training are not counted: Tensor.item()" in capsys.readouterr().out
+    assert "the operations of this training are not counted: a plugin that" in capsys.readouterr().out
     (record,) = here.glob("results/*/*/*/first/seed7/task0/train.json")
     assert json.loads(record.read_text())["flops"] is None
 

@@ -3,6 +3,7 @@
 import pytest
 
 from cassle.errors import SettingsError
+from cassle.objectives.simclr import SimCLR
 from tests.unit.runs.world import folders, plan
 
 
@@ -94,3 +95,17 @@ def test_replayed_images_that_processes_cannot_share_evenly_are_refused(executio
     with pytest.raises(SettingsError, match=r"der~replay_size=33 adds 33 replayed images .* [24] processes cannot"):
         plan(strategies=[strategy], execution=execution)
     plan(strategies=["lump", {"name": "er", "replay_size": 32}], execution=execution)
+
+
+def test_a_network_whose_constructor_reads_values_is_refused_with_the_reason(monkeypatch):
+    usual = SimCLR.__init__
+
+    def reads(self, settings, backbone, num_classes):
+        usual(self, settings, backbone, num_classes)
+        next(backbone.parameters()).sum().item()
+
+    monkeypatch.setattr(SimCLR, "__init__", reads)
+    with pytest.raises(
+        SettingsError, match=r"simclr on conv3 cannot be built without storage.*reads no tensor's values"
+    ):
+        plan(objectives=[{"name": "simclr", "output_dim": 77}])
