@@ -68,7 +68,7 @@ def strike(study: Study, running: subprocess.Popen, victim: str, rng: random.Ran
         study.end()
         for file in sorted(study.folder.rglob("state.pt"))[:1]:
             content = file.read_bytes()
-            file.write_bytes(content[: rng.randrange(len(content))])
+            file.write_bytes(content[: rng.randint(0, len(content))])
 
 
 def test_random_kills_change_nothing(pair, kills, kill_seed, record_property):
