@@ -63,9 +63,13 @@ def tensorboard(args: argparse.Namespace) -> None:
 
 def plan(args: argparse.Namespace) -> None:
     """Tell what a study will cost before it is run: jobs, images, operations, disk, time, and what is done already."""
+    from cassle.cost.rate import benched_rate
     from cassle.cost.text import cost_of
 
-    print(cost_of(args.configfile, args.words, args.tflops))
+    rate = None if args.tflops is None else args.tflops * 1e12
+    if args.bench is not None:
+        rate = benched_rate(Path(args.bench))
+    print(cost_of(args.configfile, args.words, rate))
 
 
 def show(args: argparse.Namespace) -> None:

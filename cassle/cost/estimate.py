@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cassle.cost.flops import forward_flops, step_cost, training_flops
+from cassle.cost.flops import forward_flops, memory_cost, step_cost, training_flops
 from cassle.cost.sizes import task_sizes
 from cassle.data.streams import Stream
 from cassle.files import read_json
@@ -22,7 +22,7 @@ class Job:
     """One job of the workflow: its rule, a file or folder that names it, whether it is done, and what it costs.
 
     ``images`` and ``epochs`` are those of training; ``flops`` counts matrix products and convolutions; ``bytes`` stay
-    on the disk; ``after`` is the folder of the training it has to wait for.
+    on the disk; ``after`` is the name of the training or memory it has to wait for.
     """
 
     rule: str
@@ -45,15 +45,15 @@ def jobs_by_rule(plan: Plan) -> dict[str, int]:
     """Return rule -> number of jobs of a plan, without their cost."""
     parts = plan.parts()
     first = sum(job.parent is None for job in plan.train.values())
-    trained = sum(job.trained for job in plan.probe.values())
+    of_checkpoints = sum(job.trained for job in plan.probe.values())
     return {
         "prepare_data": len({stream.index for stream in plan.streams.values()}),
         "split_stream": len(plan.streams),
         "train_first_task": first,
         "train_next_task": len(plan.train) - first,
         **({"remember_task": len(plan.memory)} if plan.memory else {}),
-        "probe_checkpoint": trained,
-        "probe_random_network": len(plan.probe) - trained,
+        "probe_checkpoint": of_checkpoints,
+        "probe_random_network": len(plan.probe) - of_checkpoints,
         **({"extract_features": len(extracted)} if (extracted := _extracted(plan)) else {}),
         "collect_runs": 1,
         "describe_study": len(parts),
@@ -73,15 +73,11 @@ def counts(jobs: list[Job]) -> dict[str, tuple[int, int]]:
 
 def critical_path(jobs: list[Job]) -> list[Job]:
     """Return the longest chain of jobs that wait for each other, by what is left of it to compute."""
-    by_name = {job.name: job for job in jobs if job.rule.startswith("train")}
+    by_name = {job.name: job for job in jobs}
 
     @cache
-    def length(name: str) -> float:
-        job = by_name[name]
-        return (0.0 if job.done else job.flops) + (length(job.after) if job.after else 0.0)
-
     def whole(job: Job) -> float:
-        return (0.0 if job.done else job.flops) + (length(job.after) if job.after else 0.0)
+        return (0.0 if job.done else job.flops) + (whole(by_name[job.after]) if job.after else 0.0)
 
     waiting = [job for job in jobs if not job.done and (job.after or job.rule.startswith("train"))]
     if not waiting:
@@ -90,16 +86,6 @@ def critical_path(jobs: list[Job]) -> list[Job]:
     while (before := chain[-1].after) is not None:
         chain.append(by_name[before])
     return [job for job in reversed(chain) if not job.done]
-
-
-def measured_rate(plan: Plan, root: Path = Path()) -> float | None:
-    """Return the operations per second of the plan's finished trainings, as their records tell, if there are any."""
-    flops = seconds = 0.0
-    for job in plan.train.values():
-        if _trained(job, root) and (took := read_json(root / job.folder / "train.json")["seconds"]) > 0:
-            flops += _training(job, root)["flops"]
-            seconds += took
-    return flops / seconds if seconds else None
 
 
 def _data_jobs(plan: Plan, root: Path) -> Iterator[Job]:
@@ -114,23 +100,36 @@ def _data_jobs(plan: Plan, root: Path) -> Iterator[Job]:
 def _train_jobs(plan: Plan, root: Path) -> Iterator[Job]:
     for job in plan.train.values():
         rule = "train_first_task" if job.parent is None else "train_next_task"
-        yield Job(rule, job.folder, _trained(job, root), after=job.parent, **_training(job, root))
+        yield Job(rule, job.folder, trained(job, root), after=job.memory or job.parent, **cost_of_training(job, root))
 
 
 def _memory_jobs(plan: Plan, root: Path) -> Iterator[Job]:
     for job in plan.memory.values():
-        yield Job("remember_task", job.file, (root / job.file).is_file(), after=job.checkpoint)
+        spec = job.spec
+        stream = Stream(**spec["stream"])
+        data_set, images = stream.open({}), task_sizes(stream, root)[0][spec["task"]]
+        batch_size = spec["training"]["batch_size"]
+        flops, size = memory_cost(spec, images, batch_size, data_set.image_size, data_set.num_classes or 1)
+        done = (root / job.file).is_file()
+        yield Job("remember_task", job.file, done, flops=flops, bytes=size, after=job.checkpoint)
 
 
-def _trained(job: TrainJob, root: Path) -> bool:
+def trained(job: TrainJob, root: Path) -> bool:
+    """Return whether a task was trained, with the settings it has in the plan."""
     record = root / job.folder / "train.json"
     return record.is_file() and bool(read_json(record)["spec"] == job.spec)
 
 
-def _training(job: TrainJob, root: Path) -> dict[str, Any]:
+def cost_of_training(job: TrainJob, root: Path) -> dict[str, Any]:
+    """Return the epochs, images, flops and bytes of a task's training, as a `Job` has them.
+
+    A first task that is taken over from another checkpoint costs its room on the disk only.
+    """
     stream, training = Stream(**job.spec["stream"]), job.spec["training"]
     data_set = stream.open({})
     cost = step_cost(job.spec, data_set.image_size, data_set.num_classes or 1)
+    if job.given is not None:
+        return {"bytes": cost.checkpoint_bytes}
     steps = task_sizes(stream, root)[0][job.spec["task"]] // training["batch_size"]
     images = training["epochs"] * steps * training["batch_size"]
     return {

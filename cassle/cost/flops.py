@@ -72,6 +72,19 @@ def training_flops(spec: Mapping[str, Any], image_size: int, num_classes: int) -
     return step_cost(spec, image_size, num_classes).flops + forward_flops(spec["backbone"], image_size)
 
 
+def memory_cost(
+    spec: Mapping[str, Any], images: int, batch_size: int, image_size: int, num_classes: int
+) -> tuple[float, int]:
+    """Return operations and bytes of remembering a task of so many images; ``spec`` is that of the memory."""
+    with torch.device("meta"):
+        strategy = build_strategy(dict(spec), build_model(dict(spec), image_size, num_classes))
+    upkeep = strategy.upkeep(images, batch_size)
+    flops = upkeep.forward * forward_flops(spec["backbone"], image_size)
+    if upkeep.steps:
+        flops += upkeep.steps * step_cost({**spec, "strategy": None}, image_size, num_classes).flops
+    return flops, upkeep.bytes
+
+
 def _blank_batch(count: int, task: int) -> Batch:
     """Return a batch of ``count`` rows without storage; nobody looks at its images."""
     index = torch.arange(count)

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from cassle.cost.estimate import Job, counts, critical_path, jobs_by_rule, jobs_of, measured_rate
+from cassle.cost.estimate import Job, counts, critical_path, jobs_by_rule, jobs_of
+from cassle.cost.rate import measured_rate
 from cassle.errors import SettingsError
 from cassle.planning import plan_study
 from cassle.runs import Plan
@@ -18,13 +19,16 @@ from cassle.status import duration
 UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")
 DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"
 """The default study."""
-HINT = "unknown until a training of this plan has finished here; --tflops N takes N x 10^12 operations per second"
+HINT = (
+    "unknown until a training of this plan has finished here; --bench takes the speed of a measured step, "
+    "--tflops N is N x 10^12 operations per second"
+)
 
 
-def cost_of(configfiles: Sequence[str], words: Sequence[str], tflops: float | None = None) -> str:
+def cost_of(configfiles: Sequence[str], words: Sequence[str], rate: float | None = None) -> str:
     """Return the cost of the study that files and words such as ``seed=3`` describe, as Snakemake would plan it here.
 
-    ``tflops``: sustained 10^12 operations per second to reckon with; None: those of the plan's finished trainings.
+    ``rate``: sustained operations per second to reckon with; None: those of the plan's finished trainings.
     Raises `SettingsError` for impossible settings.
     """
     if bad := [word for word in words if "=" not in word]:
@@ -34,7 +38,7 @@ def cost_of(configfiles: Sequence[str], words: Sequence[str], tflops: float | No
         given |= read_yaml(file)
     given |= {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
     plan = plan_study(given, configfiles, DEFAULT)
-    return describe(plan, measured_rate(plan) if tflops is None else tflops * 1e12)
+    return describe(plan, measured_rate(plan) if rate is None else rate)
 
 
 def short(value: float, unit: str = "") -> str:
@@ -76,14 +80,16 @@ def _sharing(plan: Plan, together: int) -> str:
 
 def _costs(jobs: Sequence[Job], rate: float | None) -> str:
     trained = [job for job in jobs if job.rule.startswith("train")]
+    kept = [job for job in jobs if job.rule == "remember_task"]
     probed = [job for job in jobs if job.rule.startswith("probe")]
     chain = critical_path(list(jobs))
     lines = {
         "training": f"{len(trained)} tasks, {sum(job.epochs for job in trained):,} epochs, "
         f"{short(sum(job.images for job in trained)).strip()} images, {_left(trained)}",
+        **({"remembering": f"{len(kept)} tasks, {_left(kept)}"} if kept else {}),
         "probing": f"{len(probed)} checkpoints, {_left(probed)}",
-        "disk": f"{short(sum(job.bytes for job in trained), 'B')} of checkpoints, "
-        f"{short(sum(job.bytes for job in trained if not job.done), 'B')} of them to come",
+        "disk": f"{short(sum(job.bytes for job in jobs), 'B')} of checkpoints{' and memories' if kept else ''}, "
+        f"{short(sum(job.bytes for job in jobs if not job.done), 'B')} of them to come",
         "GPU time": HINT if rate is None else f"{_time(jobs, rate)} to come, at {short(rate, 'FLOP/s')}",
         "critical path": _path(chain, rate),
     }

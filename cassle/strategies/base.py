@@ -43,6 +43,21 @@ class TaskEnd:
     draw_views: Callable[[Batch], list[Tensor]]
 
 
+@dataclass(frozen=True)
+class Upkeep:
+    """What it costs to remember a task: images that pass the backbone once, images of steps with gradients, bytes.
+
+    A step passes the views of a training through network and objective; ``bytes`` is the size of the memory's file.
+    """
+
+    forward: int = 0
+    steps: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Upkeep) -> Upkeep:
+        return Upkeep(self.forward + other.forward, self.steps + other.steps, self.bytes + other.bytes)
+
+
 class Strategy(nn.Module):
     """Hooks around the training step; the base class is plain fine-tuning.
 
@@ -113,6 +128,13 @@ class Strategy(nn.Module):
     def remember(self, end: TaskEnd, held: Memory) -> Memory:
         """Return the memory after a task, given the one before it (empty after the first); arrays on the CPU."""
         return {}
+
+    def upkeep(self, images: int, batch_size: int) -> Upkeep:
+        """Return what `remember` costs after a task of so many images, at most; asked without storage, as `misfit` is.
+
+        ``batch_size`` is that of the task's training.
+        """
+        return Upkeep()
 
     def recall(self, memory: Memory) -> None:
         """Take over the memory of the previous task, before this module moves to its device."""

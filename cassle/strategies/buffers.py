@@ -11,7 +11,7 @@ from torch import Tensor
 from cassle.models.model import Model
 from cassle.options import Options
 from cassle.random import generator as generator_of
-from cassle.strategies.base import Memory, Strategy, TaskEnd
+from cassle.strategies.base import Memory, Strategy, TaskEnd, Upkeep
 
 Selection = Literal["reservoir", "uniform"]
 
@@ -79,6 +79,10 @@ class Buffered(Strategy):
             joined = {key: torch.cat([held[key], value]) for key, value in joined.items()}
         rows = kept_rows(joined["keys"], joined["tasks"], self.settings.buffer_size, self.settings.selection)
         return {key: value[rows] for key, value in joined.items()}
+
+    def upkeep(self, images: int, batch_size: int) -> Upkeep:
+        """Return the three numbers of eight bytes that a full buffer has per image."""
+        return Upkeep(bytes=3 * 8 * self.settings.buffer_size)
 
     def recall(self, memory: Memory) -> None:
         """Take over the positions."""

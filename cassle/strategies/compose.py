@@ -19,7 +19,7 @@ from cassle.objectives.base import Group, Objective
 from cassle.options import Options, merged, parse
 from cassle.random import seed_of
 from cassle.settings.training import Training
-from cassle.strategies.base import Memory, Strategy, TaskEnd, strategies
+from cassle.strategies.base import Memory, Strategy, TaskEnd, Upkeep, strategies
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Batch
 
@@ -164,6 +164,10 @@ class Composite(Strategy):
         for name, part in self._named():
             made |= {f"{name}.{key}": value for key, value in part.remember(end, _below(f"{name}.", held)).items()}
         return made
+
+    def upkeep(self, images: int, batch_size: int) -> Upkeep:
+        """Return that of all parts together."""
+        return sum((part.upkeep(images, batch_size) for _, part in self._named()), Upkeep())
 
     def recall(self, memory: Memory) -> None:
         """Hand each part its own memory."""

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cassle.models.model import Model
-from cassle.strategies.base import Memory, TaskEnd, strategies
+from cassle.strategies.base import Memory, TaskEnd, Upkeep, strategies
 from cassle.strategies.buffers import Buffered, BufferSettings
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Aside, Batch
@@ -51,6 +51,8 @@ class DarkExperienceReplay(Buffered):
 
     def __init__(self, settings: DERSettings, model: Model) -> None:
         super().__init__(settings, model)
+        features = settings.output == "features"
+        self.width = model.backbone.feature_dim if features else model.objective.output_dim
         self.register_buffer("outputs", torch.empty(0, 0), persistent=False)
 
     @torch.no_grad()
@@ -67,6 +69,11 @@ class DarkExperienceReplay(Buffered):
             outputs[old] = held["outputs"][torch.searchsorted(held["positions"], kept["positions"][old])]
         order = kept["positions"].argsort()
         return {key: value[order] for key, value in {**kept, "outputs": outputs}.items()}
+
+    def upkeep(self, images: int, batch_size: int) -> Upkeep:
+        """Return the buffer's, and the outputs of its images."""
+        kept = self.settings.buffer_size
+        return super().upkeep(images, batch_size) + Upkeep(forward=min(kept, images), bytes=kept * 4 * self.width)
 
     def recall(self, memory: Memory) -> None:
         """Take over positions, ascending, and outputs."""

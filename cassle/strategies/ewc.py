@@ -32,7 +32,7 @@ from cassle.errors import CheckpointError
 from cassle.models.model import Model
 from cassle.options import Options
 from cassle.settings.training import Training
-from cassle.strategies.base import Memory, Strategy, TaskEnd, strategies
+from cassle.strategies.base import Memory, Strategy, TaskEnd, Upkeep, strategies
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Batch
 
@@ -137,6 +137,12 @@ class EWC(Strategy):
 
         batches = islice(end.batches(hp.fisher_batch_size or end.batch_size), hp.fisher_batches)
         return squared_gradients(loss, batches, protected(model)).cpu()
+
+    def upkeep(self, images: int, batch_size: int) -> Upkeep:
+        """Return the steps of `information`, and two numbers per weight."""
+        size = self.settings.fisher_batch_size or batch_size
+        batches = min(images // size, self.settings.fisher_batches or images)
+        return Upkeep(steps=batches * size, bytes=2 * 4 * self.size)
 
     def recall(self, memory: Memory) -> None:
         """Take over the springs."""

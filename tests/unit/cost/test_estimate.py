@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from cassle.cost.estimate import counts, critical_path, jobs_by_rule, jobs_of, measured_rate
-from cassle.cost.flops import forward_flops
+from cassle.cost.estimate import counts, critical_path, jobs_by_rule, jobs_of
+from cassle.cost.flops import forward_flops, step_cost
+from cassle.cost.rate import benched_rate, measured_rate
 from cassle.cost.sizes import PUBLISHED, task_sizes
 from cassle.cost.text import DEFAULT, cost_of, describe, short
 from cassle.data.base import data_sets, write_index
@@ -15,6 +16,7 @@ from cassle.paths import index_file
 from cassle.planning import plan_study
 from cassle.runs import resolve
 from cassle.settings.reading import read_study
+from cassle.training.build import build_model
 from tests.workflow.test_plans import JOBS_OF_THE_DEFAULT_STUDY
 
 TINY = {
@@ -93,6 +95,72 @@ def test_a_probe_costs_its_passes_over_the_images_it_looks_at(tmp_path, probe, i
     assert [job.flops for job in found] == [pytest.approx(images * forward_flops(backbone, 16))] * 3
 
 
+def remembering(strategy, root, **changes):
+    """The plan of two boundaries with a strategy, and its jobs that remember."""
+    study = {**TINY, "streams": ["digits-domain3"], "strategies": [strategy], **changes}
+    plan = resolve(read_study(study))
+    return plan, [job for job in jobs_of(plan, root) if job.rule == "remember_task"]
+
+
+def test_remembering_with_ewc_costs_its_steps_with_gradients_and_two_numbers_per_weight(tmp_path):
+    plan, jobs = remembering("ewc", tmp_path)
+    spec = next(iter(plan.train.values())).spec
+    model = build_model(spec, 16, 10)
+    weights = sum(p.numel() for part in (model.backbone, model.objective.projector) for p in part.parameters())
+    assert [job.flops for job in jobs] == [1024 * step_cost({**spec, "strategy": None}, 16, 10).flops] * 2
+    assert [job.bytes for job in jobs] == [8 * weights] * 2
+    few = remembering({"name": "ewc", "fisher_batches": 3, "fisher_batch_size": 64}, tmp_path)[1]
+    assert few[0].flops == pytest.approx(3 * 64 / 1024 * jobs[0].flops, rel=0.02)  # SimCLR's pairs go with the batch
+
+
+def test_remembering_with_der_costs_its_outputs_and_joined_strategies_cost_all_of_theirs(tmp_path):
+    forward = forward_flops({"name": "conv3-narrow", "settings": {}}, 16)
+    der = remembering({"name": "der", "buffer_size": 100}, tmp_path)[1][0]
+    assert (der.flops, der.bytes) == (100 * forward, 100 * (24 + 4 * 32))
+    all_of_it = remembering({"name": "der", "buffer_size": 2000}, tmp_path)[1][0]
+    assert all_of_it.flops == 1438 * forward
+    er = remembering({"name": "er", "buffer_size": 100}, tmp_path)[1][0]
+    assert (er.flops, er.bytes) == (0, 100 * 24)
+    both = remembering({"name": "cassle+der", "der": {"buffer_size": 100}}, tmp_path)[1][0]
+    assert (both.flops, both.bytes) == (der.flops, der.bytes)
+
+
+def test_the_critical_path_leads_through_what_is_remembered(tmp_path):
+    plan, _ = remembering("ewc", tmp_path)
+    chain = [job.rule for job in critical_path(jobs_of(plan, tmp_path))]
+    later = ["remember_task", "train_next_task"]
+    assert chain == ["train_first_task", *later, *later, "probe_checkpoint"]
+    text = describe(plan, None, tmp_path)
+    assert "remembering    2 tasks" in text
+    assert "of checkpoints and memories" in text
+
+
+def test_a_given_first_task_costs_no_training(plan, tmp_path):
+    (tmp_path / "first.pt").write_bytes(b"weights")
+    given = resolve(read_study({**TINY, "first_checkpoint": str(tmp_path / "first.pt")}))
+    costs = [[job for job in jobs_of(made, tmp_path) if job.rule == "train_first_task"] for made in (plan, given)]
+    assert [(job.epochs, job.images, job.flops) for job in costs[1]] == [(0, 0, 0.0)]
+    assert [job.bytes for job in costs[1]] == [job.bytes for job in costs[0]]
+
+
+def test_the_speed_of_a_measured_step_is_read(tmp_path):
+    file = tmp_path / "step.json"
+    rows = [{"name": "its views", "TFLOP/s": None}, {"name": "step", "TFLOP/s": 1.5}]
+    file.write_text(json.dumps({"bench": "step", "rows": rows}))
+    assert benched_rate(file) == 1.5e12
+
+
+@pytest.mark.parametrize(
+    "text", [None, "{", "[]", '{"bench": "step"}', '{"bench": "views", "rows": [{"name": "step", "TFLOP/s": 1.0}]}']
+)
+def test_a_file_without_a_measured_step_is_named_with_the_command_that_writes_one(text, tmp_path):
+    file = tmp_path / "step.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SettingsError, match=r"step.json holds no measured step; `cassle bench step --out .*step.json`"):
+        benched_rate(file)
+
+
 def test_what_is_done_is_counted_and_its_speed_measured(plan, tmp_path):
     assert measured_rate(plan, tmp_path) is None
     first = next(iter(plan.train))
@@ -156,7 +224,7 @@ def test_words_beside_a_file_change_its_study(tmp_path, monkeypatch):
     (tmp_path / "study.yaml").write_text(json.dumps({"name": "mine", **TINY}))
     assert cost_of(["study.yaml"], ["seeds=[0, 1]"]).startswith("mine\n")
     assert "train_first_task             2       0" in cost_of(["study.yaml"], ["seeds=[0, 1]"])
-    assert "at 2 GFLOP/s" in cost_of(["study.yaml"], [], tflops=2e-3)
+    assert "at 2 GFLOP/s" in cost_of(["study.yaml"], [], rate=2e9)
     with pytest.raises(SettingsError, match="'seeds' is not of the form key=value"):
         cost_of(["study.yaml"], ["seeds"])
 

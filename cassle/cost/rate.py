@@ -1,0 +1,33 @@
+"""How fast this machine computes: as finished trainings tell, or a measured step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cassle.cost.estimate import cost_of_training, trained
+from cassle.errors import CassleError, SettingsError
+from cassle.files import read_json
+from cassle.runs import Plan
+
+
+def measured_rate(plan: Plan, root: Path = Path()) -> float | None:
+    """Return the operations per second of the plan's finished trainings, as their records tell, if there are any."""
+    flops = seconds = 0.0
+    for job in plan.train.values():
+        if job.given is None and trained(job, root):
+            flops += cost_of_training(job, root)["flops"]
+            seconds += read_json(root / job.folder / "train.json")["seconds"]
+    return flops / seconds if seconds else None
+
+
+def benched_rate(file: Path) -> float:
+    """Return the operations per second of the step that a file of ``cassle bench step`` holds, views included.
+
+    Raises `SettingsError` if there is no such step in it.
+    """
+    try:
+        measured = read_json(file)
+        row = next(row for row in measured["rows"] if measured["bench"] == "step" and row["name"] == "step")
+        return float(row["TFLOP/s"]) * 1e12
+    except (CassleError, KeyError, TypeError, StopIteration):
+        raise SettingsError(f"{file} holds no measured step; `cassle bench step --out {file}` writes one") from None
