@@ -151,13 +151,36 @@ def test_after_two_tasks_there_are_two_springs_or_one_that_fades(model, end_of):
 
 
 def test_the_step_adds_the_springs_energy(model, step_of, end_of):
-    strategy = ewc(model, weight=3.0)
+    strategy = ewc(model, weight=3.0, max_stiffness=None)
     assert strategy.penalty(step_of(model)) is None
     memory = strategy.remember(end_of(0, 1.1), {})
     strategy.recall(memory)
     expected = 1.5 * (memory["fisher"] * (flat(protected(model)) - memory["centre"]).square()).sum()
     torch.testing.assert_close(strategy.penalty(step_of(model)), expected)
     assert strategy.state_dict() == {}
+
+
+@pytest.mark.parametrize(("limit", "stiffest"), [(1.0, 1.0), (0.5, 0.5), (None, 2e5)])
+def test_no_spring_is_stiffer_than_the_limit(model, limit, stiffest):
+    strategy, size = ewc(model, max_stiffness=limit), ewc(model).size
+    fisher = torch.full((size,), 1e-3)
+    fisher[0] = 1e4
+    strategy.recall({"fisher": fisher, "centre": torch.zeros(size)})
+    torch.testing.assert_close(20 * strategy.fisher[:2], torch.tensor([stiffest, 0.02]))
+
+
+@pytest.mark.parametrize(("limit", "stays"), [(1.0, True), (None, False)])
+def test_gradient_descent_with_momentum_bears_the_stiffest_springs(model, limit, stays):
+    # lr * lambda * F = 20 is beyond 2 (1 + 0.9) = 3.8
+    strategy, size = ewc(model, max_stiffness=limit), ewc(model).size
+    strategy.recall({"fisher": torch.ones(size), "centre": torch.ones(size)})
+    weights = torch.zeros(size, requires_grad=True)
+    optimiser = torch.optim.SGD([weights], lr=1.0, momentum=0.9)
+    for _ in range(200):
+        optimiser.zero_grad()
+        ewc_penalty(weights, strategy.centre, strategy.fisher, strategy.settings.weight).backward()
+        optimiser.step()
+    assert torch.allclose(weights, torch.ones(size), atol=1e-3) == stays
 
 
 def test_weights_that_are_not_trained_have_no_spring(model_of):
