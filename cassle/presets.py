@@ -34,6 +34,9 @@ LOCAL_OBJECTIVES = ("mocov2plus", "nnclr", "simclr", "supcon", "vicreg")
 """Objectives whose loss or distillation compared the images of one GPU only. The others compare none across images, or,
 as Barlow Twins, SwAV and DINO, averaged over GPUs what they computed."""
 
+UNSHARED_GRADIENTS = ("barlow_twins",)
+"""Objectives whose average over GPUs was not differentiated there: N GPUs gave an N-th of the gradient."""
+
 
 def strategy_preset(preset: Preset, name: str) -> dict[str, Any]:
     """Return the preset's changes of a strategy's settings; those of joined strategies are a mapping per part."""
@@ -69,8 +72,11 @@ def training_preset(preset: Preset, data_set: str, objective: str, batch_size: i
         return {}
     changes: dict[str, Any] = dict(ONLINE) if data_set in ONLINE_DATA_SETS else {}
     group = LOSS_GROUPS.get(data_set)
-    if group is not None and objective in LOCAL_OBJECTIVES and batch_size > group:
-        changes["loss_group"] = group
+    if group is not None and batch_size > group:
+        if objective in LOCAL_OBJECTIVES:
+            changes["loss_group"] = group
+        if objective in UNSHARED_GRADIENTS:
+            changes["gradient_scale"] = group / batch_size
     return _known(changes, Training)
 
 

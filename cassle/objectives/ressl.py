@@ -62,7 +62,7 @@ class ReSSL(Objective):
     def __init__(self, settings: ReSSLSettings, backbone: Backbone, num_classes: int) -> None:
         super().__init__(settings, backbone, num_classes)
         dim = settings.output_dim
-        self.projector = mlp([backbone.feature_dim, settings.hidden_dim, dim])
+        self.projector = mlp([backbone.feature_dim, settings.hidden_dim, dim], batchnorm=False)
         self.momentum = MomentumNetwork(backbone, self.projector)
         self.register_buffer("queue", F.normalize(torch.randn(settings.queue_size, dim), dim=1))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))

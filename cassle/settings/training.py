@@ -29,6 +29,9 @@ class Training(Options):
     loss_group: Literal["global"] | Annotated[int, Field(gt=1)] = Field(
         "global", description="images that losses compare with each other: the whole batch, or groups of so many of it"
     )
+    gradient_scale: float = Field(
+        1.0, gt=0, description="factor on the gradient of objective and strategy; the online classifier's is as it is"
+    )
 
     @property
     def compared(self) -> int:

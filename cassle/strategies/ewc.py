@@ -94,7 +94,9 @@ class EWCSettings(Options):
     )
 
     max_stiffness: float | None = Field(
-        1.0, gt=0, description="lambda times the information of a weight is cut to this, so that SGD bears it; null: not"
+        1.0,
+        gt=0,
+        description="lambda times the information of a weight is cut to this, so that SGD bears it; null: not",
     )
 
     @model_validator(mode="after")

@@ -106,12 +106,12 @@ class Learner(pl.LightningModule):
         return F.cross_entropy(self.model.classifier(features), labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the total loss of a batch: the pure step's, and the online classifier's beside it."""
+        """Return what gradients are taken of: the pure step's loss, scaled, and the online classifier's beside it."""
         group = self.training_settings.loss_group
         losses, _ = training_step(batch, self.draw_views, self.model, self.strategy, self.teacher, group)
         online = self.online_loss(batch)
         self.record(losses, online.detach())
-        return losses.total + online
+        return self.training_settings.gradient_scale * losses.total + online
 
     # What surrounds the optimiser's step
 

@@ -119,5 +119,16 @@ def test_numbers_that_words_on_the_command_line_give_as_text_count_as_numbers():
         assert {job.spec["training"]["loss_group"] for job in numbers.train.values()} == {group}
 
 
+@pytest.mark.parametrize(("stream", "scale"), [("imagenet100-class5", 0.5), ("domainnet-domain6", 0.25)])
+def test_gradients_of_barlow_twins_shrink_with_the_gpus_of_the_release(stream, scale):
+    words = {"streams": [stream], "objectives": ["barlow_twins", "simclr"], "preset": "original"}
+    specs = [job.spec for job in plan(**words).train.values()]
+    scales = {(spec["objective"]["name"], spec["training"]["gradient_scale"]) for spec in specs}
+    assert scales == {("barlow_twins", scale), ("simclr", 1.0)}
+    assert {preset_of(spec) for spec in specs} == {"original"}
+    changed = [{**spec, "training": {**spec["training"], "gradient_scale": 1.0}} for spec in specs]
+    assert {preset_of(spec) for spec in changed if spec["objective"]["name"] == "barlow_twins"} == {"mixed"}
+
+
 def test_every_data_set_that_the_preset_names_has_recipes():
     assert {*LOSS_GROUPS, *ONLINE_DATA_SETS} <= set(DATA_SETS)

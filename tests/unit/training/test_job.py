@@ -84,6 +84,21 @@ def test_images_of_the_online_classifier_enter_batchnorm_only_if_asked(request_f
     assert all(weight.grad is None for weight in backbone.parameters())
 
 
+def test_the_scale_of_gradients_reaches_the_network_but_not_the_online_classifier(request_for):
+    found = {}
+    for scale in (1.0, 0.25):
+        request = request_for(planned("barlow_twins", gradient_scale=scale)[0], folder=str(scale))
+        with StopRequest() as stop:
+            learner = begin(request, assemble(request), stop)
+        learner.training_step(next(learner.loader.epoch(0)), 0).backward()
+        found[scale] = {name: weight.grad for name, weight in learner.model.named_parameters()}
+        found[scale]["loss"] = learner.sums[1]
+    assert found[1.0].pop("loss") == found[0.25].pop("loss")
+    for name, gradient in found[1.0].items():
+        share = 1.0 if name.startswith("classifier") else 0.25
+        torch.testing.assert_close(found[0.25][name], share * gradient)
+
+
 def test_losses_are_computed_in_single_precision_where_networks_are_not(request_for, first_task, monkeypatch):
     seen = {}
     request = request_for(planned("barlow_twins")[0])
