@@ -63,7 +63,8 @@ def remember(args: argparse.Namespace) -> None:
 def _train_here(args: argparse.Namespace, spec: dict[str, Any]) -> None:
     """Train in this process, which may be one of several."""
     site = site_of(args)
-    from cassle.training.job import TrainRequest, train_task
+    from cassle.training.job import train_task
+    from cassle.training.task import TrainRequest
 
     previous, given, memory = (Path(path) if path else None for path in (args.previous, args.given, args.memory))
     files = (Path(args.index), Path(args.split), Path(args.folder))

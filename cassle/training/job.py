@@ -7,65 +7,32 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from cassle.allocator import keep_freed_memory
-from cassle.data.base import DataSet, InMemory, read_index
-from cassle.data.file_images import FileImages, load_images
 from cassle.data.loaders import TaskRows, open_loader
-from cassle.data.streams import Split, Stream, read_split
 from cassle.data.views import Views
 from cassle.distributed import agree, joined, primary, size
-from cassle.errors import CheckpointError, SettingsError
-from cassle.files import fingerprint, write_json
+from cassle.files import write_json
 from cassle.launch import stop_signals
 from cassle.locks import exclusive
 from cassle.log import say
-from cassle.models.checkpoints import Checkpoint, load_checkpoint, load_into, save_checkpoint
-from cassle.models.model import Model
-from cassle.models.teacher import Teacher
-from cassle.nets.batchnorm import synchronise
+from cassle.models.checkpoints import Checkpoint, save_checkpoint
 from cassle.nets.features import Rows, extract_features
 from cassle.objectives.base import TaskStart
-from cassle.options import differences, parse
-from cassle.provenance import versions
-from cassle.settings.site import Site
+from cassle.options import parse
 from cassle.settings.training import Training
-from cassle.strategies.base import Strategy
-from cassle.training.build import build_model, build_strategy, training_code
 from cassle.training.learner import Learner
 from cassle.training.lightning import pl
-from cassle.training.memories import check_memory, load_memory
 from cassle.training.outputs import finished, keep, remove_leftovers, remove_traces, require_room
 from cassle.training.parallel import Together
 from cassle.training.precision import resolve_device, resolve_precision
 from cassle.training.records import Heartbeat, Metrics
 from cassle.training.state import Position, StateFile, StopRequest
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What a training job is given: its settings, where it runs, and its files.
-
-    ``spec`` is a `TrainJob.spec`; ``folder`` receives checkpoint.pt, train.json and metrics.jsonl; ``previous`` is the
-    checkpoint of task t-1, absent for a first task; ``given`` a first task's checkpoint that is taken over as it is;
-    ``memory`` what the strategy kept after task t-1, for strategies that keep something.
-    """
-
-    spec: dict[str, Any]
-    site: Site
-    index: Path
-    split: Path
-    folder: Path
-    previous: Path | None = None
-    given: Path | None = None
-    memory: Path | None = None
-
+from cassle.training.task import Task, TrainRequest, assemble
 
 Counted = Callable[[dict[str, Any], int, int], float | None]
 """Settings of a job, side of its images, number of classes -> operations per image; None where they are not known."""
@@ -84,7 +51,7 @@ def train_task(request: TrainRequest, counted: Counted | None = None) -> None:
     with joined(resolve_device(request.site.execution.device)):
         task = assemble(request)
         with exclusive(request.folder) if primary() else nullcontext():
-            if agree(primary() and found_finished(request, task)):
+            if agree(primary() and prepare_folder(request, task)):
                 return
             if request.given is not None:
                 return take_over(request, task)
@@ -97,8 +64,8 @@ def train_task(request: TrainRequest, counted: Counted | None = None) -> None:
                     write_outputs(request, task, learner, precision, counted)
 
 
-def found_finished(request: TrainRequest, task: Task) -> bool:
-    """Return whether somebody else has trained this very task; if not, there is room and order to do it."""
+def prepare_folder(request: TrainRequest, task: Task) -> bool:
+    """Clean a job's folder; return whether somebody else has trained this very task, else there is room for it."""
     remove_leftovers(request.folder)
     if finished(request.folder, task.key):
         say(f"{request.folder} was finished meanwhile by another process")
@@ -106,52 +73,6 @@ def found_finished(request: TrainRequest, task: Task) -> bool:
         return True
     require_room(request.folder, task.bytes)
     return False
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a training works with; ``meta`` is everything that determines its result, ``key`` names it."""
-
-    model: Model
-    strategy: Strategy
-    teacher: Teacher | None
-    data_set: DataSet
-    images: InMemory | FileImages
-    split: Split
-    device: torch.device
-    meta: dict[str, Any]
-    key: str
-
-    @property
-    def bytes(self) -> int:
-        """What the checkpoint's tensors take."""
-        return sum(value.nbytes for room in (self.model, self.strategy) for value in room.state_dict().values())
-
-
-def assemble(request: TrainRequest) -> Task:
-    """Read a job's files and build what they describe, on the device it runs on."""
-    spec, site = request.spec, request.site
-    stream = Stream(**spec["stream"])
-    data_set = stream.open(site.data)
-    index, split = read_index(request.index), read_split(request.split)
-    model = build_model(spec, data_set.image_size, index.num_classes)
-    strategy = build_strategy(spec, model)
-    parent = load_parent(request.previous or request.given, spec, model, strategy)
-    memory = recall(request, strategy, parent, index.fingerprint)
-    teacher = build_teacher(request, strategy, data_set.image_size, index.num_classes)
-    device = resolve_device(site.execution.device)
-    images = load_images(data_set, index, site.root, "train", data_set.image_size, site.execution.threads)
-    meta = {
-        "spec": spec,
-        "code": training_code(spec),
-        "versions": versions(),
-        "data": index.fingerprint,
-        "parent": parent,
-        "memory": memory,
-    }
-    model.to(device), strategy.to(device)
-    synchronise(model, strategy, teacher)
-    return Task(model, strategy, teacher, data_set, images, split, device, meta, fingerprint(meta))
 
 
 def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
@@ -168,8 +89,17 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
     state = StateFile(folder, task.key, request.site.execution.state_minutes)
     saved = state.load()
     position = Position(saved["epoch"], saved["step"], saved["seconds"]) if saved else Position()
-    drawn = (views, views.clean, views.last())
-    learner = Learner(task.model, task.strategy, task.teacher, training, loader, *drawn, position).to(task.device)
+    learner = Learner(
+        task.model,
+        task.strategy,
+        task.teacher,
+        training,
+        loader,
+        draw_views=views,
+        clean=views.clean,
+        last_view=views.last(),
+        position=position,
+    ).to(task.device)
     if saved:
         say(f"resuming at epoch {position.epoch}, step {position.step}")
         learner.restore(saved)
@@ -248,56 +178,9 @@ def fit(learner: Learner, precision: str, device: torch.device) -> None:
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    steps = learner.moment
     trainer.fit(learner)
-    if learner.position.epoch != steps.epochs:
-        raise RuntimeError(f"trained {learner.position.epoch} of {steps.epochs} epochs")
-
-
-def load_parent(path: Path | None, spec: dict[str, Any], model: Model, strategy: Strategy) -> str | None:
-    """Load the checkpoint that a task goes on from into model and strategy; return its fingerprint."""
-    if path is None:
-        return None
-    parent = load_checkpoint(path)
-    made = parent.meta["spec"]
-    for part in ("backbone", "objective"):
-        if made[part]["name"] != spec[part]["name"]:
-            raise CheckpointError(
-                f"{path} holds a {made[part]['name']} {part}, this task continues {spec[part]['name']}; give a "
-                "checkpoint of the same backbone and objective"
-            )
-    if made["strategy"] is not None and made["strategy"] != spec["strategy"]:
-        other = ", ".join(differences(made["strategy"], spec["strategy"] or {}))
-        raise CheckpointError(f"{path} belongs to a run whose strategy differs in {other}")
-    load_into(model, parent.model, str(path))
-    if made["strategy"] is not None:
-        strategy.inherit(parent.strategy, f"the strategy of {path}")
-    return parent.fingerprint
-
-
-def recall(request: TrainRequest, strategy: Strategy, parent: str | None, data: str) -> str | None:
-    """Hand the strategy what it kept after the task before; return the fingerprint of that memory."""
-    spec = request.spec
-    if not strategy.keeps_memory or spec["task"] == 0:
-        return None
-    if request.memory is None:
-        raise SettingsError(
-            f"strategy {spec['strategy']['name']} starts task {spec['task']} from the memory of the task before; make "
-            "it with `cassle remember` and give it with --memory"
-        )
-    memory = load_memory(request.memory)
-    check_memory(request.memory, memory, spec, parent, data)
-    strategy.recall(memory.tensors)
-    return memory.fingerprint
-
-
-def build_teacher(request: TrainRequest, strategy: Strategy, image_size: int, num_classes: int) -> Teacher | None:
-    """Return the previous checkpoint as a frozen network, if the strategy wants one and there is one."""
-    if request.previous is None or strategy.teacher_batchnorm is None:
-        return None
-    frozen = build_model(request.spec, image_size, num_classes)
-    load_into(frozen, load_checkpoint(request.previous).model, str(request.previous))
-    return Teacher(frozen, strategy.teacher_batchnorm, strategy.teacher_network)
+    if learner.position.epoch != (epochs := learner.training_settings.epochs):
+        raise RuntimeError(f"trained {learner.position.epoch} of {epochs} epochs")
 
 
 def device_name(device: torch.device) -> str:

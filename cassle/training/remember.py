@@ -31,7 +31,7 @@ from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy, memory_code
 from cassle.training.memories import MemoryFile, check_memory, load_memory, save_memory
 from cassle.training.precision import resolve_device
-from cassle.training.step import drawn
+from cassle.training.step import views_of
 
 
 @dataclass(frozen=True)
@@ -115,5 +115,5 @@ def task_end(
         with closing(open_loader("auto", images, rows, views, device, threads)) as loader:
             yield from loader.epoch(0)
 
-    draw_views = partial(drawn, draw_views=views)
+    draw_views = partial(views_of, draw_views=views)
     return TaskEnd(model, task, seed, batch_size, positions, clean_features, batches, draw_views)

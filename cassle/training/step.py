@@ -29,7 +29,7 @@ class Losses:
     penalty: Tensor | None
 
 
-def drawn(batch: Batch, draw_views: Callable[[Batch], list[Tensor]]) -> list[Tensor]:
+def views_of(batch: Batch, draw_views: Callable[[Batch], list[Tensor]]) -> list[Tensor]:
     """Return the views of a batch; those of own rows do not depend on what is replayed beside them."""
     if batch.views is not None:
         return batch.views
@@ -66,16 +66,17 @@ def training_step(
     this process (BatchNorm those of all), losses the rows of all processes in groups of ``loss_group``; queues and
     centres move once, by all rows.
     """
-    kind = batch.generator.device.type
+    kind = batch.generator.device.type  # images of a loader that draws views itself are not there
+    # the teacher runs when a penalty first asks for it, in single precision by then
     mixed = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
     with torch.autocast(kind, enabled=False):
-        views, batch = strategy.blend(drawn(batch, draw_views), batch)
+        views, batch = strategy.blend(views_of(batch, draw_views), batch)
     outputs = model(views, maps=strategy.uses_maps).in_full()
     step = Step(batch, views, model, outputs, teacher, mixed, Scope(batch.share, loss_group))
     with torch.autocast(kind, enabled=False):
-        objective = objective_loss(step)
+        loss = objective_loss(step)
         penalty = strategy.penalty(step)
         with torch.no_grad():
             model.objective.after_loss(*step.everywhere)
-    total = objective if penalty is None else objective + penalty
-    return Losses(total, objective.detach(), None if penalty is None else penalty.detach()), step
+    total = loss if penalty is None else loss + penalty
+    return Losses(total, loss.detach(), None if penalty is None else penalty.detach()), step

@@ -16,7 +16,8 @@ from cassle.objectives.base import objectives
 from cassle.runs import Plan, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
-from cassle.training.job import TrainRequest, train_task
+from cassle.training.job import train_task
+from cassle.training.task import TrainRequest
 from tests.prepared import prepare_digits
 
 STREAM, TASKS = "digits-domain3", 3

@@ -13,7 +13,8 @@ from cassle.objectives.base import objectives
 from cassle.runs import resolve
 from cassle.settings.reading import read_study
 from cassle.strategies.base import strategies
-from cassle.training.job import TrainRequest, train_task
+from cassle.training.job import train_task
+from cassle.training.task import TrainRequest
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
 

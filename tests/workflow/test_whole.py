@@ -105,7 +105,7 @@ def test_touched_files_plan_nothing(project):
 
 
 def test_comments_and_formatting_plan_nothing_and_are_not_reported(project):
-    project.edit("cassle/training/step.py", "strategy.blend(drawn(", "strategy.blend( drawn(")
+    project.edit("cassle/training/step.py", "strategy.blend(views_of(", "strategy.blend( views_of(")
     project.edit("cassle/objectives/simclr.py", "    n = len(z1)", "    # rows of one view\n    n = len(z1)")
     project.edit("config/recipes/simclr.yaml", "digits:", "# a comment\ndigits:")
     code, said = project.run("-n", *TINY)

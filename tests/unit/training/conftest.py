@@ -8,6 +8,7 @@ import pytest
 from cassle.runs import TrainJob, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
+from cassle.training.task import TrainRequest
 from tests.prepared import prepare_digits
 
 STREAM = "digits-domain2"
@@ -37,8 +38,6 @@ def planned(objective="simclr", strategy="cassle", **training) -> list[TrainJob]
 @pytest.fixture
 def request_for(prepared, tmp_path):
     """Function from a job (and the checkpoint before it) to the request that trains it below tmp_path."""
-
-    from cassle.training.job import TrainRequest  # and with it Lightning, which most tests here can do without
 
     def make(
         job: TrainJob, previous: Path | None = None, folder: str | Path | None = None, **execution

@@ -12,10 +12,11 @@ import torch
 from cassle.errors import CassleError, CheckpointError, DataError, DivergenceError, Interrupted
 from cassle.models.checkpoints import load_checkpoint
 from cassle.training import job as job_module
-from cassle.training.job import assemble, begin, fit, train_task
+from cassle.training.job import begin, fit, train_task
 from cassle.training.learner import Learner
 from cassle.training.state import StopRequest
 from cassle.training.step import training_step
+from cassle.training.task import assemble
 from tests.unit.training.conftest import planned
 
 

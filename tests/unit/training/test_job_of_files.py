@@ -18,10 +18,11 @@ from cassle.runs import probe_part, probe_spec, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
 from cassle.strategies.compose import resolve_strategy
-from cassle.training.job import TrainRequest, train_task
+from cassle.training.job import train_task
 from cassle.training.learner import Learner
 from cassle.training.memories import load_memory
 from cassle.training.remember import RememberRequest, remember_task
+from cassle.training.task import TrainRequest
 
 STREAM = "specks-class2"
 RECIPE = """

@@ -16,10 +16,11 @@ from cassle.models.checkpoints import load_checkpoint
 from cassle.runs import resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
-from cassle.training.job import TrainRequest, train_task
+from cassle.training.job import train_task
 from cassle.training.learner import Learner
 from cassle.training.memories import MemoryFile, check_memory, load_memory
 from cassle.training.remember import RememberRequest, remember_task
+from cassle.training.task import TrainRequest
 from tests.unit.training.conftest import STREAM
 
 STRATEGY = {"name": "ewc+er", "er": {"buffer_size": 40}}

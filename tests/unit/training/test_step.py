@@ -12,7 +12,7 @@ from cassle.strategies.base import Strategy
 from cassle.strategies.step import Step
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
-from cassle.training.step import drawn, training_step
+from cassle.training.step import training_step, views_of
 
 
 def batch(count=3, task=1):
@@ -195,20 +195,20 @@ def draws(rows):
 
 
 def test_own_views_do_not_depend_on_what_is_replayed():
-    alone, beside = drawn(batch(4), draws), drawn(joined(4, 3), draws)
+    alone, beside = views_of(batch(4), draws), views_of(joined(4, 3), draws)
     assert all(torch.equal(view[:4], own) for own, view in zip(alone, beside, strict=True))
     assert all(len(view) == 7 for view in beside)
 
 
 def test_replaying_leaves_the_generator_where_it_would_be_without():
     alone, beside = batch(4), joined(4, 3)
-    drawn(alone, draws), drawn(beside, draws)
+    views_of(alone, draws), views_of(beside, draws)
     assert torch.equal(alone.generator.get_state(), beside.generator.get_state())
 
 
 def test_views_of_replayed_rows_are_drawn_anew_for_every_batch():
     seeds = [torch.Generator().manual_seed(seed) for seed in (1, 2, 2)]
-    one, two, same = (drawn(replace(joined(), generator=seed), draws)[0][2:] for seed in seeds)
+    one, two, same = (views_of(replace(joined(), generator=seed), draws)[0][2:] for seed in seeds)
     assert not torch.equal(one, two)
     assert torch.equal(two, same)
 

@@ -1,0 +1,138 @@
+"""What a training works with: a job's files read, and the network, strategy and teacher that they describe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cassle.data.base import DataSet, InMemory, read_index
+from cassle.data.file_images import FileImages, load_images
+from cassle.data.streams import Split, Stream, read_split
+from cassle.errors import CheckpointError, SettingsError
+from cassle.files import fingerprint
+from cassle.models.checkpoints import load_checkpoint, load_into
+from cassle.models.model import Model
+from cassle.models.teacher import Teacher
+from cassle.nets.batchnorm import synchronise
+from cassle.options import differences
+from cassle.provenance import versions
+from cassle.settings.site import Site
+from cassle.strategies.base import Strategy
+from cassle.training.build import build_model, build_strategy, training_code
+from cassle.training.memories import check_memory, load_memory
+from cassle.training.precision import resolve_device
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What a training job is given: its settings, where it runs, and its files.
+
+    ``spec`` is a `TrainJob.spec`; ``folder`` receives checkpoint.pt, train.json and metrics.jsonl; ``previous`` is the
+    checkpoint of task t-1, absent for a first task; ``given`` a first task's checkpoint that is taken over as it is;
+    ``memory`` what the strategy kept after task t-1, for strategies that keep something.
+    """
+
+    spec: dict[str, Any]
+    site: Site
+    index: Path
+    split: Path
+    folder: Path
+    previous: Path | None = None
+    given: Path | None = None
+    memory: Path | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a training works with; ``meta`` is everything that determines its result, ``key`` names it."""
+
+    model: Model
+    strategy: Strategy
+    teacher: Teacher | None
+    data_set: DataSet
+    images: InMemory | FileImages
+    split: Split
+    device: torch.device
+    meta: dict[str, Any]
+    key: str
+
+    @property
+    def bytes(self) -> int:
+        """What the checkpoint's tensors take."""
+        return sum(value.nbytes for room in (self.model, self.strategy) for value in room.state_dict().values())
+
+
+def assemble(request: TrainRequest) -> Task:
+    """Read a job's files and build what they describe, on the device it runs on."""
+    spec, site = request.spec, request.site
+    stream = Stream(**spec["stream"])
+    data_set = stream.open(site.data)
+    index, split = read_index(request.index), read_split(request.split)
+    model = build_model(spec, data_set.image_size, index.num_classes)
+    strategy = build_strategy(spec, model)
+    parent = load_parent(request.previous or request.given, spec, model, strategy)
+    memory = recall(request, strategy, parent, index.fingerprint)
+    teacher = build_teacher(request, strategy, data_set.image_size, index.num_classes)
+    device = resolve_device(site.execution.device)
+    images = load_images(data_set, index, site.root, "train", data_set.image_size, site.execution.threads)
+    meta = {
+        "spec": spec,
+        "code": training_code(spec),
+        "versions": versions(),
+        "data": index.fingerprint,
+        "parent": parent,
+        "memory": memory,
+    }
+    model.to(device)
+    strategy.to(device)
+    synchronise(model, strategy, teacher)
+    return Task(model, strategy, teacher, data_set, images, split, device, meta, fingerprint(meta))
+
+
+def load_parent(path: Path | None, spec: dict[str, Any], model: Model, strategy: Strategy) -> str | None:
+    """Load the checkpoint that a task goes on from into model and strategy; return its fingerprint."""
+    if path is None:
+        return None
+    parent = load_checkpoint(path)
+    made = parent.meta["spec"]
+    for part in ("backbone", "objective"):
+        if made[part]["name"] != spec[part]["name"]:
+            raise CheckpointError(
+                f"{path} holds a {made[part]['name']} {part}, this task continues {spec[part]['name']}; give a "
+                "checkpoint of the same backbone and objective"
+            )
+    if made["strategy"] is not None and made["strategy"] != spec["strategy"]:
+        other = ", ".join(differences(made["strategy"], spec["strategy"] or {}))
+        raise CheckpointError(f"{path} belongs to a run whose strategy differs in {other}")
+    load_into(model, parent.model, str(path))
+    if made["strategy"] is not None:
+        strategy.inherit(parent.strategy, f"the strategy of {path}")
+    return parent.fingerprint
+
+
+def recall(request: TrainRequest, strategy: Strategy, parent: str | None, data: str) -> str | None:
+    """Hand the strategy what it kept after the task before; return the fingerprint of that memory."""
+    spec = request.spec
+    if not strategy.keeps_memory or spec["task"] == 0:
+        return None
+    if request.memory is None:
+        raise SettingsError(
+            f"strategy {spec['strategy']['name']} starts task {spec['task']} from the memory of the task before; make "
+            "it with `cassle remember` and give it with --memory"
+        )
+    memory = load_memory(request.memory)
+    check_memory(request.memory, memory, spec, parent, data)
+    strategy.recall(memory.tensors)
+    return memory.fingerprint
+
+
+def build_teacher(request: TrainRequest, strategy: Strategy, image_size: int, num_classes: int) -> Teacher | None:
+    """Return the previous checkpoint as a frozen network, if the strategy wants one and there is one."""
+    if request.previous is None or strategy.teacher_batchnorm is None:
+        return None
+    frozen = build_model(request.spec, image_size, num_classes)
+    load_into(frozen, load_checkpoint(request.previous).model, str(request.previous))
+    return Teacher(frozen, strategy.teacher_batchnorm, strategy.teacher_network)
