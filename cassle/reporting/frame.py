@@ -79,8 +79,8 @@ def read_summary(path: str | Path) -> dict[str, Any]:
 def title_of(study: dict[str, Any], stream: str, probe: str) -> str:
     """Return what a table is called: stream, probe, and the preset if it is not the usual one."""
     presets = [preset for preset in study.get("presets", []) if preset != "clean"]
-    name = study.get("names", {}).get(stream, stream)
-    return f"{name}, probe {probe}" + (f", preset {' and '.join(study['presets'])}" if presets else "")
+    stream, probe = (study.get("names", {}).get(label, label) for label in (stream, probe))
+    return f"{stream}, probe {probe}" + (f", preset {' and '.join(study['presets'])}" if presets else "")
 
 
 def tables_of(study: dict[str, Any]) -> list[tuple[str, str]]:

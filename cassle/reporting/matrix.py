@@ -117,17 +117,16 @@ def cells_of(
 ) -> list[Cell]:
     """Return the cells of a study's table in its order: per backbone, random, then per objective its strategies.
 
-    Where the study says which of them belong together (``rows``), the others are left out. They are called by their
-    names where a preset alone made the labels. ``jobs``: rows of ``benchmark.csv``; without them, no hours are known.
+    Where the study says which of them belong together (``rows``), the others are left out. They are called by the
+    study's names for labels. ``jobs``: rows of ``benchmark.csv``; without them, no hours are known.
     """
     rows = runs[(runs["stream"] == stream) & (runs["probe"] == probe) & runs["seed"].isin(study["seeds"])]
     seeds = tuple(study["seeds"])
 
     cells = []
     wanted = rows_of(study, stream, probe)
-    labels = {stream, *(label for place in wanted for label in place)}
-    names = {label: name for label, name in study.get("names", {}).items() if label in labels}
-    shown = shown_names(labels, names)
+    names = study.get("names", {})
+    shown = shown_names(wanted, names)
 
     def others(backbone: str, objective: str, strategy: str) -> dict[str, Published]:
         return _published(names, stream, backbone, objective, strategy, probe)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 OFFLINE, RANDOM = "offline", "random"
 """Joint training on everything, and no training at all."""
@@ -39,34 +38,55 @@ NAMES = {
 }
 
 
+def bare(label: str) -> str:
+    """Return a label or name without what differs in it."""
+    return label.partition("~")[0].partition(" (")[0]
+
+
 def pretty(label: str) -> str:
-    """Return the printed name of a label, its variant kept.
+    """Return the printed name of a label or of a name, what differs in it kept.
 
-    >>> pretty("simclr~epochs=2~lamb=0.1"), pretty("cassle+er")
-    ('SimCLR (epochs=2, lamb=0.1)', 'CaSSLe+ER')
+    >>> pretty("simclr~epochs=2~lamb=0.1"), pretty("cassle+er (weight=2)")
+    ('SimCLR (epochs=2, lamb=0.1)', 'CaSSLe+ER (weight=2)')
     """
-    name, _, variant = label.partition("~")
+    name = bare(label)
     parts = "+".join(NAMES.get(part, part) for part in name.split("+"))
-    changes = variant.replace("~", ", ")
-    return f"{parts} ({changes})" if changes else parts
+    differing = label.removeprefix(name)
+    return f"{parts} ({differing[1:].replace('~', ', ')})" if differing.startswith("~") else parts + differing
 
 
-def shown_names(labels: Iterable[str], names: dict[str, str]) -> dict[str, str]:
-    """Return label -> what is shown for it: its name where a preset alone made the label, if no other has that name."""
-    found = {label: names.get(label, label) for label in labels}
-    count = Counter(found.values())
-    return {label: name if count[name] == 1 else label for label, name in found.items()}
+def shown_names(rows: Iterable[tuple[str, str, str]], names: Mapping[str, str]) -> dict[str, str]:
+    """Return label -> what is shown for it in a table of rows (backbone, objective, strategy).
 
-
-def plain(label: str, names: dict[str, str]) -> str | None:
-    """Return the registered name of a part that is used as its recipe says, None for a variant of it.
-
-    ``names``: label -> name of those labels of a table that differ from their name although nobody asked for a change.
-    What is called by a name that another label has was changed by hand, back to what it is without the preset.
-
-    >>> plain("cassle", {}), plain("cassle", {"cassle~teacher_batchnorm=batch": "cassle"})
-    ('cassle', None)
+    That is its name, or the label itself where two things that stand side by side would have one name: two backbones,
+    two objectives, or two strategies of what is called one objective.
     """
-    if label not in names and label in names.values():
-        return None
-    return names.get(label, None if "~" in label else label)
+    rows = list(rows)
+    shown = {label: names.get(label, label) for row in rows for label in row}
+    beside: dict[tuple[str, ...], set[str]] = {}
+    for backbone, objective, strategy in rows:
+        place = (shown[backbone], shown[objective])
+        for kind, label in ((("backbones",), backbone), (("objectives",), objective), (place, strategy)):
+            beside.setdefault(kind, set()).add(label)
+    while alike := {label for group in beside.values() for label in group if _names_another(label, group, shown)}:
+        shown |= {label: label for label in alike}
+    return shown
+
+
+def _names_another(label: str, group: set[str], shown: Mapping[str, str]) -> bool:
+    """Return whether the name of a label, which is not the label itself, is that of another one, too."""
+    name = shown[label]
+    return name != label and any(shown[other] == name for other in group - {label})
+
+
+def plain(label: str, names: Mapping[str, str]) -> str | None:
+    """Return the registered name of a part that is used as its recipe and preset say, None for a variant of it.
+
+    ``names``: label -> name of those that differ, as a study tells them.
+
+    >>> plain("cassle~teacher_batchnorm=batch", {"cassle~teacher_batchnorm=batch": "cassle"}), plain("cassle", {})
+    ('cassle', 'cassle')
+    >>> plain("cassle", {"cassle": "cassle (teacher_batchnorm=frozen)"})
+    """
+    name = names.get(label, label)
+    return name if name == bare(name) else None

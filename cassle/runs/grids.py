@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cassle.data.base import declare
-from cassle.data.streams import Stream
 from cassle.paths import OFFLINE
 from cassle.presets import data_preset
 from cassle.registry import load_plugins
@@ -11,10 +10,10 @@ from cassle.runs.chains import Chain
 from cassle.runs.checks import check_names, fingerprint_of_first_checkpoint
 from cassle.runs.fitting import check_method
 from cassle.runs.methods import Method, method_of
-from cassle.runs.parts import Part, backbone_part, stream_of
+from cassle.runs.parts import Part, backbone_part, shown_stream, stream_of
 from cassle.runs.plan import Plan
 from cassle.runs.probes import Evaluation, probe_part
-from cassle.settings.study import Choice, Study
+from cassle.settings.study import Study
 
 
 def resolve(study: Study) -> Plan:
@@ -38,12 +37,13 @@ def _add_grid(plan: Plan, grid: Study) -> None:
         evaluation = Evaluation(stream, probes, data)
         evaluation.check()
         data_set = stream.open({})
-        if set(grid.data.get(stream.data_set, {})) <= data_set.places:
-            plan.name(stream.name, choice)
-        methods = [_method(plan, grid, one, stream, given) for one in grid.objectives]
+        plan.name(stream.name, shown_stream(stream, grid))
+        methods = [method_of(grid, one, stream.data_set, given) for one in grid.objectives]
+        for part in [*probes, *(part for method in methods for part in (method.objective, *method.strategies))]:
+            plan.name(part.label, part.shown)
         for one in grid.backbones or [data_set.default_backbone]:
             backbone = backbone_part(one, grid, data_set.image_size)
-            plan.name(backbone.label, one)
+            plan.name(backbone.label, backbone.shown)
             for method in methods:
                 check_method(method, backbone, data_set.image_size, grid.execution.sharing(data_set.gpus))
             for seed in grid.seeds:
@@ -51,16 +51,6 @@ def _add_grid(plan: Plan, grid: Study) -> None:
                 for method in methods:
                     Chain(grid, stream, backbone, method, seed, evaluation).add_to(plan)
                     _show(plan, evaluation, backbone, method)
-
-
-def _method(plan: Plan, grid: Study, choice: Choice, stream: Stream, given: str | None) -> Method:
-    """Return a method of a grid, with the names it and its strategies go by."""
-    method = method_of(grid, choice, stream.data_set, given)
-    if not grid.training and given is None:
-        plan.name(method.objective.label, choice)
-    for strategy, one in zip(method.strategies, grid.strategies, strict=True):
-        plan.name(strategy.label, one)
-    return method
 
 
 def _add_random_network(plan: Plan, evaluation: Evaluation, backbone: Part, seed: int) -> None:

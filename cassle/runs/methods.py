@@ -10,12 +10,30 @@ from cassle.objectives.base import Objective, objectives
 from cassle.options import differences, merged, parse
 from cassle.paths import OFFLINE
 from cassle.presets import objective_preset, strategy_preset, training_preset
-from cassle.runs.labels import label_of
+from cassle.runs.labels import label_of, shown_name
 from cassle.runs.parts import Part, named
 from cassle.runs.recipes import more_views, recipe_folders, recipe_of
 from cassle.settings.study import Choice, Study
 from cassle.settings.training import Recipe, Training
 from cassle.strategies.compose import recipe_settings, resolve_strategy
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What of some settings is not usual: dotted keys -> values."""
+
+    from_recipe: dict[str, Any]
+    """Marks paths."""
+    from_preset: dict[str, Any]
+    """Not as recipe and preset together say; told in tables."""
+
+    def __or__(self, other: _Changes) -> _Changes:
+        return _Changes(self.from_recipe | other.from_recipe, self.from_preset | other.from_preset)
+
+    def part(self, name: str, settings: dict[str, Any], said: dict[str, Any]) -> Part:
+        """Return the part of a run that has these changes."""
+        shown = shown_name(name, self.from_preset, said)
+        return Part(label_of(name, self.from_recipe), name, settings, shown)
 
 
 @dataclass(frozen=True)
@@ -47,12 +65,13 @@ def method_of(study: Study, choice: Choice, data_set: str, given: str | None) ->
     name, options = named(choice)
     kind = objectives.get(name)
     recipe = recipe_of(name, data_set, recipe_folders(study))
-    training, changed = _training(study, name, data_set, recipe, options.pop("training", {}))
+    own = options.pop("training", {})
+    training, changed = _training(study, name, data_set, recipe, own)
     _check_views(name, kind, [view.size for view in training.views])
     settings, more = _objective(study, name, data_set, recipe, options)
-    changed |= more
-    usual = Part(label_of(name, changed), name, settings)
-    marked = usual if given is None else Part(label_of(name, {**changed, "first": given}), name, settings)
+    first = {} if given is None else {"first": given}
+    said = merged(merged(study.training, own), options)
+    usual, marked = ((changed | more | _Changes(mark, mark)).part(name, settings, said) for mark in ({}, first))
     strategies = [_strategy(one, study, recipe, kind) for one in study.strategies]
     return Method(marked, training, strategies, usual if study.offline else None, given)
 
@@ -70,8 +89,8 @@ def _check_views(name: str, kind: type[Objective], sizes: list[int]) -> None:
 
 def _training(
     study: Study, objective: str, data_set: str, recipe: Recipe, own: dict[str, Any]
-) -> tuple[Training, dict[str, Any]]:
-    """Return the training of an objective, and what of it is not as the recipe says; ``own``: what its choice says."""
+) -> tuple[Training, _Changes]:
+    """Return the training of an objective, and what of it is not usual; ``own``: what its choice says."""
     usual = recipe.model_dump(mode="json", include=set(Training.model_fields))
     given = merged(study.training, own)
     where = f"training of {objective} on {data_set}"
@@ -79,30 +98,34 @@ def _training(
     if isinstance(word, str):
         given["views"] = more_views(recipe, word, where)
     batch_size = parse(Training, merged(usual, given), where).batch_size  # a number, also where a word gave text
-    preset = training_preset(study.preset, data_set, objective, batch_size)
-    training = parse(Training, merged(usual, merged(preset, given)), where)
-    changed = differences(usual, training.model_dump(mode="json"))
-    if isinstance(word, str):  # which the label says for all of its views
-        changed = {key: value for key, value in changed.items() if not key.startswith("views")} | {"views": word}
-    return training, changed
+    as_preset = merged(usual, training_preset(study.preset, data_set, objective, batch_size))
+    training = parse(Training, merged(as_preset, given), where)
+
+    def changed(base: dict[str, Any]) -> dict[str, Any]:
+        found = differences(base, training.model_dump(mode="json"))
+        if isinstance(word, str):  # which the label says for all of its views
+            found = {key: value for key, value in found.items() if not key.startswith("views")} | {"views": word}
+        return found
+
+    return training, _Changes(changed(usual), changed(as_preset))
 
 
 def _objective(
     study: Study, name: str, data_set: str, recipe: Recipe, own: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the settings of an objective, and what of them is not as the recipe says."""
+) -> tuple[dict[str, Any], _Changes]:
+    """Return the settings of an objective, and what of them is not usual."""
     kind = objectives.get(name).Settings
     usual = parse(kind, recipe.objective, f"recipe of {name} on {data_set}, objective").model_dump(mode="json")
-    given = {**objective_preset(study.preset, kind), **own}
-    settings = parse(kind, merged(usual, given), f"objective {name}").model_dump(mode="json")
-    return settings, differences(usual, settings)
+    as_preset = merged(usual, objective_preset(study.preset, kind))
+    settings = parse(kind, merged(as_preset, own), f"objective {name}").model_dump(mode="json")
+    return settings, _Changes(differences(usual, settings), differences(as_preset, settings))
 
 
 def _strategy(choice: Choice, study: Study, recipe: Recipe, objective: type[Objective]) -> Part:
-    """Return a strategy for an objective; its label names what is not as the recipe says."""
+    """Return a strategy for an objective."""
     name, own = named(choice)
     usual = recipe_settings(name, recipe.strategies)
-    base = resolve_strategy(name, usual, objective)
-    given = merged(strategy_preset(study.preset, name), own)
-    settings = resolve_strategy(name, merged(usual, given), objective)
-    return Part(label_of(name, differences(base, settings)), name, settings)
+    as_preset = merged(usual, strategy_preset(study.preset, name))
+    settings = resolve_strategy(name, merged(as_preset, own), objective)
+    base, preset = (differences(resolve_strategy(name, given, objective), settings) for given in (usual, as_preset))
+    return _Changes(base, preset).part(name, settings, own)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cassle.data.base import data_sets
 from cassle.data.streams import Stream
 from cassle.errors import SettingsError
 from cassle.nets.base import backbones
 from cassle.options import Options, differences, parse
-from cassle.presets import backbone_preset
-from cassle.runs.labels import label_of
+from cassle.presets import backbone_preset, data_preset
+from cassle.runs.labels import label_of, shown_name
 from cassle.settings.study import Choice, Study
 
 DataSettings = Mapping[str, Mapping[str, Any]]
@@ -20,11 +21,13 @@ DataSettings = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Part:
-    """A backbone, objective, strategy or probe of a run: folder name, registered name and complete settings."""
+    """A backbone, objective, strategy or probe of a run: folder name, registered name, complete settings."""
 
     label: str
     name: str
     settings: dict[str, Any]
+    shown: str | None
+    """What tables call it; None: its label."""
 
     def spec(self) -> dict[str, Any]:
         """Return the part as it stands in a job's settings."""
@@ -58,6 +61,17 @@ def backbone_part(choice: Choice, study: Study, image_size: int) -> Part:
     """Return a backbone for images of a side, in pixels; its label names the settings that are not the default ones."""
     name, options = named(choice)
     kind: type[Options] = backbones.get(name).Settings
-    given = {**backbone_preset(study.preset, kind, image_size), **options}
-    settings = parse(kind, given, f"backbone {name}").model_dump(mode="json")
-    return Part(label_of(name, differences(kind().model_dump(mode="json"), settings)), name, settings)
+    preset = backbone_preset(study.preset, kind, image_size)
+    usual, as_preset = (kind(**given).model_dump(mode="json") for given in ({}, preset))
+    settings = parse(kind, {**preset, **options}, f"backbone {name}").model_dump(mode="json")
+    shown = shown_name(name, differences(as_preset, settings), options)
+    return Part(label_of(name, differences(usual, settings)), name, settings, shown)
+
+
+def shown_stream(stream: Stream, study: Study) -> str | None:
+    """Return what tables call a stream of a study."""
+    preset = data_preset(study.preset, {}).get(stream.data_set, {})
+    data = data_sets.get(stream.data_set)(**preset).determining()
+    own = stream.model_dump(mode="json", include={"class_order", "domain_order", "data"})
+    usual = {"class_order": "paper", "domain_order": "paper", "data": {key: data.get(key) for key in stream.data}}
+    return shown_name(stream.name.partition("~")[0], differences(usual, own), {})

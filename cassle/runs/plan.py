@@ -9,7 +9,7 @@ from cassle.data.streams import Stream
 from cassle.errors import SettingsError
 from cassle.options import differences
 from cassle.runs.jobs import MemoryJob, ProbeJob, TrainJob
-from cassle.settings.study import Choice, Study
+from cassle.settings.study import Study
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Plan:
     """What tables show: names of streams, backbones, objectives, strategies and probes, variants included, each list in
     the order of the study; and ``rows``, which of them belong together: one entry per row of a table."""
     names: dict[str, str] = field(default_factory=dict)
-    """Label -> name of what is used as recipe and preset say, where the two differ; a variant is not among them."""
+    """Label -> what tables call it: its name alone where it is as recipe and preset say, else with what differs."""
 
     joint: dict[str, str] = field(default_factory=dict)
     """Name of a stream -> that of the stream of all its data, which offline models are trained on."""
@@ -50,14 +50,14 @@ class Plan:
             "seeds": sorted({seed for grid in grids for seed in grid.seeds}),
             "offline": any(grid.offline for grid in grids),
             "presets": sorted({grid.preset for grid in grids}),
-            "names": self.names,
+            "names": {label: name for label, name in self.names.items() if name != label},
             "joint": self.joint,
         }
 
-    def name(self, label: str, choice: Choice) -> None:
-        """Note what a label means that a preset made of a name."""
-        if isinstance(choice, str) and label != choice:
-            self.names[label] = choice
+    def name(self, label: str, shown: str | None) -> None:
+        """Note what tables call a label: itself if nothing shorter is known, or if grids call it differently."""
+        if self.names.setdefault(label, shown or label) != shown:
+            self.names[label] = label
 
     def show(self, stream: str, backbone: str, objective: str, strategy: str, probe: str) -> None:
         """Add a row to the table of a stream under a probe."""

@@ -12,7 +12,7 @@ from cassle.evaluation.base import probes as registry
 from cassle.options import parse
 from cassle.paths import RANDOM
 from cassle.runs.jobs import ProbeJob
-from cassle.runs.labels import label_of
+from cassle.runs.labels import label_of, shown_name
 from cassle.runs.parts import DataSettings, Part, named
 from cassle.settings.study import Choice
 
@@ -22,7 +22,8 @@ def probe_part(choice: Choice) -> Part:
     name, options = named(choice)
     kind = registry.get(name)
     settings = parse(kind.Settings, options, f"probe {name}").model_dump(mode="json")
-    return Part(label_of(name, kind(**settings).changes()), name, settings)
+    changes = kind(**settings).changes()
+    return Part(label_of(name, changes), name, settings, shown_name(name, changes, options))
 
 
 def probe_spec(probes: list[Part], stream: Stream, seed: int, data: DataSettings) -> dict[str, Any]:

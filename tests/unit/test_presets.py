@@ -33,7 +33,7 @@ def test_clean_changes_nothing():
     assert objective_preset("clean", SwAVSettings) == {}
     assert backbone_preset("clean", ResNetSettings, 32) == {}
     assert training_preset("clean", "cifar100", "simclr", 256) == {}
-    assert plan().names == {}
+    assert plan().summary()["names"] == {}
 
 
 def test_original_sets_every_switch_of_the_release():
@@ -74,7 +74,11 @@ def test_a_preset_is_in_the_settings_and_marks_the_path_like_any_setting():
 
 def test_tables_learn_which_labels_a_preset_made_and_which_presets_there_are():
     made = plan(preset="original", strategies=["cassle", {"name": "cassle", "weight": 2}]).summary()
-    assert made["names"] == {"swav~prototypes=free": "swav", "cassle~teacher_batchnorm=batch": "cassle"}
+    assert made["names"] == {
+        "swav~prototypes=free": "swav",
+        "cassle~teacher_batchnorm=batch": "cassle",
+        "cassle~teacher_batchnorm=batch~weight=2.0": "cassle (weight=2)",
+    }
     assert made["presets"] == ["original"]
     assert plan(grids=[{"preset": "original"}, {}]).summary()["presets"] == ["clean", "original"]
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cassle.reporting.figures.base import HOLLOW, colour_of, figures, legend_above, panels, tick_labels, whole_numbers
 from cassle.reporting.matrix import METRICS, Cell
-from cassle.reporting.names import FINETUNE, OFFLINE, RANDOM, pretty
+from cassle.reporting.names import FINETUNE, OFFLINE, RANDOM, bare, pretty
 from cassle.reporting.statistics import spread
 
 SUPERVISED = "supervised"
@@ -52,7 +52,7 @@ def results(cells: list[Cell]) -> Figure:
 
 
 def _is_supervised(objective: str) -> bool:
-    return objective.partition("~")[0] == SUPERVISED
+    return bare(objective) == SUPERVISED
 
 
 def _numbers(cell: Cell) -> list[float]:

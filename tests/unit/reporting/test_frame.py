@@ -82,6 +82,8 @@ def test_a_title_names_the_preset_and_the_stream_without_what_the_preset_did_to_
     label = "cifar100-class5~statistics=original"
     study = summary(presets=["original"], names={label: "cifar100-class5"})
     assert title_of(study, label, "online") == "cifar100-class5, probe online, preset original"
+    asked = summary(names={"knn~neighbours=5": "knn (neighbours=5)"})
+    assert title_of(asked, STREAM, "knn~neighbours=5") == f"{STREAM}, probe knn (neighbours=5)"
     assert title_of(summary(presets=["clean"]), "digits-domain2", "knn") == "digits-domain2, probe knn"
 
 

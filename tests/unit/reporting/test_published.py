@@ -191,10 +191,7 @@ def test_a_whole_study_of_the_paper_shows_what_was_published_of_each_cell_althou
         write_tables(tmp_path / "runs.csv", tmp_path / "study.json", label, probe, tmp_path / "table.md")
         table = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
         beside = [row for row in table if row["published"]]
-        shown = {
-            (row["objective"], names.get(row["strategy"], row["strategy"]), row["metric"]): float(row["published"])
-            for row in beside
-        }
+        shown = {(row["objective"], row["strategy"], row["metric"]): float(row["published"]) for row in beside}
         assert len(shown) == len(beside)
         own = {tuple(names.get(cell[key], cell[key]) for key in ("objective", "strategy")) for cell in cells}
         wanted = {place: value / 100 for place, value in expected(stream, probe).items() if place[:2] in own}

@@ -109,3 +109,18 @@ def test_a_network_whose_constructor_reads_values_is_refused_with_the_reason(mon
         SettingsError, match=r"simclr on conv3 cannot be built without storage.*reads no tensor's values"
     ):
         plan(objectives=[{"name": "simclr", "output_dim": 77}])
+
+
+def test_names_in_tables_tell_what_the_study_changes_of_objective_and_training():
+    training = {"epochs": 2, "optimizer": {"lr": 0.01}, "views": "multicrop"}
+    long = {"name": "swav", "temperature": 0.3, "training": {"optimizer": {"weight_decay": 0.5}}}
+    names = plan(objectives=["swav", long], training=training).summary()["names"]
+    assert sorted(names.values()) == [
+        "swav (epochs=2, lr=0.01, views=multicrop)",
+        "swav (epochs=2, lr=0.01, weight_decay=0.5, views=multicrop, temperature=0.3)",
+    ]
+
+
+def test_a_change_that_changes_nothing_is_none():
+    same = plan(preset="original", objectives=[{"name": "simclr"}], strategies=[{"name": "cassle", "weight": 1}])
+    assert same.summary()["names"] == {"cassle~teacher_batchnorm=batch": "cassle"}

@@ -30,3 +30,10 @@ def test_grids_share_jobs_and_tables_show_only_what_a_grid_asks_for():
     stream = made.cells["streams"][0]
     assert made.tables() == [(stream, "online"), (stream, "knn")]
     assert {probe for _, probe, _ in made.figures()} == {"online"}
+
+
+def test_what_grids_call_differently_is_called_by_its_label():
+    by_hand = {"strategies": [{"name": "cassle", "teacher_batchnorm": "frozen"}], "preset": "original"}
+    assert plan(**by_hand).summary()["names"] == {"cassle": "cassle (teacher_batchnorm=frozen)"}
+    both = plan(grids=[by_hand, {"strategies": ["cassle"]}])
+    assert both.summary()["names"] == {}

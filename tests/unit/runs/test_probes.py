@@ -16,6 +16,7 @@ def test_every_checkpoint_and_the_random_network_are_evaluated_once():
 def test_variants_of_probes_and_streams_have_names_of_their_own():
     made = plan(probes=[{"name": "knn", "k": 5}], streams=[{"name": "digits-class2", "class_order": 7}])
     assert made.cells["probes"] == ["knn~k=5"]
+    assert made.names["knn~k=5"] == "knn (k=5)"
     assert all(file.split("/")[1] == "digits-class2~class_order=7" for file in made.probe)
 
 

@@ -70,15 +70,16 @@ def runs_of(snapshots: Iterable[Snapshot], study: dict[str, Any]) -> dict[tuple[
     found: dict[tuple[str, str, str], Run] = {}
     for snapshot in sorted(snapshots, key=lambda one: one.task):
         found.setdefault((snapshot.backbone, snapshot.objective, snapshot.strategy), []).append(snapshot)
-    labels = [*study["backbones"], *study["objectives"], *study["strategies"]]
-    runs, shown = {}, shown_names(labels, study.get("names", {}))
+    runs: dict[tuple[str, str, str], Run] = {}
+    shown = shown_names(found, study.get("names", {}))
     for backbone in study["backbones"]:
         for objective in study["objectives"]:
             for strategy in study["strategies"]:
                 own = found.get((backbone, objective, strategy), [])
                 shared = found.get((backbone, objective, FIRST), []) if own and own[0].task > 0 else []
-                runs[shown[backbone], shown[objective], shown[strategy]] = [*shared, *own]
-    return {key: run for key, run in runs.items() if run}
+                if own:
+                    runs[shown[backbone], shown[objective], shown[strategy]] = [*shared, *own]
+    return runs
 
 
 def scatter_by_class_and_task(runs: dict[tuple[str, str, str], Run], place: Callable[[Snapshot], Points]) -> Figure:
