@@ -15,7 +15,7 @@ from cassle.evaluation.metrics import average_accuracy, forgetting, forward_tran
 from cassle.paths import ONLINE
 from cassle.reporting.frame import EXECUTION, rows_of
 from cassle.reporting.jobs import spent_on_run
-from cassle.reporting.names import OFFLINE, RANDOM, plain, shown_names
+from cassle.reporting.names import OFFLINE, RANDOM, shown_names
 from cassle.reporting.published import Published, published
 
 Matrix = NDArray[np.float64]
@@ -28,8 +28,8 @@ class Cell:
     ``seeds``: those the study asks for. ``matrices``: seed -> A (models, tasks), fractions, NaN where nothing was
     measured; offline and random have one row. ``aware``: the same where the task is known, if it was asked.
     ``random``: seed -> R (tasks,) of the untrained network, None under a probe that it does not have. ``execution``:
-    column -> the values its runs have. ``published``: metric, or number of a task -> what others report. ``hours``:
-    seed -> hours of training. ``flops``: seed -> operations of training.
+    column -> the values its runs have. ``published``: metric, or number of a task -> what others report. ``epochs``: of
+    each task, if the study says so. ``hours``: seed -> hours of training. ``flops``: seed -> operations of training.
     """
 
     backbone: str
@@ -41,6 +41,7 @@ class Cell:
     random: dict[int, Matrix] | None = None
     execution: dict[str, list[str]] = field(default_factory=dict)
     published: dict[str, Published] = field(default_factory=dict)
+    epochs: int | None = None
     hours: dict[int, float] = field(default_factory=dict)
     flops: dict[int, float] = field(default_factory=dict)
 
@@ -126,10 +127,13 @@ def cells_of(
     cells = []
     wanted = rows_of(study, stream, probe)
     names = study.get("names", {})
-    shown = shown_names(wanted, names)
+    shown, epochs = shown_names(wanted, names), _epochs(study, stream, probe)
 
-    def others(backbone: str, objective: str, strategy: str) -> dict[str, Published]:
-        return _published(names, stream, backbone, objective, strategy, probe)
+    def others(*place: str) -> dict[str, Published]:
+        if study.get("own_recipes"):  # where every label means other settings
+            return {}
+        known = (names.get(label, label) for label in (stream, *place, probe))
+        return published(*known, epochs=epochs.get(place))
 
     for backbone in dict.fromkeys(place[0] for place in wanted):
         own = rows[rows["backbone"] == backbone]
@@ -154,6 +158,7 @@ def cells_of(
                 random=random,
                 execution=_execution(part),
                 published=others(backbone, objective, strategy),
+                epochs=epochs.get((backbone, objective, strategy)),
                 hours={seed: seconds / 3600 for seed, seconds in spent["seconds"].items()},
                 flops=spent["flops"],
             )
@@ -169,10 +174,11 @@ def place_of(study: dict[str, Any], stream: str, strategy: str) -> str:
     return joint
 
 
-def _published(names: dict[str, str], *labels: str) -> dict[str, Published]:
-    """Return what is published of a cell given by its labels; nothing if one of them is a variant."""
-    known = [plain(label, names) for label in labels]
-    return published(*(name or "" for name in known)) if None not in known else {}
+def _epochs(study: dict[str, Any], stream: str, probe: str) -> dict[tuple[str, ...], int]:
+    """Return (backbone, objective, strategy) -> epochs per task, of the rows of a table whose study says so."""
+    keys = ("backbone", "objective", "strategy")
+    rows = [row for row in study.get("rows", []) if (row["stream"], row["probe"]) == (stream, probe)]
+    return {tuple(row[key] for key in keys): row["epochs"] for row in rows if "epochs" in row}
 
 
 def _execution(rows: pd.DataFrame) -> dict[str, list[str]]:

@@ -77,16 +77,3 @@ def _names_another(label: str, group: set[str], shown: Mapping[str, str]) -> boo
     """Return whether the name of a label, which is not the label itself, is that of another one, too."""
     name = shown[label]
     return name != label and any(shown[other] == name for other in group - {label})
-
-
-def plain(label: str, names: Mapping[str, str]) -> str | None:
-    """Return the registered name of a part that is used as its recipe and preset say, None for a variant of it.
-
-    ``names``: label -> name of those that differ, as a study tells them.
-
-    >>> plain("cassle~teacher_batchnorm=batch", {"cassle~teacher_batchnorm=batch": "cassle"}), plain("cassle", {})
-    ('cassle', 'cassle')
-    >>> plain("cassle", {"cassle": "cassle (teacher_batchnorm=frozen)"})
-    """
-    name = names.get(label, label)
-    return name if name == bare(name) else None

@@ -16,7 +16,7 @@ from cassle.reporting.statistics import paired, spread
 from cassle.reporting.tidy import csv_text
 
 UNDEFINED, MISSING = "—", "missing"
-MIXED = "*"
+MIXED, OTHER_EPOCHS = "*", "†"
 AWARE = "A known task ↑"
 HEADS = {"A": "A ↑", "F": "F ↓", "T": "T ↑"}
 UP = {"A": 1, "F": -1, "T": 1}
@@ -147,7 +147,10 @@ def signed(value: float) -> str:
 
 
 def _published(cell: Cell, name: str, sources: list[str]) -> dict[str, Entry]:
-    """Return the columns of the published number and of ours minus it; its source becomes a footnote."""
+    """Return the columns of the published number and of ours minus it; its source becomes a footnote.
+
+    Between numbers of different epochs no difference is taken.
+    """
     columns = f"published {name}", f"{name} − published"
     if name not in cell.published:
         return dict.fromkeys(columns, Entry())
@@ -155,9 +158,11 @@ def _published(cell: Cell, name: str, sources: list[str]) -> dict[str, Entry]:
     if number.source not in sources:
         sources.append(number.source)
     value, values = 100 * number.value, cell.values(METRICS[name])
-    theirs = Entry(f"{value:.1f}", value, mark=chr(ord("a") + sources.index(number.source)))
+    comparable = number.comparable(cell.epochs)
+    text = f"{value:.1f}" if comparable else f"{value:.1f}{OTHER_EPOCHS}"
+    theirs = Entry(text, value, mark=chr(ord("a") + sources.index(number.source)))
     gap = 100 * float(np.mean(values)) - value if values else float("nan")
-    return dict(zip(columns, (theirs, Entry(signed(gap), gap) if values else Entry()), strict=True))
+    return dict(zip(columns, (theirs, Entry(signed(gap), gap) if values and comparable else Entry()), strict=True))
 
 
 def _unit(units: dict[str, float], spent: list[dict[int, float]]) -> str:
@@ -186,6 +191,8 @@ def _notes(cells: list[Cell], heads: list[str]) -> list[str]:
         notes.append("Training: all tasks of a run, the shared first one included, mean over seeds.")
     if any(head.endswith("FLOP)") for head in heads):
         notes.append("FLOP: matrix products and convolutions, counted; a multiplication and an addition are two.")
+    if others := _other_epochs(cells):
+        notes.append(f"{OTHER_EPOCHS} of another number of epochs per task ({others}), so that no difference is taken.")
     values = {column: sorted({v for cell in cells for v in cell.execution.get(column, [])}) for column in EXECUTION}
     told = [f"{column} {', '.join(filter(None, found))}" for column, found in values.items() if any(found)]
     if told := [text for text in told if not text.startswith("code ")]:
@@ -193,3 +200,10 @@ def _notes(cells: list[Cell], heads: list[str]) -> list[str]:
     if mixed := sorted({column for cell in cells for column in cell.mixed}):
         notes.append(f"{MIXED} mixes runs that differ in {', '.join(mixed)}.")
     return notes
+
+
+def _other_epochs(cells: list[Cell]) -> str:
+    """Return the epochs of published numbers that are not those of their cells, and the cells' own."""
+    numbers = [(cell.published[name], cell.epochs) for cell in cells for name in METRICS if name in cell.published]
+    pairs = {(number.epochs or 0, ours or 0) for number, ours in numbers if not number.comparable(ours)}
+    return "; ".join(f"{theirs} published, {ours} here" for theirs, ours in sorted(pairs))

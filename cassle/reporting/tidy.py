@@ -16,6 +16,7 @@ from cassle.reporting.statistics import paired, spread
 def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
     """Return one row per cell and metric: fractions of 1, or hours and operations of training.
 
+    ``epochs`` are those of each task, ours and those of the published number, empty where they are not known.
     ``minus_finetune`` is the mean of paired differences, ``low`` and ``high`` the ends of its 95 % confidence interval.
     """
     bases = {(cell.backbone, cell.objective): cell for cell in cells if cell.strategy == FINETUNE}
@@ -40,7 +41,9 @@ def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
                     "minus_finetune": found.mean if found else None,
                     "low": found.low if found else None,
                     "high": found.high if found else None,
+                    "epochs": cell.epochs,
                     "published": number.value if number else None,
+                    "published_epochs": number.epochs if number else None,
                     "source": number.source if number else "",
                     "mixed": " ".join(cell.mixed),
                 }
@@ -49,7 +52,9 @@ def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
             if spent:
                 rows.append({**same, "metric": name, **_summary(list(spent.values()))})
     text = io.StringIO()
-    pd.DataFrame(rows).to_csv(text, index=False, lineterminator="\n")
+    frame = pd.DataFrame(rows)
+    whole = {column: "Int64" for column in ("epochs", "published_epochs") if column in frame}
+    frame.astype(whole).to_csv(text, index=False, lineterminator="\n")
     return text.getvalue()
 
 

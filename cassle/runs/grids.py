@@ -62,4 +62,5 @@ def _add_random_network(plan: Plan, evaluation: Evaluation, backbone: Part, seed
 def _show(plan: Plan, evaluation: Evaluation, backbone: Part, method: Method) -> None:
     for label in method.labels():
         for probe in evaluation.probes:
-            plan.show(evaluation.stream.name, backbone.label, method.objective.label, label, probe.label)
+            row = (evaluation.stream.name, backbone.label, method.objective.label, label, probe.label)
+            plan.show(*row, epochs=method.training.epochs)

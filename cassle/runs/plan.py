@@ -29,7 +29,8 @@ class Plan:
         }
     )
     """What tables show: names of streams, backbones, objectives, strategies and probes, variants included, each list in
-    the order of the study; and ``rows``, which of them belong together: one entry per row of a table."""
+    the order of the study; and ``rows``, which of them belong together, with the epochs of each task: one entry per row
+    of a table."""
     names: dict[str, str] = field(default_factory=dict)
     """Label -> what tables call it: its name alone where it is as recipe and preset say, else with what differs."""
 
@@ -52,6 +53,7 @@ class Plan:
             "presets": sorted({grid.preset for grid in grids}),
             "names": {label: name for label, name in self.names.items() if name != label},
             "joint": self.joint,
+            "own_recipes": self.study.recipes is not None,
         }
 
     def name(self, label: str, shown: str | None) -> None:
@@ -59,11 +61,11 @@ class Plan:
         if self.names.setdefault(label, shown or label) != shown:
             self.names[label] = label
 
-    def show(self, stream: str, backbone: str, objective: str, strategy: str, probe: str) -> None:
-        """Add a row to the table of a stream under a probe."""
+    def show(self, stream: str, backbone: str, objective: str, strategy: str, probe: str, epochs: int) -> None:
+        """Add a row to the table of a stream under a probe; ``epochs``: of the training of each task."""
         row = {"stream": stream, "backbone": backbone, "objective": objective, "strategy": strategy, "probe": probe}
         names = zip(("streams", "backbones", "objectives", "strategies", "probes"), row.values(), strict=True)
-        for key, name in [*names, ("rows", row)]:
+        for key, name in [*names, ("rows", {**row, "epochs": epochs})]:
             if name not in self.cells[key]:
                 self.cells[key].append(name)
 

@@ -35,7 +35,7 @@ def accuracy_over_tasks(cells: list[Cell]) -> Figure:
         axes.set_visible(False)
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy on all tasks (%)")
-    if any(name.isdigit() for cell in cells for name in cell.published):
+    if any(map(_published, cells)):
         grid.flat[0].plot([], [], **HOLLOW, label="published")
     labelled: dict[str, Artist] = {}
     for axes in grid.flat:
@@ -49,8 +49,7 @@ def accuracy_over_tasks(cells: list[Cell]) -> Figure:
 
 
 def _line(axes: Axes, cell: Cell, colour: str, marker: str) -> None:
-    after = {int(name): 100 * number.value for name, number in cell.published.items() if name.isdigit()}
-    if after:
+    if after := _published(cell):
         axes.plot(list(after), list(after.values()), **{**HOLLOW, "mec": colour, "ls": ":"}, color=colour, lw=0.8)
     if not cell.matrices:
         return
@@ -66,3 +65,9 @@ def _line(axes: Axes, cell: Cell, colour: str, marker: str) -> None:
         wide = curves.std(axis=0, ddof=1)
         axes.fill_between(x, mean - wide, mean + wide, color=colour, alpha=0.2, lw=0)
     axes.set_xticks(x)
+
+
+def _published(cell: Cell) -> dict[int, float]:
+    """Return task, counted from 1 -> published accuracy after it in per cent, of as many epochs as here if known."""
+    numbers = {name: number for name, number in cell.published.items() if number.comparable(cell.epochs)}
+    return {int(name): 100 * number.value for name, number in numbers.items() if name.isdigit()}

@@ -33,6 +33,8 @@ TICK_LETTERS = 18
 """Letters of a line under an axis."""
 HOLLOW: Any = {"marker": "D", "ls": "", "mfc": "white", "mec": "#111111", "mew": 1.0, "ms": 4.5, "zorder": 5}
 """How a published number is drawn."""
+CROSS: Any = {**HOLLOW, "marker": "x"}
+"""How one that is of other epochs than the cell is drawn."""
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,

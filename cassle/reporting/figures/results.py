@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import HOLLOW, colour_of, figures, legend_above, panels, tick_labels, whole_numbers
+from cassle.reporting.figures.base import (
+    CROSS,
+    HOLLOW,
+    colour_of,
+    figures,
+    legend_above,
+    panels,
+    tick_labels,
+    whole_numbers,
+)
 from cassle.reporting.matrix import METRICS, Cell
 from cassle.reporting.names import FINETUNE, OFFLINE, RANDOM, bare, pretty
 from cassle.reporting.statistics import spread
@@ -20,7 +31,7 @@ LINE = "#333333"
 def results(cells: list[Cell]) -> Figure:
     """Return groups of bars, one per objective, in per cent; a short line is joint training.
 
-    Whiskers are standard deviations over seeds, hollow marks published numbers.
+    Whiskers are standard deviations over seeds, hollow marks published numbers, crosses those of other epochs.
     """
     groups = {key: group for key, group in panels(cells).items() if not _is_supervised(key[1])}
     colours = colour_of(cells)
@@ -67,16 +78,14 @@ def _bar(axes: Axes, cell: Cell, x: float, width: float, colour: str) -> None:
         error = spread(values) if len(values) > 1 else None
         mean = float(np.mean(values))
         axes.bar(x, mean, 0.92 * width, yerr=error, color=colour, label=pretty(cell.strategy), capsize=2)
-    if "A" in cell.published:
-        axes.plot(x, 100 * cell.published["A"].value, **HOLLOW, label="published")
+    _published(axes, cell, x)
 
 
 def _level(axes: Axes, cell: Cell, place: int) -> None:
     values = [100 * value for value in cell.values(METRICS["A"])]
     if values:
         axes.hlines(float(np.mean(values)), place - 0.42, place + 0.42, color=LINE, lw=1.4, label=pretty(OFFLINE))
-    if "A" in cell.published:
-        axes.plot(place, 100 * cell.published["A"].value, **HOLLOW, label="published")
+    _published(axes, cell, place)
 
 
 def _supervised(axes: Axes, cell: Cell, groups: int) -> None:
@@ -84,5 +93,12 @@ def _supervised(axes: Axes, cell: Cell, groups: int) -> None:
     if values:
         label = f"{pretty(cell.objective).lower()} fine-tuning"
         axes.axhline(float(np.mean(values)), color=LINE, ls=":", lw=1.4, label=label, zorder=0)
-    if "A" in cell.published:
-        axes.plot(groups - 0.47, 100 * cell.published["A"].value, **HOLLOW, label="published", clip_on=False)
+    _published(axes, cell, groups - 0.47, clip_on=False)
+
+
+def _published(axes: Axes, cell: Cell, x: float, **more: Any) -> None:
+    number = cell.published.get("A")
+    if number is not None:
+        same = number.comparable(cell.epochs)
+        style, label = (HOLLOW, "published") if same else (CROSS, "published, other epochs")
+        axes.plot(x, 100 * number.value, **style, label=label, **more)

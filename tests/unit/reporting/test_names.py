@@ -1,8 +1,8 @@
-"""Names as in papers, and which labels are those of a recipe as it is."""
+"""Names as in papers, and what tables show for labels."""
 
 import pytest
 
-from cassle.reporting.names import plain, pretty, shown_names
+from cassle.reporting.names import pretty, shown_names
 
 BATCH = "cassle~teacher_batchnorm=batch"
 
@@ -21,14 +21,6 @@ BATCH = "cassle~teacher_batchnorm=batch"
 )
 def test_labels_are_printed_as_in_papers_with_their_variant(label, printed):
     assert pretty(label) == printed
-
-
-def test_a_variant_has_no_plain_name_unless_a_preset_made_it():
-    assert plain("byol", {}) == "byol"
-    assert plain("byol~epochs=2", {}) is None
-    assert plain(BATCH, {BATCH: "cassle"}) == "cassle"
-    assert plain(BATCH, {BATCH: "cassle (teacher_batchnorm=batch)"}) is None
-    assert plain("cassle", {"cassle": "cassle (teacher_batchnorm=frozen)", BATCH: "cassle"}) is None
 
 
 def strategies(labels, names, objectives=("simclr",)):

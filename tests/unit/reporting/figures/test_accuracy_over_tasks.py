@@ -1,5 +1,7 @@
 """Accuracy over tasks: a point is the mean of a row of A."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,16 @@ def test_published_accuracies_are_hollow_marks_in_the_colour_of_their_strategy(c
     assert line.get_markerfacecolor() == "white"
     assert labels(figure) == ["published"]
     assert len(proxy.get_xdata()) == 0
+
+
+def test_published_accuracies_of_other_epochs_are_not_drawn(cells):
+    study = {"backbones": ["resnet18"], "objectives": ["simclr"], "strategies": ["cassle"]}
+    (cell,) = cells(stream="cifar100-class5", probe="online", **study)
+    published = {name: replace(number, epochs=200) for name, number in cell.published.items()}
+    figure = accuracy_over_tasks([replace(cell, epochs=500, published=published)])
+    (axes,) = shown(figure)
+    assert not axes.lines
+    assert not labels(figure)
 
 
 @pytest.mark.parametrize("situation", ["one seed", "two backbones", "two objectives, one of them not run"])

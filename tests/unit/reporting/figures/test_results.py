@@ -1,5 +1,7 @@
 """The results figure: heights are the numbers of the table, hollow marks those that were published."""
 
+from dataclasses import replace
+
 import pytest
 
 from cassle.reporting.figures.results import results
@@ -56,6 +58,16 @@ def test_published_numbers_are_hollow_marks_even_where_nothing_ran(cells):
     low, high = axes.get_ylim()
     assert low < 52.7
     assert high > 62.2
+
+
+def test_published_numbers_of_other_epochs_are_crosses(cells):
+    study = {"backbones": ["resnet18"], "objectives": ["byol"], "strategies": ["finetune", "offline"]}
+    made = [replace(cell, epochs=500) for cell in cells(stream="cifar100-class5", probe="online", **study)]
+    (axes,) = results(made).axes
+    assert marks(axes) == [52.7]  # the official figure's, of 500 epochs
+    crosses = [line for line in axes.lines if line.get_marker() == "x"]
+    assert [list(line.get_ydata()) for line in crosses] == [[pytest.approx(70.5)]]  # of 1000
+    assert labels(axes) == ["published", "published, other epochs"]
 
 
 @pytest.mark.parametrize("situation", ["one seed", "two backbones"])
