@@ -1,7 +1,8 @@
 """Supervised training: cross-entropy with labels, to compare self-supervised objectives with.
 
-With ``projector: mlp`` it is the supervised model of Marczak et al. 2023 (2311.13321), who found that a projector
-between backbone and classifier, thrown away afterwards, makes supervised features last in continual training.
+With ``projector: mlp`` it follows the supervised model of Marczak et al. 2023 (2311.13321), who found that a projector
+between backbone and classifier, thrown away afterwards, makes supervised features last in continual training. Their
+code has a projector and a classifier per task; here both are carried on, like every objective's.
 """
 
 from __future__ import annotations
