@@ -59,7 +59,7 @@ class Objective(nn.Module):
     Settings: ClassVar[type[Options]] = Options
     distillation: ClassVar[str]
     supervised: ClassVar[bool] = False
-    """Whether training reads labels; tables mark such rows."""
+    """Whether training reads labels; a strategy that mixes images refuses it."""
     many_views: ClassVar[bool] = False
     """Whether the loss is defined for more than two views."""
     linear_lr: ClassVar[float] = 0.3

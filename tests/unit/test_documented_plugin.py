@@ -1,55 +1,119 @@
-"""The worked example of docs/adding-a-method.md runs as it stands there."""
+"""The worked examples of docs/adding-a-method.md run as they stand there, and its tables of hooks are complete."""
 
+import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
 from cassle.data.base import data_sets, write_index
 from cassle.data.streams import split, write_split
 from cassle.models.checkpoints import load_checkpoint
-from cassle.objectives.base import objectives
+from cassle.nets.base import backbones
+from cassle.objectives.base import Objective, objectives
 from cassle.runs import resolve
 from cassle.settings.reading import read_study
-from cassle.strategies.base import strategies
-from cassle.training.job import train_task
-from cassle.training.task import TrainRequest
+from cassle.strategies.base import Strategy, strategies
+from cassle.training.job import TrainRequest, train_task
 
-PAGE = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
+REPOSITORY = Path(__file__).parents[2]
+PAGE = (REPOSITORY / "docs" / "adding-a-method.md").read_text()
+FILES = dict(re.findall(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+SHORT = {"training": {"epochs": 1, "batch_size": 64}}
 
 
 @pytest.fixture
 def example(tmp_path, monkeypatch):
     """The page's files, written into an empty folder that is made the current one."""
-    blocks = re.findall(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    for name, text in blocks:
+    for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    assert {name for name, _ in blocks} == {"alignment.py", "alignment.yaml", "anchor.py", "study.yaml"}
     monkeypatch.chdir(tmp_path)
-    for registry in (objectives, strategies):  # what the plugins register is gone after the test
+    for registry in (objectives, strategies, backbones, data_sets):  # what the plugins register is gone after the test
         monkeypatch.setattr(registry, "_entries", {name: registry.get(name) for name in registry.names()})
     return tmp_path
 
 
-def test_the_example_plans_trains_and_acts_from_the_second_task_on(example):
+def train(study):
+    """Train everything that a study of one stream plans, and return the last line of metrics of each folder."""
+    plan = resolve(study)
+    [stream] = plan.streams.values()
+    data_set = data_sets.get(stream.data_set)(**study.data.get(stream.data_set, {}))
+    index = data_set.index(study.site().root)
+    write_index("index.npz", index)
+    write_split("split.npz", split(stream, index))
+    lines = {}
+    for folder, job in plan.train.items():
+        previous = Path(job.parent, "checkpoint.pt") if job.parent else None
+        train_task(TrainRequest(job.spec, study.site(), Path("index.npz"), Path("split.npz"), Path(folder), previous))
+        assert load_checkpoint(Path(folder, "checkpoint.pt")).meta["spec"] == job.spec
+        lines[folder] = yaml.safe_load(Path(folder, "metrics.jsonl").read_text().splitlines()[-1])
+    return lines
+
+
+def test_the_objective_and_the_strategy_train_and_act_from_the_second_task_on(example):
     given = yaml.safe_load((example / "study.yaml").read_text())
     changes = {"streams": ["digits-domain2"], "objectives": ["alignment"], "backbones": ["conv3-narrow"]}
-    study = read_study({**given, **changes, "training": {"epochs": 1, "batch_size": 512}, "offline": False})
-    plan = resolve(study)
-    assert any("/anchor~weight=0.5/" in folder for folder in plan.train)
-    index = data_sets.get("digits")().index(None)
-    write_index("index.npz", index)
-    write_split("split.npz", split(plan.streams["digits-domain2"], index))
-    penalties = {}
-    for folder, job in plan.train.items():
-        previous = example / job.parent / "checkpoint.pt" if job.parent else None
-        train_task(
-            TrainRequest(job.spec, study.site(), Path("index.npz"), Path("split.npz"), example / folder, previous)
-        )
-        assert load_checkpoint(example / folder / "checkpoint.pt").meta["spec"] == job.spec
-        line = (example / folder / "metrics.jsonl").read_text()
-        penalties[folder.split("/")[4]] = yaml.safe_load(line)["penalty"]
+    short = {"training": {"epochs": 1, "batch_size": 512}, "offline": False}
+    lines = train(read_study({**given, **changes, **short}))
+    penalties = {folder.split("/")[4]: line["penalty"] for folder, line in lines.items()}
     assert penalties["first"] == penalties["finetune"] == 0
     assert penalties["anchor~weight=0.5"] > 0
     assert penalties["cassle"] > 0
+
+
+@pytest.fixture
+def blood(example):
+    """Arrays as those of ``bloodmnist.npz``, where the page's study looks for them, and what is written into them."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for half, count in (("train", 256), ("val", 8), ("test", 32)):
+        arrays[f"{half}_images"] = random.integers(0, 256, (count, 28, 28, 3), dtype=np.uint8)
+        arrays[f"{half}_labels"] = (np.arange(count, dtype=np.uint8) % 8)[:, None]
+    Path("data").mkdir()
+    np.savez("data/bloodmnist.npz", **arrays)
+    return arrays
+
+
+def test_the_backbone_and_the_data_set_train_every_task_with_every_strategy(blood):
+    study = read_study({**yaml.safe_load(Path("blood_study.yaml").read_text()), **SHORT})
+    lines = train(study)
+    assert len(lines) == 2 * (1 + 3 + 3)
+    assert all(np.isfinite(line["loss"]) for line in lines.values())
+    index = data_sets.get("bloodmnist")().index(Path("data"))
+    for half in ("train", "test"):
+        images = data_sets.get("bloodmnist")().load(index, None, half)
+        assert torch.equal(
+            images.read(torch.tensor([5])), torch.tensor(blood[f"{half}_images"][5:6]).permute(0, 3, 1, 2)
+        )
+        assert images.labels.tolist() == blood[f"{half}_labels"][:, 0].tolist()
+
+
+def test_the_study_against_all_has_every_strategy_of_the_repository_and_ones_own(example):
+    usual = yaml.safe_load((REPOSITORY / "config" / "strategies.yaml").read_text())
+    mine = yaml.safe_load((example / "against_all.yaml").read_text())
+    assert mine["strategies"] == [*usual["strategies"], {"name": "anchor", "weight": 0.5}]
+    assert {key: mine[key] for key in ("objectives", "seeds")} == {key: usual[key] for key in ("objectives", "seeds")}
+    assert any("/anchor~weight=0.5/" in folder for folder in resolve(read_study(mine)).train)
+
+
+HOOKS = dict(re.findall(r"^### (Of an? \w+)\n(.*?)(?=^### |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize(("kind", "head"), [(Objective, "Of an objective"), (Strategy, "Of a strategy")])
+def test_the_tables_hold_every_public_name_of_the_base_class_and_no_other(kind, head):
+    cells = re.findall(r"^\| (`.*?`) \|", HOOKS[head], re.MULTILINE)
+    told = [re.match(r"\w+", code)[0] for cell in cells for code in re.findall(r"`([^`]+)`", cell)]
+    own = {*vars(kind), *inspect.get_annotations(kind)}
+    assert sorted(told) == sorted(name for name in own if not name.startswith("_"))
+
+
+@pytest.mark.parametrize(("kind", "head"), [(Objective, "Of an objective"), (Strategy, "Of a strategy")])
+def test_the_tables_tell_the_parameters_and_the_defaults(kind, head):
+    for name, told in re.findall(r"`(\w+)\(([^)]*)\)`", HOOKS[head]):
+        own = [each for each in inspect.signature(getattr(kind, name)).parameters if each not in ("self", "cls")]
+        assert told.split(", ") == own if told else own == []
+    for name, told in re.findall(r"^\| `(\w+)` \| [^|]* \| `([^`]*)` \|", HOOKS[head], re.MULTILINE):
+        assert str(getattr(kind, name)) == told
