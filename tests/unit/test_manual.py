@@ -1,5 +1,6 @@
 """The manual of the settings is complete and its examples work."""
 
+import json
 import re
 from pathlib import Path
 
@@ -38,6 +39,18 @@ def test_every_method_and_each_of_its_settings_is_named(registry):
     names = [name for name in registry.names() if registry.get(name).__module__.startswith("cassle.")]
     keys = {key for name in names for key in registry.get(name).Settings.model_fields}
     assert [word for word in [*names, *sorted(keys)] if f"`{word}`" not in MANUAL] == []
+
+
+def test_the_table_of_objectives_holds_each_setting_its_default_and_its_meaning():
+    rows = []
+    for name in [name for name in objectives.names() if objectives.get(name).__module__.startswith("cassle.")]:
+        settings = objectives.get(name).Settings
+        defaults = settings().model_dump(mode="json")
+        for place, (key, field) in enumerate(settings.model_fields.items()):
+            head = "" if place else f" `{name}`"
+            default = json.dumps(defaults[key]).strip('"')
+            rows.append(f"|{head} | `{key}` | `{default}` | {field.description} |\n")
+    assert "".join(rows) in MANUAL
 
 
 def test_every_figure_is_named():
