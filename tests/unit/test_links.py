@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "config/README.md", "results/README.md", *(f"docs/{page.name}" for page in ROOT.glob("docs/*.md"))]
+PAGES = ["README.md", *(f"{page.parent.name}/{page.name}" for page in ROOT.glob("[cdr]*/*.md"))]
 
 
 def without_code(page: Path) -> str:
