@@ -16,7 +16,8 @@ from cassle.objectives.base import Objective, objectives
 from cassle.runs import resolve
 from cassle.settings.reading import read_study
 from cassle.strategies.base import Strategy, strategies
-from cassle.training.job import TrainRequest, train_task
+from cassle.training.job import train_task
+from cassle.training.task import TrainRequest
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "adding-a-method.md").read_text()
