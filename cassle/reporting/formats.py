@@ -1,4 +1,4 @@
-"""A table as Markdown, which names things as paths do, and as LaTeX and HTML, which do as papers do."""
+"""A table as text, as Markdown, which calls things as settings do, and as HTML, which does as papers do."""
 
 from __future__ import annotations
 
@@ -11,20 +11,8 @@ import pandas as pd
 
 from cassle.reporting.names import pretty
 
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "±": r"$\pm$",
-    "†": r"$\dagger$",
-    "−": "$-$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "—": "--",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{sign: f"\\{sign}" for sign in "_%&#$"},
-}
+UNDEFINED = "—"
+"""What a field says that can have no value."""
 GROUPED = ("backbone", "objective")
 """Heads that are the same for all rows between two rules."""
 STYLE = """body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #1a1a1a; background: #fff; }
@@ -75,41 +63,6 @@ def markdown_text(table: Table) -> str:
     return f"# {table.title}\n\n{body}\n\n" + "\n".join(note + "  " for note in notes) + "\n"
 
 
-def latex_text(table: Table) -> str:
-    r"""Return a tabular to ``\input`` in a document with booktabs, its notes in small print below."""
-
-    def text(head: str, entry: Entry) -> str:
-        code = latex(pretty(entry.text) if head in ("objective", "strategy") else entry.text)
-        if entry.bold:
-            code = rf"\textbf{{{code}}}"
-        return code + (entry.mark if entry.mark == "*" else f"$^{{{entry.mark}}}$" if entry.mark else "")
-
-    columns = "l" * table.labels + "r" * (len(table.heads) - table.labels)
-    lines = [
-        f"% {table.title}",
-        r"% needs \usepackage{booktabs}",
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        " & ".join(map(latex, table.heads)) + r" \\",
-    ]
-    for group in _groups(table):
-        lines.append(r"\midrule")
-        for place, row in enumerate(group):
-            again = GROUPED if place else ()
-            fields = ("" if head in again else text(head, row[head]) for head in table.heads)
-            lines.append(" & ".join(fields) + r" \\")
-    notes = [latex(note) for note in table.notes]
-    notes += [f"$^{{{letter}}}$ {latex(source)}" for letter, source in footnotes(table)]
-    small = "\n\n".join(notes)
-    lines += [r"\bottomrule", r"\end{tabular}", rf"{{\par\smallskip\footnotesize {small}\par}}"]
-    return "\n".join(lines) + "\n"
-
-
-def latex(text: str) -> str:
-    """Return text with every sign that means something to LaTeX, or that its fonts lack, replaced."""
-    return "".join(LATEX.get(sign, sign) for sign in text)
-
-
 def html_text(table: Table) -> str:
     """Return the table as a page of its own."""
     name = html.escape(table.title)
@@ -124,7 +77,7 @@ def html_table(table: Table) -> str:
     """Return the table and its notes; a field carries its number, for sorting."""
     first = "".join(f"<th{_number(table, head)}>{html.escape(head)}</th>" for head in table.heads)
     lines = ['<div class="scroll sortable"><table>', f"<thead><tr>{first}</tr></thead>", "<tbody>"]
-    for group in _groups(table):
+    for group in grouped(table):
         for place, row in enumerate(group):
             fields = "".join(_field(table, head, row[head]) for head in table.heads)
             lines.append(f"<tr>{fields}</tr>" if place else f'<tr class="group">{fields}</tr>')
@@ -135,7 +88,7 @@ def html_table(table: Table) -> str:
 
 
 def _field(table: Table, head: str, entry: Entry) -> str:
-    text = html.escape(pretty(entry.text) if head in ("objective", "strategy") else entry.text)
+    text = html.escape(printed(head, entry))
     if entry.bold:
         text = f"<b>{text}</b>"
     if entry.mark:
@@ -156,7 +109,12 @@ def footnotes(table: Table) -> Iterator[tuple[str, str]]:
         yield chr(ord("a") + place), source
 
 
-def _groups(table: Table) -> list[list[dict[str, Entry]]]:
+def printed(head: str, entry: Entry) -> str:
+    """Return the text of a field under the names of papers."""
+    return pretty(entry.text) if head in ("objective", "strategy") else entry.text
+
+
+def grouped(table: Table) -> list[list[dict[str, Entry]]]:
     """Return the rows, those of one backbone and objective together."""
     groups: dict[tuple[str, ...], list[dict[str, Entry]]] = {}
     for row in table.rows:

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from cassle.files import write_text
-from cassle.reporting.formats import Entry, Table, html_text, latex_text, markdown_text
+from cassle.reporting.formats import UNDEFINED, Entry, Table, html_text, markdown_text
 from cassle.reporting.frame import EXECUTION, read_runs, read_summary, title_of
 from cassle.reporting.jobs import read_jobs
+from cassle.reporting.latex import latex_text
 from cassle.reporting.matrix import METRICS, Cell, accuracy_aware, cells_of
 from cassle.reporting.names import FINETUNE, RANDOM
 from cassle.reporting.statistics import paired, spread
 from cassle.reporting.tidy import csv_text
 
-UNDEFINED, MISSING = "—", "missing"
+MISSING = "missing"
 MIXED, OTHER_EPOCHS = "*", "†"
 AWARE = "A known task ↑"
 HEADS = {"A": "A ↑", "F": "F ↓", "T": "T ↑"}

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from cassle.errors import CassleError
-from cassle.reporting.formats import latex
 from cassle.reporting.jobs import write_jobs
+from cassle.reporting.latex import latex
 from cassle.reporting.names import pretty
 from cassle.reporting.tables import write_tables
 
+from . import tex
 from .made import FINETUNE, PROBE, RANDOM_ROW, STREAM, all_rows, rows_of, write_study
 
 HEAD = ["objective", "strategy", "A ↑", "F ↓", "T ↑", "n", "A − fine-tuning"]
@@ -59,19 +60,6 @@ def html_cells(text):
     parser = HTMLCells()
     parser.feed(text)
     return parser.rows
-
-
-def latex_cells(text):
-    """The cells as TeX prints them: commands resolved, a bare tilde a space."""
-    printed = {r"\uparrow": "↑", r"\downarrow": "↓", r"\pm": "±", "--": "—", r"\_": "_", "~": " "}
-    rows = []
-    for line in text.splitlines():
-        if not line.startswith("%") and line.endswith(r"\\"):
-            line = re.sub(r"\\textasciitilde(\{\}| )|\$\\sim\$", "\0", line.removesuffix(r"\\"))
-            for command, sign in printed.items():
-                line = line.replace(command, sign)
-            rows.append([cell.replace("$", "").replace("\0", "~").strip() for cell in line.split(" & ")])
-    return rows
 
 
 def body(texts):
@@ -156,7 +144,7 @@ LABELS = [
 
 
 @pytest.mark.parametrize(("objective", "strategy"), LABELS)
-@pytest.mark.parametrize(("ending", "read"), [("html", html_cells), ("tex", latex_cells)])
+@pytest.mark.parametrize(("ending", "read"), [("html", html_cells), ("tex", tex.cells)])
 def test_every_format_shows_the_cells_of_the_markdown_table_under_the_names_of_papers(
     tmp_path, objective, strategy, ending, read
 ):
@@ -182,8 +170,9 @@ def test_latex_has_no_character_that_stops_a_compiler(tmp_path, objective, strat
         depth += {"{": 1, "}": -1}.get(sign, 0)
         assert depth >= 0
     assert depth == 0
-    assert r"\begin{tabular}{llrrrr}" in code
-    assert {line.count("&") for line in code.splitlines() if line.endswith(r"\\")} == {5}
+    assert r"\begin{tabular}{@{}lrrrr@{}}" in code
+    rows = [line for line in code.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {line.count("&") for line in rows} == {4}
     assert [line for line in code.splitlines() if "rule" in line] == [
         r"\toprule", r"\midrule", r"\bottomrule"
     ]  # fmt: skip
@@ -227,7 +216,7 @@ def notes(texts, ending="md"):
     """What a reader is told below the table."""
     return {
         "md": lambda: [line.strip() for line in texts["md"].split("\n\n")[-1].splitlines()],
-        "tex": lambda: texts["tex"].split(r"\footnotesize ")[1].removesuffix("\\par}\n").split("\n\n"),
+        "tex": lambda: texts["tex"].split(r"\raggedright ")[1].removesuffix("\\par}\n").split("\n\n"),
         "html": lambda: re.findall("<p>(.*?)</p>", texts["html"]),
     }[ending]()
 
