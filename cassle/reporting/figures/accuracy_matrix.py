@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import figures, panel_title, panels, stacked
+from cassle.reporting.figures.base import figures, in_lines, panel_title, panels, stacked
 from cassle.reporting.matrix import Cell
 from cassle.reporting.names import pretty
 
@@ -23,9 +23,8 @@ def accuracy_matrix(cells: list[Cell]) -> Figure:
     low = min(np.nanmin(matrix) for matrix in shown.values())
     high = max(np.nanmax(matrix) for matrix in shown.values())
     columns, side = max(map(len, groups.values())), max(1.5, 0.36 * tasks)
-    figure, grid = plt.subplots(
-        len(groups), columns, figsize=((side + 0.5) * columns, (side + 0.6) * len(groups)), squeeze=False
-    )
+    size = ((side + 0.5) * columns + 0.3, (side + 0.6) * len(groups) + 0.2)
+    figure, grid = plt.subplots(len(groups), columns, figsize=size, squeeze=False, layout="constrained")
     for axes in grid.flat:
         axes.set_axis_off()
     for row, (key, group) in zip(grid, groups.items(), strict=True):
@@ -33,10 +32,9 @@ def accuracy_matrix(cells: list[Cell]) -> Figure:
             axes.set_axis_on()
             axes.imshow(shown[cell], vmin=low, vmax=high, cmap="viridis")
             _label(shown[cell], axes, low, high)
-            axes.set_title(f"{panel_title(key, list(groups))}\n{pretty(cell.strategy)}")
+            axes.set_title(in_lines(f"{panel_title(key, list(groups))}\n{pretty(cell.strategy)}"))
     figure.supxlabel("evaluated task")
     figure.supylabel("model after task")
-    figure.tight_layout()
     return figure
 
 

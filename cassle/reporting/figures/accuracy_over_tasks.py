@@ -8,7 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import HOLLOW, MARKERS, colour_of, figures, panel_title, panels, stacked
+from cassle.reporting.figures.base import HOLLOW, MARKERS, colour_of, figures, in_lines, panel_title, panels, stacked
 from cassle.reporting.matrix import Cell
 from cassle.reporting.names import OFFLINE, RANDOM, pretty
 
@@ -28,7 +28,7 @@ def accuracy_over_tasks(cells: list[Cell]) -> Figure:
         for cell in cells:
             if cell.strategy == RANDOM and cell.backbone == key[0]:
                 _line(axes, cell, colours[RANDOM], "")
-        axes.set_title(panel_title(key, list(groups)))
+        axes.set_title(in_lines(panel_title(key, list(groups))))
         axes.set_xlabel("task")
         axes.yaxis.grid(True, color="#e5e5e5")
     for axes in grid.flat[len(groups) :]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import wrap
@@ -15,6 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -27,6 +29,8 @@ from cassle.reporting.names import OFFLINE, RANDOM, pretty
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
 """Strategies in the order of the study (Okabe & Ito's palette, told apart by colour-blind readers)."""
+SHADES = ((1.0, 0.0), (0.5, 0.5), (0.5, 0.0))
+"""As they are, half white, half black."""
 OFFLINE_COLOUR, RANDOM_COLOUR = "#555555", "#AAAAAA"
 MARKERS = "osD^vPX*"
 TICK_LETTERS = 18
@@ -90,16 +94,27 @@ def panel_title(key: tuple[str, str], all_keys: list[tuple[str, str]]) -> str:
     return f"{pretty(key[1])}, {key[0]}" if several else pretty(key[1])
 
 
+def in_lines(title: str) -> str:
+    """Return a title in lines that fit above a small panel: whatever differs has one of its own."""
+    return re.sub(r" (\([^()]*\))", lambda differing: "\n" + differing[1].replace(", ", ",\n"), title)
+
+
 def tick_labels(keys: list[tuple[str, str]]) -> list[str]:
     """Return the panels' titles in lines short enough to stand side by side under an axis."""
     return ["\n".join(wrap(panel_title(key, keys), TICK_LETTERS)) for key in keys]
 
 
 def colour_of(cells: list[Cell]) -> dict[str, str]:
-    """Return strategy -> colour, the same in every figure of a study."""
+    """Return strategy -> colour, the same in every figure of a study; those of many strategies in three shades."""
     continual = list(dict.fromkeys(c.strategy for c in cells if c.strategy not in (OFFLINE, RANDOM)))
-    colours = {strategy: COLOURS[place % len(COLOURS)] for place, strategy in enumerate(continual)}
+    shades = [_mixed(colour, *shade) for shade in SHADES for colour in COLOURS]
+    colours = {strategy: shades[place % len(shades)] for place, strategy in enumerate(continual)}
     return {**colours, OFFLINE: OFFLINE_COLOUR, RANDOM: RANDOM_COLOUR}
+
+
+def _mixed(colour: str, share: float, white: float) -> str:
+    red, green, blue = (share * part + white for part in to_rgb(colour))
+    return to_hex((red, green, blue)).upper()
 
 
 def whole_numbers() -> MaxNLocator:

@@ -8,10 +8,12 @@ import pytest
 from matplotlib.ft2font import FT2Font, LoadFlags
 
 from cassle.reporting.formats import Entry, Table
-from cassle.reporting.latex import GAP, OTHER, PAGE, WIDTHS, latex, latex_text, parts_of
+from cassle.reporting.latex import GAP, OTHER, WIDTHS, latex, latex_text, parts_of
 from tests.unit.reporting.filled import STUDIES, filled_tables
 from tests.unit.reporting.tex import tabulars
 
+TEXT_WIDTH = 345
+"""Points of a line in ``article``."""
 EIGHT_POINTS = 1.0625
 """Computer Modern of 8 points is wider by this than that of 10 points made smaller."""
 
@@ -49,7 +51,7 @@ def test_a_study_of_the_paper_fits_a_page_with_three_seeds_cost_and_published_nu
         for part in parts:
             rows = [[re.sub("[^ -~]", "n", field) for field in row] for row in part[1:] if len(row) > 1]
             columns = [max(points(font, field) for field in column) for column in zip(*rows, strict=True)]
-            assert sum(columns) + 2 * GAP * (len(columns) - 1) <= PAGE
+            assert sum(columns) + 2 * GAP * (len(columns) - 1) <= TEXT_WIDTH
             assert max(map(len, (row[0] for row in part))) <= 36
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cassle.errors import DataError
 from cassle.paths import FIRST
 from cassle.registry import Registry
-from cassle.reporting.figures.base import COLOURS, STYLE, panel_title, save_figure
+from cassle.reporting.figures.base import COLOURS, STYLE, in_lines, panel_title, save_figure
 from cassle.reporting.frame import read_summary
 from cassle.reporting.names import OFFLINE, pretty, shown_names
 
@@ -104,7 +104,7 @@ def scatter_by_class_and_task(runs: dict[tuple[str, str, str], Run], place: Call
                 axes = grid[2 * number + row, column]
                 _scatter(axes, points, groups_of)
                 if row == 0:
-                    axes.set_title(f"{panel_title(key, objectives)}\n{pretty(name[2])}")
+                    axes.set_title(in_lines(f"{panel_title(key, objectives)}\n{pretty(name[2])}"))
                 if column == len(group) - 1:
                     _legend(axes, groups_of, what)
     return figure

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cassle.reporting.figures.base import panel_title
+from cassle.reporting.figures.base import in_lines, panel_title
 from cassle.reporting.figures.features.base import Run, feature_figures
 from cassle.reporting.names import pretty
 
@@ -50,7 +50,7 @@ def cka(runs: dict[tuple[str, str, str], Run]) -> Figure:
             axes.set_yticks(range(len(run)), ticks)
             axes.spines[:].set_visible(False)
             axes.tick_params(length=0)
-            axes.set_title(f"{panel_title(key, objectives)}\n{pretty(name[2])}")
+            axes.set_title(in_lines(f"{panel_title(key, objectives)}\n{pretty(name[2])}"))
     figure.supxlabel("network after task")
     figure.supylabel("network after task")
     return figure

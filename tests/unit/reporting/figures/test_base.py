@@ -12,10 +12,12 @@ from cassle.reporting.figures.base import (
     OFFLINE_COLOUR,
     RANDOM_COLOUR,
     colour_of,
+    in_lines,
     panel_title,
     panels,
     stacked,
 )
+from cassle.reporting.matrix import Cell
 
 from ..made import CASSLE, PROBE, STREAM, all_rows, write_study
 from .conftest import SITUATIONS
@@ -67,6 +69,18 @@ def test_a_strategy_keeps_its_colour_in_every_panel_and_whatever_ran(cells):
     expected = {"finetune": COLOURS[0], "cassle": COLOURS[1], "offline": OFFLINE_COLOUR, "random": RANDOM_COLOUR}
     for situation in ("one seed", "two backbones", "a strategy that did not run"):
         assert colour_of(cells(situation)) == expected
+
+
+def test_many_strategies_have_a_colour_each():
+    names = [f"cassle (weight={number})" for number in range(24)]
+    colours = colour_of([Cell("conv3", "simclr", name, (0,), {}) for name in names])
+    assert len({colours[name] for name in names}) == len(names)
+    assert list(colours.values())[: len(COLOURS)] == list(COLOURS)
+
+
+def test_what_differs_has_lines_of_its_own_above_a_small_panel():
+    title = "SimCLR (epochs=2, lr=0.1), conv3\nCaSSLe+ER (weight=2)"
+    assert in_lines(title).split("\n") == ["SimCLR", "(epochs=2,", "lr=0.1), conv3", "CaSSLe+ER", "(weight=2)"]
 
 
 def test_matrices_are_stacked_by_seed_in_per_cent(cells):
