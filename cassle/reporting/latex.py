@@ -43,7 +43,7 @@ ACCENTS = {
 """Combining sign -> command of LaTeX that sets it."""
 PAGE = 345.0
 """Width of the text in ``article``, in points."""
-GAP = 3.0
+GAP = 4.0
 """Points on each side of a column."""
 NAME, HEADING = 36, 60
 """Letters of a line of a strategy's name and of an objective's."""

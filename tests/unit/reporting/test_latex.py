@@ -44,7 +44,7 @@ def test_a_study_of_the_paper_fits_a_page_with_three_seeds_cost_and_published_nu
         parts = tabulars(text)
         assert [part[0] for part in parts] == parts_of(table)
         assert [head for part in parts for head in part[0][1:]] == table.heads[table.labels :]
-        assert len(parts) <= 4
+        assert len(parts) <= 3
         labels = [[row[0] for row in part] for part in parts]
         assert all(own == labels[0] for own in labels)
         assert len(labels[0]) <= 45  # rows of 9.5 points, on a page of 550
