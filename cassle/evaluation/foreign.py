@@ -64,7 +64,7 @@ def check_stem(found: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Pat
         return
     theirs, ours = found[STEM].shape[-1], own[STEM].shape[-1]
     raise CheckpointError(
-        f"the network in {path} begins with a convolution of {theirs}x{theirs} pixels, and one for these images with "
+        f"the network in {path} begins with a {theirs}x{theirs} convolution, one for images of this size with "
         f"{ours}x{ours}; give the side of the images it was made for: --image_size {224 if theirs > ours else 32}"
     )
 

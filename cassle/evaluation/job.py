@@ -32,7 +32,7 @@ from cassle.files import fingerprint, write_json
 from cassle.nets.features import features_of
 from cassle.provenance import class_file, code_fingerprint
 from cassle.settings.site import Site
-from cassle.training.precision import resolve_device, resolve_precision
+from cassle.training.precision import device_name, resolve_device, resolve_precision
 from cassle.training.state import StateFile
 
 BATCH = 256
@@ -124,10 +124,14 @@ class Evaluations:
         return self.request.out.with_name(f".{self.request.out.stem}.state")
 
     def identity(self, part: dict[str, Any], probe: Probe) -> str:
-        """Return the digits that name all that a probe's accuracies depend on; ``part``: the probe in the settings."""
-        alone = {**self.request.spec, "probes": [part]}
+        """Return the digits that name all that a probe's accuracies depend on, to the last bit.
+
+        ``part``: the probe in the settings.
+        """
+        alone, execution = {**self.request.spec, "probes": [part]}, self.request.site.execution
         data = [self.files_of(stream)[0].fingerprint for stream in streams_of(alone)]
-        return fingerprint([self.subject.fingerprint, alone, code_of_probes({part["label"]: probe}), data])
+        how = [device_name(self.device), resolve_precision(execution.precision, self.device), execution.threads]
+        return fingerprint([self.subject.fingerprint, alone, code_of_probes({part["label"]: probe}), data, how])
 
     def evaluated(self, part: dict[str, Any], probe: Probe) -> dict[str, Any]:
         """Return the entries of a probe in the file of accuracies."""

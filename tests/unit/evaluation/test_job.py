@@ -215,7 +215,11 @@ def other_code(folder, place, monkeypatch):
     return {}
 
 
-@pytest.mark.parametrize("change", [other_checkpoint, other_data, other_code])
+def other_execution(folder, place, monkeypatch):
+    return {"site": Site(execution={"device": "cpu", "threads": 2})}
+
+
+@pytest.mark.parametrize("change", [other_checkpoint, other_data, other_code, other_execution])
 def test_what_was_found_under_other_conditions_is_found_anew(folder, tmp_path, monkeypatch, change):
     probe_checkpoint(request(folder, tmp_path / "knn.json", ["knn"]))
     changes = change(folder, tmp_path, monkeypatch)
