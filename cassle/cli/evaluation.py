@@ -28,7 +28,8 @@ def probe(args: argparse.Namespace) -> None:
         index = args.index or [index_file(stream.index) for stream in streams]
         split = args.split or [split_file(stream.name) for stream in streams]
         files = [Path(file) for file in index], [Path(file) for file in split]
-        found = probe_checkpoint(ProbeRequest(spec, site, *files, Path(args.out), checkpoint))
+        known = list(map(Path, args.known))
+        found = probe_checkpoint(ProbeRequest(spec, site, *files, Path(args.out), checkpoint, known))
         for name, accuracies in found["accuracies"].items():
             print(name, " ".join(f"{100 * accuracy:.1f}" for accuracy in accuracies))
 

@@ -79,6 +79,7 @@ def _add_workflow(verbs: Verbs) -> None:
     verb = add(probe, "spec", "checkpoint", "stream", "probes", "gpus", "attempt", *foreign, site=True, out=True)
     verb.add_argument("--index", nargs="+", help="index.npz of each data set that is looked at")
     verb.add_argument("--split", nargs="+", help="split.npz of each stream that is looked at")
+    verb.add_argument("--known", nargs="+", default=[], help="files of accuracies to take from what would be the same")
     add(collect, "results", "jobs", out=True)
     add(study, cells=True, out=True)
     add(table, "runs", "jobs", "study", "stream", "probe", "partial", "out")

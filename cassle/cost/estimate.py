@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cassle.cost.done import evaluated, trained
 from cassle.cost.flops import forward_flops, memory_cost, step_cost, training_flops
 from cassle.cost.sizes import task_sizes
 from cassle.data.streams import Stream
-from cassle.files import read_json
 from cassle.paths import index_file, split_file
 from cassle.runs import Plan, ProbeJob, TrainJob, targets
 
@@ -114,12 +114,6 @@ def _memory_jobs(plan: Plan, root: Path) -> Iterator[Job]:
         yield Job("remember_task", job.file, done, flops=flops, bytes=size, after=job.checkpoint)
 
 
-def trained(job: TrainJob, root: Path) -> bool:
-    """Return whether a task was trained, with the settings it has in the plan."""
-    record = root / job.folder / "train.json"
-    return record.is_file() and bool(read_json(record)["spec"] == job.spec)
-
-
 def cost_of_training(job: TrainJob, root: Path) -> dict[str, Any]:
     """Return the epochs, images, flops and bytes of a task's training, as a `Job` has them.
 
@@ -143,9 +137,10 @@ def cost_of_training(job: TrainJob, root: Path) -> dict[str, Any]:
 def _probe_jobs(plan: Plan, root: Path) -> Iterator[Job]:
     for file, job in plan.probe.items():
         rule = "probe_checkpoint" if job.trained else "probe_random_network"
-        after = job.folder if job.trained else None
-        backbone = plan.train[job.folder].spec["backbone"] if job.trained else job.spec["backbone"]
-        yield Job(rule, file, (root / file).is_file(), flops=_probing(job, backbone, root), after=after)
+        training = plan.train[job.folder] if job.trained else None
+        backbone = job.spec["backbone"] if training is None else training.spec["backbone"]
+        after = None if training is None else training.folder
+        yield Job(rule, file, evaluated(job, training, root), flops=_probing(job, backbone, root), after=after)
 
 
 def _probing(job: ProbeJob, backbone: dict[str, Any], root: Path) -> float:

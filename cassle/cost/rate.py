@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cassle.cost.estimate import cost_of_training, trained
+from cassle.cost.done import trained
+from cassle.cost.estimate import cost_of_training
 from cassle.errors import CassleError, SettingsError
 from cassle.files import read_json
 from cassle.runs import Plan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ def cost_of(configfiles: Sequence[str], words: Sequence[str], rate: float | None
     ``rate``: sustained operations per second to reckon with; None: those of the plan's finished trainings.
     Raises `SettingsError` for impossible settings.
     """
+    if rate is not None and not 0 < rate < math.inf:
+        raise SettingsError(f"no machine does {rate / 1e12:g} x 10^12 operations per second; give a number above 0")
     if bad := [word for word in words if "=" not in word]:
         raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as seed=3")
     given: dict[str, Any] = {}
@@ -58,7 +62,7 @@ def describe(plan: Plan, rate: float | None, root: Path = Path()) -> str:
     jobs = jobs_of(plan, root)
     parts = [_table(jobs), _costs(jobs, rate)]
     if plan.studies:
-        parts.insert(1, _sharing(plan, len(jobs)))
+        parts.insert(1, _sharing(plan))
     return f"{plan.study.name}\n\n" + "\n\n".join(parts)
 
 
@@ -70,12 +74,18 @@ def _table(jobs: Sequence[Job]) -> str:
     return "\n".join(f"{rule:<22}{number:>8}{done:>8}" for rule, number, done in rows)
 
 
-def _sharing(plan: Plan, together: int) -> str:
-    """Return how many jobs the studies have alone, and how many of them they share."""
-    alone = {part.study.name: sum(jobs_by_rule(part).values()) for part in plan.studies}
-    lines = [f"{name:<22}{number:>8}" for name, number in alone.items()]
-    every = sum(alone.values())
-    return "\n".join([*lines, f"{every - together} jobs are shared: {every} of the studies alone, {together} here"])
+def _sharing(plan: Plan) -> str:
+    """Return how many jobs the studies have alone, and which of them they share."""
+    alone = {part.study.name: Counter(jobs_by_rule(part)) for part in plan.studies}
+    every, together = sum(alone.values(), Counter()), Counter(jobs_by_rule(plan))
+    shared = every - together
+    return "\n".join(
+        [
+            *(f"{name:<22}{jobs.total():>8}" for name, jobs in alone.items()),
+            f"{shared.total()} jobs are shared: {every.total()} of the studies alone, {together.total()} here;",
+            ", ".join(f"{number} {rule}" for rule, number in shared.items()),
+        ]
+    )
 
 
 def _costs(jobs: Sequence[Job], rate: float | None) -> str:

@@ -25,6 +25,8 @@ PREFIXES = ("", "backbone.", "encoder.", "model.", "module.", "module.backbone."
 """What may stand before a backbone's keys, the likeliest first; anything else is accepted if it is the only one."""
 COUNTER = "num_batches_tracked"
 """Counts BatchNorm's training steps; evaluation does not read it, and files of old torch releases lack it."""
+STEM = "conv1.weight"
+"""The first layer of a ResNet, whose side depends on that of the images."""
 
 
 class Placeholder:
@@ -47,6 +49,7 @@ def load_foreign(path: Path, backbone: Backbone) -> str:
     prefix = find_prefix(tensors, set(own), path)
     found = {key: tensors[prefix + key] for key in own if prefix + key in tensors}
     counters = {key: value for key, value in own.items() if key.endswith(COUNTER) and key not in found}
+    check_stem(found, own, path)
     load_into(backbone, {**found, **counters}, str(path))
     rest = sorted(set(tensors) - {prefix + key for key in found})
     print(f"{path}: {len(found)} tensors of the backbone read" + (f" under '{prefix}'" if prefix else ""))
@@ -55,10 +58,26 @@ def load_foreign(path: Path, backbone: Backbone) -> str:
     return fingerprint_tensors(found)
 
 
+def check_stem(found: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
+    """Raise `CheckpointError` for a network that was made for images of another size."""
+    if STEM not in own or found[STEM].shape[2:] == own[STEM].shape[2:]:
+        return
+    theirs, ours = found[STEM].shape[-1], own[STEM].shape[-1]
+    raise CheckpointError(
+        f"the network in {path} begins with a {theirs}x{theirs} convolution, one for images of this size with "
+        f"{ours}x{ours}; give the side of the images it was made for: --image_size {224 if theirs > ours else 32}"
+    )
+
+
 def read_foreign(path: Path) -> Any:
     """Return what a file of `torch.save` holds, objects of unknown classes replaced by placeholders."""
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}; check the path")
+    if path.suffix == ".safetensors":
+        raise CheckpointError(
+            f"{path} is no file of torch.save; write its tensors as one, where the package safetensors is installed: "
+            f"torch.save(safetensors.torch.load_file('{path.name}'), 'plain.pt')"
+        )
     try:
         names = get_unsafe_globals_in_checkpoint(path)
     except Exception:  # not a zip archive: a file of torch before 1.6, or none of torch at all
@@ -83,7 +102,16 @@ def find_tensors(value: Any, path: Path) -> dict[str, Tensor]:
             tensors = {str(key): item for key, item in candidate.items() if isinstance(item, Tensor)}
             if tensors:
                 return tensors
-    raise CheckpointError(f"{path} holds no state dict: no mapping of names to tensors at the top or in {ROOMS}")
+    if any(isinstance(candidate, Placeholder) for candidate in [*candidates, value]):
+        raise CheckpointError(
+            f"{path} holds a whole network, whose code is not run here. Where you trust the file, load it with the "
+            f"software that made it, torch.load('{path.name}', weights_only=False), and write the network's tensors: "
+            "torch.save(network.state_dict(), 'plain.pt')"
+        )
+    raise CheckpointError(
+        f"{path} holds no state dict: no mapping of names to tensors at the top or in {', '.join(ROOMS)}; write one "
+        "with torch.save(network.state_dict(), 'plain.pt')"
+    )
 
 
 def find_prefix(tensors: Mapping[str, Tensor], keys: set[str], path: Path) -> str:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from cassle.data.base import Index, Which, read_index
 from cassle.data.file_images import load_images
 from cassle.data.streams import Split, Stream, read_split
-from cassle.data.view_settings import ViewSettings
 from cassle.errors import DataError
 from cassle.evaluation.base import (
     Evaluation,
@@ -28,14 +25,14 @@ from cassle.evaluation.base import (
     probes,
     streams_of,
 )
-from cassle.evaluation.source import Epochs, Source
+from cassle.evaluation.known import PER_PROBE, known_probes
+from cassle.evaluation.source import Source, crop_features
 from cassle.evaluation.subject import Subject, load_subject
 from cassle.files import fingerprint, write_json
 from cassle.nets.features import features_of
 from cassle.provenance import class_file, code_fingerprint
 from cassle.settings.site import Site
-from cassle.tensors.outputs import full
-from cassle.training.precision import resolve_device, resolve_precision
+from cassle.training.precision import device_name, resolve_device, resolve_precision
 from cassle.training.state import StateFile
 
 BATCH = 256
@@ -50,7 +47,7 @@ class ProbeRequest:
 
     ``spec``: `ProbeJob.spec`; ``checkpoint``: the file to evaluate, absent for the random network of ``spec``'s
     backbone and seed; ``index``, ``split``: a file for each of `streams_of` the spec, in that order; ``out``: the file
-    of accuracies to write.
+    of accuracies to write; ``known``: files of accuracies, from which those of the same identity are taken over.
     """
 
     spec: dict[str, Any]
@@ -59,6 +56,7 @@ class ProbeRequest:
     split: list[Path]
     out: Path
     checkpoint: Path | None = None
+    known: Sequence[Path] = ()
 
 
 def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
@@ -78,29 +76,22 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
         code_of_probes(made),
     )
     main = Stream(**request.spec["stream"])
-    accuracies, task_aware, own_tasks = {}, {}, {}
+    identity = {part["label"]: seen.identity(part, made[part["label"]]) for part in request.spec["probes"]}
+    known = known_probes(request.known, identity)
+    found: dict[str, dict[str, Any]] = {key: {} for key in PER_PROBE}
     for part in request.spec["probes"]:
-        label, probe = part["label"], made[part["label"]]
-        stream = Stream(**part["stream"]) if "stream" in part else main
-        split, data = seen.of(stream)
-        with torch.no_grad():
-            scores = probe.scores(data)
-        test = data.test
-        accuracies[label] = accuracy_by_task(scores.argmax(dim=1), test.labels, test.task, data.tasks)
-        known = predict_within_task(scores, test.task, split.classes)
-        task_aware[label] = accuracy_by_task(known, test.labels, test.task, data.tasks)
-        if stream != main:
-            own_tasks[label] = [f"{stream.data_set} {name}" for name in split.names]
+        label = part["label"]
+        entries = known[label] if label in known else seen.evaluated(part, made[label])
+        for key, entry in {**entries, "identity": identity[label]}.items():
+            found[key][label] = entry
     result = {
         "spec": request.spec,
-        "accuracies": accuracies,
-        "task_aware": task_aware,
+        **found,
         "stream": main.name,
         "data_set": main.data_set,
         "scenario": main.scenario,
         "tasks": main.tasks,
         "task_names": seen.files_of(main)[1].names,
-        "own_tasks": own_tasks,
         "checkpoint": seen.subject.fingerprint,
         "code": seen.code,
         "seconds": round(time.monotonic() - began, 2),
@@ -125,11 +116,37 @@ class Evaluations:
     device: torch.device
     code: str
     _seen: dict[str, tuple[Split, Evaluation]] = field(default_factory=dict)
+    _files: dict[str, tuple[Index, Split]] = field(default_factory=dict)
 
     @property
     def states(self) -> Path:
         """The folder of fits in progress, beside the result."""
         return self.request.out.with_name(f".{self.request.out.stem}.state")
+
+    def identity(self, part: dict[str, Any], probe: Probe) -> str:
+        """Return the digits that name all that a probe's accuracies depend on, to the last bit.
+
+        ``part``: the probe in the settings.
+        """
+        alone, execution = {**self.request.spec, "probes": [part]}, self.request.site.execution
+        data = [self.files_of(stream)[0].fingerprint for stream in streams_of(alone)]
+        how = [device_name(self.device), resolve_precision(execution.precision, self.device), execution.threads]
+        return fingerprint([self.subject.fingerprint, alone, code_of_probes({part["label"]: probe}), data, how])
+
+    def evaluated(self, part: dict[str, Any], probe: Probe) -> dict[str, Any]:
+        """Return the entries of a probe in the file of accuracies."""
+        main = Stream(**self.request.spec["stream"])
+        stream = Stream(**part["stream"]) if "stream" in part else main
+        split, data = self.of(stream)
+        with torch.no_grad():
+            scores = probe.scores(data)
+        test = data.test
+        within_task = predict_within_task(scores, test.task, split.classes)
+        return {
+            "accuracies": accuracy_by_task(scores.argmax(dim=1), test.labels, test.task, data.tasks),
+            "task_aware": accuracy_by_task(within_task, test.labels, test.task, data.tasks),
+            **({} if stream == main else {"own_tasks": [f"{stream.data_set} {name}" for name in split.names]}),
+        }
 
     def of(self, stream: Stream) -> tuple[Split, Evaluation]:
         """Return a stream's split, and what probes may look at."""
@@ -139,6 +156,11 @@ class Evaluations:
 
     def files_of(self, stream: Stream) -> tuple[Index, Split]:
         """Return the index and the split of a stream; `DataError` for files that are missing or of another stream."""
+        if stream.name not in self._files:
+            self._files[stream.name] = self._read(stream)
+        return self._files[stream.name]
+
+    def _read(self, stream: Stream) -> tuple[Index, Split]:
         streams = streams_of(self.request.spec)
         for what, given in (("--index", self.request.index), ("--split", self.request.split)):
             if len(given) != len(streams):
@@ -186,22 +208,3 @@ class Evaluations:
         """Return the file of a fit's state; named by everything that determines the fit."""
         name = fingerprint([self.subject.fingerprint, self.request.spec, self.code, data, stream, key])
         return StateFile(self.states / name, name, self.request.site.execution.state_minutes)
-
-
-@contextmanager
-def crop_features(
-    subject: Subject, source: Source, mixed: torch.dtype | None, view: ViewSettings, *what: Any
-) -> Iterator[Epochs]:
-    """Open the crops of a source, and yield their features (B, F) in place of them; arguments as of `Source.crops`.
-
-    ``mixed``: the precision the backbone computes in, None for that of its weights; features are in full.
-    """
-    with source.crops(view, *what) as epoch_of:
-
-        def features_of(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-            for crops, labels in epoch_of(epoch):
-                with torch.autocast(crops.device.type, mixed, enabled=mixed is not None):
-                    features = subject.backbone(crops)
-                yield full(features), labels
-
-        yield features_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,9 @@ from cassle.data.file_images import FileImages
 from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, clean_view
+from cassle.evaluation.subject import Subject
 from cassle.random import seed_of
+from cassle.tensors.outputs import full
 
 Epochs = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
 """Number of an epoch -> its batches, each of tensors (B, ...) and labels (B,)."""
@@ -54,3 +57,22 @@ class Source:
 
         with closing(loader):
             yield epoch_of
+
+
+@contextmanager
+def crop_features(
+    subject: Subject, source: Source, mixed: torch.dtype | None, view: ViewSettings, *what: Any
+) -> Iterator[Epochs]:
+    """Open the crops of a source, and yield their features (B, F) in place of them; arguments as of `Source.crops`.
+
+    ``mixed``: the precision the backbone computes in, None for that of its weights; features are in full.
+    """
+    with source.crops(view, *what) as epoch_of:
+
+        def features_of(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            for crops, labels in epoch_of(epoch):
+                with torch.autocast(crops.device.type, mixed, enabled=mixed is not None):
+                    features = subject.backbone(crops)
+                yield full(features), labels
+
+        yield features_of

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cassle.data.streams import Stream
+from cassle.errors import SettingsError
 from cassle.evaluation.base import streams_of
 from cassle.files import canonical_json, shortened
+from cassle.options import differences
 
 LONGEST_PROBES = 120
 """Letters of the name of a file of accuracies; a file system takes 255, and what is written aside has more to it."""
@@ -67,7 +69,24 @@ class ProbeJob(_Job):
         return streams_of(self.spec)
 
     @property
+    def place(self) -> str:
+        """The folder of the evaluations of this checkpoint on this stream, whatever the probes."""
+        return f"{self.folder}/probes/{Stream(**self.spec['stream']).name}"
+
+    @property
     def file(self) -> str:
         """The file of accuracies."""
         probes = shortened("+".join(probe["label"] for probe in self.spec["probes"]), LONGEST_PROBES)
-        return f"{self.folder}/probes/{Stream(**self.spec['stream']).name}/{probes}.json"
+        return f"{self.place}/{probes}.json"
+
+    def joined(self, other: ProbeJob) -> ProbeJob:
+        """Return one evaluation with the probes of two at one place, those of the other behind its own.
+
+        Raises `SettingsError` if the two differ in anything but which probes they have.
+        """
+        mine, theirs = ({probe["label"]: probe for probe in job.spec["probes"]} for job in (self, other))
+        both = {**mine, **theirs}
+        meant = {**self.spec, "probes": {**both, **mine}}, {**other.spec, "probes": both}
+        if keys := ", ".join(differences(*meant)):
+            raise SettingsError(f"two evaluations {self.place} would differ in {keys}; do their studies in two folders")
+        return replace(self, spec={**self.spec, "probes": list(both.values())})

@@ -36,6 +36,8 @@ class Plan:
 
     joint: dict[str, str] = field(default_factory=dict)
     """Name of a stream -> that of the stream of all its data, which offline models are trained on."""
+    _evaluations: dict[str, str] = field(default_factory=dict)
+    """`ProbeJob.place` -> `ProbeJob.file` of each evaluation."""
 
     @property
     def folder(self) -> str:
@@ -100,7 +102,14 @@ class Plan:
             raise SettingsError(f"two runs would share {job.folder} but differ in {keys}; make them two studies")
 
     def add_probe(self, job: ProbeJob) -> None:
-        """Add an evaluation of a checkpoint on a stream, and the streams it looks at."""
+        """Add an evaluation of a checkpoint on a stream, and the streams it looks at.
+
+        One job does all probes of a checkpoint on a stream, whichever studies and grids ask for them. Raises
+        `SettingsError` if they ask for one probe with two meanings.
+        """
+        if job.place in self._evaluations:
+            job = self.probe.pop(self._evaluations[job.place]).joined(job)
+        self._evaluations[job.place] = job.file
         self.probe[job.file] = job
         self.streams |= {stream.name: stream for stream in job.streams}
 
@@ -110,8 +119,9 @@ def together(study: Study, plans: list[Plan]) -> Plan:
     plan = Plan(study, plans)
     for one in plans:
         plan.streams |= one.streams
-        plan.probe |= one.probe
         plan.memory |= one.memory
-        for job in one.train.values():
-            plan.add_train(job)
+        for training in one.train.values():
+            plan.add_train(training)
+        for evaluation in one.probe.values():
+            plan.add_probe(evaluation)
     return plan

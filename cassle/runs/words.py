@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,13 @@ from cassle.errors import CheckpointError, SettingsError
 from cassle.models.checkpoints import load_checkpoint
 from cassle.nets.base import backbones
 from cassle.options import parse
-from cassle.runs import probe_part, probe_spec
+from cassle.runs.parts import DataSettings, Part
+from cassle.runs.probes import Evaluation, probe_part, probe_spec
 from cassle.settings.study import Choice
 
 
 def described(
-    data: Mapping[str, Mapping[str, Any]],
+    data: DataSettings,
     checkpoint: Path | None,
     stream: str | None,
     data_set: str | None,
@@ -48,7 +48,7 @@ def described(
             ) from error
         trained = Stream(**spec["stream"])
         known = {**data, trained.data_set: trained.data}
-        return probe_spec(parts, Stream.parse(name, known) if name else trained, spec["seed"], data)
+        return _spec(parts, Stream.parse(name, known) if name else trained, spec["seed"], data)
     if name is None:
         raise SettingsError("give --data_set or --stream: a file of other software does not say what to evaluate it on")
     kind = backbones.get(backbone)
@@ -56,14 +56,24 @@ def described(
     settings = parse(kind.Settings, given, f"backbone {backbone}").model_dump(mode="json")
     network: dict[str, Any] = {"backbone": {"name": backbone, "settings": settings}}
     if image_size is not None:
+        if image_size < 1:
+            raise SettingsError(f"--image_size {image_size}: the side of an image is a number of pixels above 0")
         network["image_size"] = image_size
-    return {**probe_spec(parts, Stream.parse(name, data), 0, data), **network}
+    return {**_spec(parts, Stream.parse(name, data), 0, data), **network}
+
+
+def _spec(parts: list[Part], stream: Stream, seed: int, data: DataSettings) -> dict[str, Any]:
+    Evaluation(stream, parts, data).check()
+    return probe_spec(parts, stream, seed, data)
 
 
 def _choices(text: str) -> list[Choice]:
     if not text.lstrip().startswith("["):
         return [name.strip() for name in text.split(",")]
     try:
-        return list(yaml.safe_load(text))
+        found = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SettingsError(f"--probes is not a YAML list: {error}") from error
+    if not isinstance(found, list) or not found or not all(isinstance(choice, str | dict) for choice in found):
+        raise SettingsError(f"--probes {text}: give names, or mappings with a name, as in [knn, {{name: knn, k: 5}}]")
+    return found

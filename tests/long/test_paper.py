@@ -137,6 +137,18 @@ def test_every_study_draws_the_results_figure_of_each_of_its_streams(study):
             assert (folder / "figures" / stream / probe / f"{figure}.{ending}").stat().st_size > 2000
 
 
-def test_a_study_alone_finds_every_training_and_evaluation_done(finished, words):
-    planned = finished.plan("tables", "--configfile", "config/paper/transfer.yaml", *words)
-    assert set(planned) <= {"collect_runs", "make_table"}
+def test_a_study_alone_finds_every_training_done_and_takes_its_accuracies_from_what_all_have_found(
+    finished, parts, words
+):
+    tables = finished.folder / parts["transfer"].folder / "tables"
+    before = {file: file.read_text() for file in tables.rglob("*.csv")}
+    asked = ("tables", "--configfile", "config/paper/transfer.yaml", *words)
+    planned = finished.plan(*asked)
+    assert set(planned) <= {"probe_checkpoint", "probe_random_network", "collect_runs", "make_table"}
+    code, said = finished.run(*asked)
+    assert code == 0, said
+    for file, job in parts["transfer"].probe.items():
+        (label,) = [probe["label"] for probe in job.spec["probes"]]
+        log = (finished.folder / file).with_suffix(".log").read_text()
+        assert f"{label}: as in {job.place}/" in log
+    assert {file: file.read_text() for file in tables.rglob("*.csv")} == before

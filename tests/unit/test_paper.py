@@ -25,7 +25,7 @@ knn                        3      4     20   250         0    270       4       
 semi_supervised            1      2     12    48         0     60       1       2
 task_counts                1      4     12   192         0    210       3       9
 transfer                   2      3     12    48         0     60       1       1
-all                        4     11     58   695        48   1071      12      33
+all                        4     11     58   695        48    765       7      33
 """
 RULES = {
     "prepare": "prepare_data",
@@ -77,8 +77,23 @@ def test_all_plans_shared_jobs_once(everything):
     alone = sum(sum(jobs_by_rule(part).values()) for part in everything.parts())
     together = sum(jobs_by_rule(everything).values())
     folders = [folder for part in everything.parts() for folder in part.train]
+    evaluations = sum(len(part.probe) for part in everything.parts())
     assert (len(folders), len(set(folders))) == (1152, 753)
-    assert alone - together > 1152 - 753
+    assert (evaluations, len(everything.probe)) == (1173, 772)
+    assert alone - together > 1152 - 753 + 1173 - 772
+    readme = (FOLDER.parents[1] / "README.md").read_text()
+    assert "753 trainings instead of 1152, 772 evaluations instead of 1173" in readme
+
+
+def test_all_evaluates_each_checkpoint_once_on_each_stream(everything):
+    asked: dict[str, set[str]] = {}
+    for part in everything.parts():
+        for job in part.probe.values():
+            asked.setdefault(job.place, set()).update(probe["label"] for probe in job.spec["probes"])
+    found = [(job.place, [probe["label"] for probe in job.spec["probes"]]) for job in everything.probe.values()]
+    assert sorted((place, sorted(labels)) for place, labels in found) == sorted(
+        (place, sorted(labels)) for place, labels in asked.items()
+    )
 
 
 def test_everything_follows_the_preset_of_the_release_but_for_the_ablation_of_it(everything):

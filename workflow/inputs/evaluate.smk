@@ -1,3 +1,6 @@
+import shlex
+from pathlib import Path
+
 from cassle.files import canonical_json
 from cassle.paths import index_file, split_file
 
@@ -8,6 +11,13 @@ def get_probe_job(wildcards):
     if hasattr(wildcards, "task"):
         file = f"{RUN_FOLDER}/probes/{{evaluation}}/{{probes}}.json"
     return PLAN.probe[file.format(**wildcards)]
+
+
+def get_known_words(wildcards, input):
+    """The words that name the files of accuracies which other sets of probes have left of the same checkpoint."""
+    job = get_probe_job(wildcards)
+    files = {str(file) for file in Path(job.place).glob("*.json")} - {job.file}
+    return shlex.join(["--known", *sorted(files)]) if files else ""
 
 
 def get_probe_indices(wildcards):

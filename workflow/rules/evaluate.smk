@@ -19,12 +19,13 @@ rule probe_checkpoint:
     params:
         spec=get_probe_spec,
         site=get_site,
+        known=get_known_words,
     message:
         "Probing task {wildcards.task} of {wildcards.stream}: {wildcards.objective}, {wildcards.strategy},"
         " seed {wildcards.seed}, on {wildcards.evaluation}"
     shell:
         "cassle probe --spec {params.spec:q} --checkpoint {input.checkpoint:q} --index {input.index:q}"
-        " --split {input.split:q} --out {output.accuracies:q} --gpus {resources.gpu}"
+        " --split {input.split:q} {params.known} --out {output.accuracies:q} --gpus {resources.gpu}"
         " --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"
 
 
@@ -76,9 +77,10 @@ rule probe_random_network:
     params:
         spec=get_probe_spec,
         site=get_site,
+        known=get_known_words,
     message:
         "Probing the random {wildcards.backbone} on {wildcards.stream}, seed {wildcards.seed}"
     shell:
         "cassle probe --spec {params.spec:q} --index {input.index:q} --split {input.split:q}"
-        " --out {output.accuracies:q} --gpus {resources.gpu} --attempt {resources.attempt}"
+        " {params.known} --out {output.accuracies:q} --gpus {resources.gpu} --attempt {resources.attempt}"
         " --site {params.site:q} > {log:q} 2>&1"

@@ -22,6 +22,9 @@ def test_any_checkpoint_is_probed_on_any_stream_by_its_name_alone(here, capsys):
     said = capsys.readouterr().out
     assert {line.split()[0]: len(line.split()) - 1 for line in said.splitlines()} == {"knn": 5, "online": 5}
     assert json.loads(Path("mine.json").read_text())["stream"] == "digits-class5"
+    asked[asked.index("--probes") + 1] = "[{name: domain_aware, classifier: linear_cached}]"
+    assert main(["probe", *asked]) == 1
+    assert "does not suit digits-class5" in capsys.readouterr().err
 
 
 def test_a_probe_that_cannot_succeed_is_not_tried_again_in_the_same_run_but_in_the_next_one(here, capsys):

@@ -36,7 +36,7 @@ def plan():
 
 def finish(plan, folder, root, seconds=10.0):
     (root / folder).mkdir(parents=True)
-    record = {"spec": plan.train[folder].spec, "seconds": seconds}
+    record = {"spec": plan.train[folder].spec, "seconds": seconds, "checkpoint": "new"}
     (root / folder / "train.json").write_text(json.dumps(record))
 
 
@@ -180,6 +180,31 @@ def test_a_finished_task_of_other_settings_is_not_done(plan, tmp_path):
     assert counts(jobs_of(plan, tmp_path))["train_first_task"] == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("changes", "done"),
+    [({}, 1), ({"checkpoint": "old"}, 0), ({"spec": {"probes": []}}, 0)],
+    ids=["of-this-checkpoint", "of-an-older-one", "by-other-probes"],
+)
+def test_an_evaluation_is_done_if_it_is_of_the_checkpoint_that_lies_there(plan, tmp_path, changes, done):
+    evaluation = next(job for job in plan.probe.values() if job.trained)
+    (tmp_path / evaluation.place).mkdir(parents=True)
+    made = {"spec": evaluation.spec, "checkpoint": "new", **changes}
+    (tmp_path / evaluation.file).write_text(json.dumps(made))
+    assert counts(jobs_of(plan, tmp_path))["probe_checkpoint"] == (3, 0)  # its training is to be done
+    (tmp_path / evaluation.folder / "train.json").write_text(
+        json.dumps({"spec": plan.train[evaluation.folder].spec, "seconds": 1.0, "checkpoint": "new"})
+    )
+    assert counts(jobs_of(plan, tmp_path))["probe_checkpoint"] == (3, done)
+
+
+def test_an_evaluation_of_the_random_network_is_done_if_its_settings_are_those_of_the_plan(plan, tmp_path):
+    (untrained,) = [job for job in plan.probe.values() if not job.trained]
+    (tmp_path / untrained.place).mkdir(parents=True)
+    for spec, done in (({}, 0), (untrained.spec, 1)):
+        (tmp_path / untrained.file).write_text(json.dumps({"spec": spec, "checkpoint": None}))
+        assert counts(jobs_of(plan, tmp_path))["probe_random_network"] == (1, done)
+
+
 @pytest.mark.parametrize("scenario", ["class5", "data7", "domain2", "all"])
 def test_published_sizes_agree_with_an_index_but_for_uneven_classes(scenario, tmp_path):
     stream = Stream.parse(f"digits-{scenario}")
@@ -229,10 +254,18 @@ def test_words_beside_a_file_change_its_study(tmp_path, monkeypatch):
         cost_of(["study.yaml"], ["seeds"])
 
 
+@pytest.mark.parametrize("rate", [0.0, -5e12, float("nan"), float("inf")])
+def test_a_speed_that_no_machine_has_is_refused(rate):
+    with pytest.raises(SettingsError, match=r"no machine does .* operations per second; give a number above 0"):
+        cost_of([], [], rate)
+
+
 def test_studies_done_together_tell_what_they_share(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):
         (tmp_path / f"{name}.yaml").write_text(json.dumps({"name": name, **TINY}))
     text = cost_of([], ["studies=[one.yaml, two.yaml]"])
     assert "one                         19" in text
-    assert "10 jobs are shared: 38 of the studies alone, 28 here" in text
+    assert "10 jobs are shared: 38 of the studies alone, 28 here;\n" in text
+    once = "1 prepare_data, 1 split_stream, 1 train_first_task, 2 train_next_task, 3 probe_checkpoint"
+    assert f"\n{once}, 1 probe_random_network, 1 collect_runs\n" in text

@@ -1,5 +1,6 @@
 """One call evaluates one checkpoint with all probes, on one extraction of features."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ from cassle.data.base import Index, Part, content_fingerprint, read_index, write
 from cassle.data.streams import Stream, split, write_split
 from cassle.errors import CheckpointError, DataError, DivergenceError
 from cassle.evaluation.job import ProbeRequest, probe_checkpoint
-from cassle.files import read_json
-from cassle.models.checkpoints import Checkpoint, save_checkpoint
+from cassle.files import read_json, write_json
+from cassle.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from cassle.runs import probe_part, probe_spec, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Site
@@ -169,3 +170,67 @@ def test_the_fingerprint_of_the_code_names_the_probes_that_ran(folder, tmp_path)
         for probe in ("knn", "online", {"name": "semi_10", "classifier": "knn"})
     ]
     assert len(set(codes)) == 3
+
+
+def marked(file, **changes):
+    """Give every accuracy of a file a value that no evaluation finds."""
+    found = read_json(file)
+    found["accuracies"] = {label: [-1.0] * len(row) for label, row in found["accuracies"].items()}
+    write_json(file, {**found, **changes})
+    return file
+
+
+def test_what_a_file_of_other_probes_knows_of_the_checkpoint_is_taken_over(folder, tmp_path, monkeypatch, capsys):
+    transfer = {"name": "transfer", "to": "digits-domain2", **CACHED}
+    whole = probe_checkpoint(request(folder, tmp_path / "whole.json", ["knn", transfer], others=["digits-domain2"]))
+    known = [marked(tmp_path / "whole.json"), tmp_path / "gone.json"]
+    mixed = probe_checkpoint(request(folder, tmp_path / "mixed.json", ["online", "knn"], known=known))
+    assert mixed["accuracies"]["knn"] == [-1.0] * 5
+    assert min(mixed["accuracies"]["online"]) >= 0
+    assert capsys.readouterr().out == f"knn: as in {known[0]}\n"
+    monkeypatch.setattr(module, "features_of", lambda *what: pytest.fail("images were looked at"))
+    again = request(folder, tmp_path / "again.json", [transfer], others=["digits-domain2"], known=known)
+    found = probe_checkpoint(again)
+    (label,) = found["accuracies"]
+    for key in ("task_aware", "own_tasks", "identity"):
+        assert found[key] == {label: whole[key][label]}
+
+
+def other_checkpoint(folder, place, monkeypatch):
+    spec = load_checkpoint(folder / "checkpoint.pt").meta["spec"]
+    save_checkpoint(
+        place / "other.pt", Checkpoint(build_model(spec, 16, 10).state_dict(), {}, {"spec": spec, "new": 1})
+    )
+    return {"checkpoint": place / "other.pt"}
+
+
+def other_data(folder, place, monkeypatch):
+    index = read_index(folder / "index.npz")
+    write_index(place / "index.npz", replace(index, fingerprint="0" * 16))
+    return {"index": [place / "index.npz"]}
+
+
+def other_code(folder, place, monkeypatch):
+    monkeypatch.setattr(module, "code_of_probes", lambda made: "other")
+    return {}
+
+
+def other_execution(folder, place, monkeypatch):
+    return {"site": Site(execution={"device": "cpu", "threads": 2})}
+
+
+@pytest.mark.parametrize("change", [other_checkpoint, other_data, other_code, other_execution])
+def test_what_was_found_under_other_conditions_is_found_anew(folder, tmp_path, monkeypatch, change):
+    probe_checkpoint(request(folder, tmp_path / "knn.json", ["knn"]))
+    changes = change(folder, tmp_path, monkeypatch)
+    asked = replace(request(folder, tmp_path / "new.json", ["knn"], known=[marked(tmp_path / "knn.json")]), **changes)
+    assert min(probe_checkpoint(asked)["accuracies"]["knn"]) >= 0
+    asked.spec["seed"] = 1
+    assert min(probe_checkpoint(asked)["accuracies"]["knn"]) >= 0
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"loss": 1}'])
+def test_a_file_of_something_else_is_not_taken_for_accuracies(folder, tmp_path, content):
+    (tmp_path / "other.json").write_text(content)
+    with pytest.raises(DataError, match=r"other\.json holds no accuracies"):
+        probe_checkpoint(request(folder, tmp_path / "out.json", ["knn"], known=[tmp_path / "other.json"]))

@@ -1,8 +1,11 @@
 """What a plan holds: each job once, and what tables show."""
 
+from dataclasses import replace
+
 import pytest
 
 from cassle.errors import SettingsError
+from cassle.runs import together
 from tests.unit.runs.world import plan
 
 
@@ -37,3 +40,35 @@ def test_what_grids_call_differently_is_called_by_its_label():
     assert plan(**by_hand).summary()["names"] == {"cassle": "cassle (teacher_batchnorm=frozen)"}
     both = plan(grids=[by_hand, {"strategies": ["cassle"]}])
     assert both.summary()["names"] == {}
+
+
+def test_studies_done_together_evaluate_a_checkpoint_once_with_the_probes_of_all():
+    parts = [plan(probes=["online", "knn"]), plan(probes=["knn", {"name": "knn", "k": 5}], strategies=["finetune"])]
+    made = together(parts[0].study, parts)
+    assert made.probe.keys() == {job.file for job in made.probe.values()}
+    assert len({job.place for job in made.probe.values()}) == len(made.probe) == len(made.train) + 1
+    files = {f"{folder}/probes/digits-domain3/online+knn+knn~k=5.json" for folder in parts[1].train}
+    assert files <= made.probe.keys()
+    assert {file.split("/")[-1] for file in made.probe} == {
+        "online+knn+knn~k=5.json",
+        "online+knn.json",
+        "knn+knn~k=5.json",
+    }
+    assert {file.split("/")[-1] for file in parts[1].probe} == {"knn+knn~k=5.json"}  # as if it were alone
+
+
+def test_grids_that_evaluate_a_checkpoint_by_other_probes_share_the_job():
+    made = plan(grids=[{"probes": ["knn"]}, {"probes": ["online"]}])
+    assert {file.split("/")[-1] for file in made.probe if "/random/" not in file} == {"knn+online.json"}
+    assert len(made.probe) == len(made.train) + 1
+
+
+def test_a_probe_that_two_studies_mean_otherwise_is_refused():
+    parts = [plan(probes=["knn"]), plan(probes=["knn"])]
+    for file, job in parts[1].probe.items():
+        (probe,) = job.spec["probes"]
+        parts[1].probe[file] = replace(job, spec={**job.spec, "probes": [{**probe, "stream": {"data_set": "cifar10"}}]})
+    with pytest.raises(
+        SettingsError, match=r"two evaluations results/.*/digits-domain3 would differ in probes.knn.stream"
+    ):
+        together(parts[0].study, parts)

@@ -45,6 +45,21 @@ def test_probes_are_names_or_a_list_of_choices():
         ({"backbone": "conv3", "data_set": "digits", "stem_padding": 2}, "unknown key 'stem_padding'"),
         ({"data_set": "digits", "probes": "[knn"}, "--probes is not a YAML list"),
         ({"data_set": "digits", "probes": "knm"}, "did you mean 'knn'"),
+        (
+            {"data_set": "digits", "probes": "[1]"},
+            r"--probes \[1\]: give names, or mappings with a name, as in \[knn, {",
+        ),
+        ({"data_set": "digits", "probes": "[]"}, r"--probes \[\]: give names"),
+        ({"data_set": "digits", "probes": "[{k: 5}]"}, "needs a 'name'"),
+        (
+            {"data_set": "digits", "image_size": -4},
+            "--image_size -4: the side of an image is a number of pixels above 0",
+        ),
+        ({"data_set": "digits", "image_size": 0}, "--image_size 0: the side"),
+        (
+            {"stream": "digits-class5", "probes": "[{name: domain_aware, classifier: linear_cached}]"},
+            "domain_aware~classifier=linear_cached does not suit digits-class5: its tasks are no domains",
+        ),
     ],
 )
 def test_what_is_missing_or_contradicts_itself_is_refused(given, message):
