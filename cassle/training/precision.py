@@ -7,21 +7,44 @@ from typing import Literal
 
 import torch
 
+from cassle.devices import shown_devices
 from cassle.errors import SettingsError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """Return the device to use; ``auto`` is a visible GPU, one for each process of a training, else the CPU."""
-    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+    """Return the device to use; ``auto`` is a visible GPU, one for each process of a training, else the CPU.
+
+    Raises `SettingsError` where this job holds GPUs that PyTorch cannot use: weeks on the CPU are nobody's wish.
+    """
+    if wanted == "cpu":
         return torch.device("cpu")
+    if not torch.cuda.is_available():
+        if held := shown_devices():
+            raise SettingsError(_unusable(held))
+        if wanted == "auto":
+            return torch.device("cpu")
     number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if count == 0:
         raise SettingsError("execution.device is 'cuda' but no GPU is visible to this job; use 'auto' or 'cpu'")
     if number >= count:
         raise SettingsError(f"process {number} of this training has no GPU, as {count} are visible; use 'cpu' or fewer")
     return torch.device("cuda", number)
+
+
+def _unusable(held: list[str]) -> str:
+    """Return what to say of GPUs that a job holds and PyTorch cannot use, and why, in PyTorch's own words."""
+    built = "without CUDA" if torch.version.cuda is None else f"for CUDA {torch.version.cuda}"
+    try:
+        torch.cuda.init()
+        reason = "no GPU is found"
+    except (AssertionError, RuntimeError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+    return (
+        f"this job holds GPU {' '.join(held)}, but torch {torch.__version__}, built {built}, cannot use it: {reason}. "
+        "Update the driver, install a torch that is built for it, or train on the CPU: execution={device: cpu}"
+    )
 
 
 def resolve_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:
