@@ -38,9 +38,7 @@ def _slow(plan: Plan, left: list[TrainJob], remote: bool, root: Path) -> list[st
         return []
     streams = [Stream(**job.spec["stream"]) for job in left if job.gpus]
     files = {
-        stream.data_set: None
-        for stream in streams
-        if stay_in_files(stream.open(data), root / index_file(stream.index))
+        stream.data_set: None for stream in streams if stay_in_files(stream.open(data), root / index_file(stream.index))
     }
     if not files or not (remote or visible_devices()):
         return []

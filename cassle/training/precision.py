@@ -37,7 +37,7 @@ def _unusable(held: list[str]) -> str:
     """Return what to say of GPUs that a job holds and PyTorch cannot use, and why, in PyTorch's own words."""
     built = "without CUDA" if torch.version.cuda is None else f"for CUDA {torch.version.cuda}"
     try:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         reason = "no GPU is found"
     except (AssertionError, RuntimeError) as error:
         reason = " ".join(str(error).split()).rstrip(".")

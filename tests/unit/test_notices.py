@@ -8,7 +8,7 @@ from cassle.notices import notices, stay_in_files
 from tests.unit.data.images import write_classes
 from tests.unit.runs.world import plan
 
-QUESTION = "where is cifar100? Give the folder that holds it as data_root in the settings or DATA_DIR in the environment"
+QUESTION = "where is cifar100? Give the folder that holds it as data_root in the settings or DATA_DIR in the"
 SLOW = (
     "images of imagenet100 stay in files, and one process per GPU decodes them while the GPU waits; give "
     "execution={threads: 8} (cores for each GPU), or execution={loader: dali}"

@@ -23,10 +23,19 @@ def test_every_checkpoint_memory_record_and_evaluation_is_a_target():
 
 
 def test_other_jobs_have_their_logs_beside_them():
-    assert other_jobs(small()) == {
+    study, folders = "results/studies/small", [f"{BASE}/first/seed0/task0", f"{BASE}/er/seed0/task1"]
+    assert other_jobs(small(figures=["bars"], features=["cka"])) == {
         "results/data/digits/index.npz": "results/data/digits/prepare.log",
         "results/digits-domain2/split.npz": "results/digits-domain2/split.log",
         f"{BASE}/er/seed0/task0/memory.pt": f"{BASE}/er/seed0/task0/remember.log",
+        "results/runs.csv": "results/runs.log",
+        **{f"{place}/features/digits-domain2.npz": f"{place}/features/digits-domain2.log" for place in folders},
+        f"{study}/study.json": f"{study}/study.log",
+        f"{study}/tables/digits-domain2/knn.md": f"{study}/tables/digits-domain2/knn.log",
+        f"{study}/figures/digits-domain2/knn/bars.pdf": f"{study}/figures/digits-domain2/knn/bars.log",
+        f"{study}/features/digits-domain2/cka.pdf": f"{study}/features/digits-domain2/cka.log",
+        f"{study}/timeline.pdf": f"{study}/timeline.log",
+        f"{study}/report.html": f"{study}/report.log",
     }
 
 
