@@ -8,6 +8,7 @@ from cassle.locks import clear_stale
 from cassle.notices import notices
 from cassle.paths import check_place, find_own_commands
 from cassle.planning import other_code, plan_study
+from cassle.reporting.show import where
 from cassle.runs import targets
 from cassle.status import last_words, write_plan
 from cassle.tracking.follow import start_follower

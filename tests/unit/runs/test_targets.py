@@ -1,5 +1,8 @@
 """The files of a plan: what the workflow is asked for, and where those who look on find logs."""
 
+import pytest
+
+from cassle.errors import SettingsError
 from cassle.runs import together
 from cassle.runs.targets import features, figures, other_jobs, pages, results, tables
 from tests.unit.runs.world import plan
@@ -56,6 +59,21 @@ def test_studies_done_together_each_have_tables_figures_and_a_page():
     }
     assert {file.rpartition(".")[2] for file in tables(both)} == {"md", "csv", "tex", "html"}
     assert both.part("two") is two
+
+
+def test_what_no_study_here_has_is_refused_in_terms_of_the_file():
+    made = small()
+    assert made.part("small") is made
+    assert made.stream_of_index("digits") == made.stream("digits-domain2")
+    file = f"{BASE}/er/seed0/task1/probes/digits-domain2/online.json"
+    for ask, asked in (
+        (lambda: made.part("other"), "results/studies/other"),
+        (lambda: made.stream("digits-class5"), "results/digits-class5"),
+        (lambda: made.stream_of_index("cifar100"), "results/data/cifar100/index.npz"),
+        (lambda: made.planned(made.probe, file, file), file),
+    ):
+        with pytest.raises(SettingsError, match=f"^{asked} is not part of the study 'small'$"):
+            ask()
 
 
 def test_features_are_those_of_one_stream_and_the_first_seed():
