@@ -40,7 +40,9 @@ def in_words(error: BaseException) -> str:
     >>> in_words(DataError("no images")), in_words(KeyError("seed"))
     ('no images', "KeyError: 'seed'")
     """
-    return str(error) if isinstance(error, CassleError) else f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, CassleError):
+        return str(error)
+    return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

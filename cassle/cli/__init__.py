@@ -5,10 +5,12 @@ Nothing heavy is imported before a verb needs it, so that verbs for people answe
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import nullcontext
 
 from cassle.cli.parser import build_parser
-from cassle.cli.stopping import signal_of, stoppable
+from cassle.cli.stopping import say_stopped, stoppable
 from cassle.errors import CassleError
 from cassle.locks import hold_log
 from cassle.log import say
@@ -20,13 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
     args.arguments = sys.argv[1:] if arguments is None else arguments
     hold_log()
     try:
-        with stoppable():
+        with stoppable(args.verb) if args.job else nullcontext():
             args.run(args)
     except CassleError as error:
         say(f"cassle {args.verb}: {error}", sys.stderr)
         return int(getattr(error, "exit_code", 1))
-    except KeyboardInterrupt as stop:
-        number, name = signal_of(stop)
-        say(f"cassle {args.verb}: stopped by {name}; the same command goes on", sys.stderr)
-        return 128 + number
+    except KeyboardInterrupt:
+        say_stopped(args.verb, signal.SIGINT)
+        return 128 + signal.SIGINT
     return 0

@@ -1,53 +1,49 @@
-"""How a verb ends when it is told to: with a word in its log, and the exit code of the signal.
+"""How a job ends that is told to stop and has no state to save: at once, with a word in its log.
 
-A training that can save its state listens itself, see `cassle.training.state`; this is for whatever starts anew.
+A training that has begun listens itself, see `cassle.training.state`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-HEARD = (signal.SIGTERM, signal.SIGHUP)
-"""Signals that are made an exception; of SIGINT Python makes one by itself."""
+from cassle.log import say
 
-
-class Stopped(KeyboardInterrupt):
-    """A verb was told to stop by a signal other than Ctrl-C; no handler of errors takes it for one."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_USUAL = (signal.SIG_DFL, signal.default_int_handler)
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Raise `Stopped` wherever the body is when one of `HEARD` arrives; an ignored one, as under nohup, stays so."""
+def stoppable(verb: str) -> Iterator[None]:
+    """Say so when one of `HEARD` ends this process; an ignored one, as under nohup, stays ignored.
+
+    The signal then ends it as ever: what is raised in the middle of an import of compiled code ends in its own words.
+    """
     owner = os.getpid()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:  # a forked worker ends as ever
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        raise Stopped(number)
+        if os.getpid() == owner:  # and not a worker that it forked
+            say_stopped(verb, number)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
-    taken = [number for number in HEARD if signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
+    before = {number: handler for number in HEARD if (handler := signal.getsignal(number)) in _USUAL}
+    for number in before:
         signal.signal(number, stop)
     try:
         yield
     finally:
-        for number in taken:
+        for number, handler in before.items():
             if signal.getsignal(number) is stop:
-                signal.signal(number, signal.SIG_DFL)
+                signal.signal(number, handler)
 
 
-def signal_of(stop: KeyboardInterrupt) -> tuple[int, str]:
-    """Return the number of the signal that stopped a verb, and how people call it."""
-    if isinstance(stop, Stopped):
-        return stop.number, signal.Signals(stop.number).name
-    return signal.SIGINT, "Ctrl-C"
+def say_stopped(verb: str, number: int) -> None:
+    """Say which signal ends a verb."""
+    name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+    say(f"cassle {verb}: stopped by {name}; the same command goes on", sys.stderr)

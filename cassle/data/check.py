@@ -58,11 +58,7 @@ def look_at(folder: Path, paths: Sequence[str], cores: int) -> Look:
         return look
     try:
         with ProcessPoolExecutor(min(cores, len(chunks)), get_context("forkserver")) as pool:
-            try:
-                _gather(look, pool.map(work, chunks))
-            except BaseException:  # a signal above all: nobody waits for what is left
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            _gather(look, pool.map(work, chunks))
     except BrokenProcessPool as error:
         raise DataError(
             "a process that checked images was killed, perhaps for want of memory; run it again with fewer cores"

@@ -13,7 +13,8 @@ from cassle.paths import index_file
 from cassle.runs.jobs import MemoryJob, ProbeJob, TrainJob
 from cassle.settings.study import Study
 
-Key, Thing = TypeVar("Key"), TypeVar("Thing")
+Key = TypeVar("Key")
+Thing = TypeVar("Thing")
 
 
 @dataclass

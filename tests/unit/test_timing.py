@@ -1,12 +1,10 @@
 """When a job worked: every attempt leaves a line, and nothing that goes wrong with it harms the job."""
 
 import json
-import signal
 
 import pytest
 
 import cassle.timing as timing
-from cassle.cli.stopping import Stopped
 from cassle.errors import Interrupted
 from cassle.timing import read_attempts, timed, times_file
 
@@ -36,11 +34,11 @@ def test_attempts_add_up_and_one_that_fails_has_its_end_too(tmp_path, clock):
 
 
 def test_an_attempt_that_was_told_to_stop_says_by_what(tmp_path):
-    for stop in (Interrupted("stopped at epoch 3", 143), Stopped(signal.SIGTERM)):
+    for stop in (Interrupted("stopped at epoch 3", 143), KeyboardInterrupt()):
         with pytest.raises(type(stop)), timed(tmp_path / "train.json"):
             raise stop
     errors = [attempt["error"] for attempt in read_attempts(tmp_path / "train.times.jsonl")]
-    assert errors == ["stopped at epoch 3", "Stopped: SIGTERM"]
+    assert errors == ["stopped at epoch 3", "KeyboardInterrupt"]
 
 
 def test_a_killed_attempt_keeps_its_beginning_only(tmp_path, clock):
