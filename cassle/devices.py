@@ -65,16 +65,6 @@ def visible_devices() -> list[str]:
     chosen = os.environ.get("CASSLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
     if chosen is None:
         return [] if batch_job() else [name for parts in _machine() for name in parts]
-    return _valid(chosen)
-
-
-def shown_devices() -> list[str]:
-    """Return the devices that CUDA_VISIBLE_DEVICES shows to this process, such as those of its lease; else []."""
-    return _valid(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
-
-
-def _valid(chosen: str) -> list[str]:
-    """Return the names of devices, with commas between them, that stand before the first invalid one."""
     return list(takewhile(_NAME.fullmatch, (name.strip() for name in chosen.split(","))))
 
 

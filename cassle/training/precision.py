@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Literal
 
 import torch
 
-from cassle.devices import shown_devices
 from cassle.errors import SettingsError
 
 Precision = Literal["fp32", "bf16", "fp16"]
+_DEVICE = re.compile(r"\d|GPU-|MIG-")
+"""How CUDA_VISIBLE_DEVICES begins where it shows devices, such as those that a job has leased."""
 
 
 def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -21,7 +23,7 @@ def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     if wanted == "cpu":
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        if held := shown_devices():
+        if _DEVICE.match(held := os.environ.get("CUDA_VISIBLE_DEVICES", "")):
             raise SettingsError(_unusable(held))
         if wanted == "auto":
             return torch.device("cpu")
@@ -33,7 +35,7 @@ def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda", number)
 
 
-def _unusable(held: list[str]) -> str:
+def _unusable(held: str) -> str:
     """Return what to say of GPUs that a job holds and PyTorch cannot use, and why, in PyTorch's own words."""
     built = "without CUDA" if torch.version.cuda is None else f"for CUDA {torch.version.cuda}"
     try:
@@ -42,7 +44,7 @@ def _unusable(held: list[str]) -> str:
     except (AssertionError, RuntimeError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
     return (
-        f"this job holds GPU {' '.join(held)}, but torch {torch.__version__}, built {built}, cannot use it: {reason}. "
+        f"this job holds GPU {held}, but torch {torch.__version__}, built {built}, cannot use it: {reason}. "
         "Update the driver, install a torch that is built for it, or train on the CPU: execution={device: cpu}"
     )
 

@@ -63,7 +63,7 @@ def test_a_leased_gpu_that_torch_cannot_use_ends_the_job_with_what_to_do(machine
     with pytest.raises(SettingsError) as refused:
         resolve_device(wanted)
     said = str(refused.value)
-    assert f"this job holds GPU GPU-1a GPU-2b, but torch {torch.__version__}, built {built}, cannot use it" in said
+    assert f"this job holds GPU GPU-1a,GPU-2b, but torch {torch.__version__}, built {built}, cannot use it" in said
     assert ": The NVIDIA driver on your system is too old (found version 12020). Update the driver, install" in said
     assert "execution={device: cpu}" in said
     assert resolve_device("cpu") == CPU
