@@ -37,15 +37,14 @@ def _slow(plan: Plan, left: list[TrainJob], remote: bool, root: Path) -> list[st
     if execution.threads > 1 or execution.loader == "dali":
         return []
     streams = [Stream(**job.spec["stream"]) for job in left if job.gpus]
-    files = {
-        stream.data_set: None for stream in streams if stay_in_files(stream.open(data), root / index_file(stream.index))
-    }
+    by_index = {stream.index: stream for stream in streams}
+    files = [one for one in by_index.values() if stay_in_files(one.open(data), root / index_file(one.index))]
     if not files or not (remote or visible_devices()):
         return []
     return [
         f"images of {name} stay in files, and one process per GPU decodes them while the GPU waits; give "
         "execution={threads: 8} (cores for each GPU), or execution={loader: dali}"
-        for name in files
+        for name in dict.fromkeys(stream.data_set for stream in files)
     ]
 
 

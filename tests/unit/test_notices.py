@@ -3,7 +3,7 @@
 import pytest
 
 from cassle import notices as module
-from cassle.data.base import data_sets, write_index
+from cassle.data.base import data_sets, read_index, write_index
 from cassle.notices import notices, stay_in_files
 from tests.unit.data.images import write_classes
 from tests.unit.runs.world import plan
@@ -51,8 +51,11 @@ def test_a_study_whose_trainings_are_done_asks_nothing(tmp_path):
     assert notices(made) == []
 
 
-def test_one_loader_process_per_gpu_is_told_where_images_stay_in_files():
+def test_one_loader_process_per_gpu_is_told_where_images_stay_in_files(monkeypatch):
+    looked = []
+    monkeypatch.setattr(module, "read_index", lambda path: looked.append(path) or read_index(path))
     assert notices(imagenet()) == [SLOW]
+    assert len(looked) == 1  # it takes seconds
     for execution in ({"threads": 4}, {"loader": "dali"}, {"device": "cpu"}):
         assert notices(imagenet(**execution)) == []
     assert notices(plan(streams=["cifar100-class5"], data_root="/data")) == []
