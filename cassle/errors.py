@@ -34,6 +34,17 @@ class Interrupted(CassleError):
         self.exit_code = exit_code
 
 
+def in_words(error: BaseException) -> str:
+    """Return an error as people read it: our own words, or the kind and the first line of any other.
+
+    >>> in_words(DataError("no images")), in_words(KeyError("seed"))
+    ('no images', "KeyError: 'seed'")
+    """
+    if isinstance(error, CassleError):
+        return str(error)
+    return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint such as ``did you mean 'byol'? `` or the list of what is known.
 

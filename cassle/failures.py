@@ -7,10 +7,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cassle.errors import CassleError, CheckpointError, DataError, DivergenceError, Interrupted, SettingsError
+from cassle.errors import (
+    CassleError,
+    CheckpointError,
+    DataError,
+    DivergenceError,
+    Interrupted,
+    SettingsError,
+    in_words,
+)
 from cassle.files import read_json, write_json
 
-FINAL = (CheckpointError, DataError, DivergenceError, SettingsError)
+MISTAKES = (AttributeError, ImportError, IndexError, KeyError, NameError, NotImplementedError, TypeError)
+"""What Python raises where code is wrong, such as that of a method of the user's own."""
+FINAL = (CheckpointError, DataError, DivergenceError, SettingsError, *MISTAKES)
 """Errors that the same job would meet again; anything else may be worth a retry."""
 
 
@@ -39,9 +49,8 @@ def remembered(output: Path, spec: dict[str, Any], attempt: int) -> Iterator[Non
     except Interrupted:
         raise
     except Exception as error:
-        message = str(error) if isinstance(error, CassleError) else f"{type(error).__name__}: {error}".splitlines()[0]
         with suppress(CassleError):
-            write_json(file, {"spec": spec, "message": message, "final": isinstance(error, FINAL)})
+            write_json(file, {"spec": spec, "message": in_words(error), "final": isinstance(error, FINAL)})
         raise
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,7 +37,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         ) from error
     try:
         _wait(lock, folder)
-        _sign(lock, str(os.getpid()))
+        _sign(lock, f"{os.getpid()} on {os.uname().nodename}")
         yield
     finally:
         with suppress(OSError):
@@ -48,7 +50,8 @@ def _wait(lock: int, folder: Path) -> None:
         if not _take(lock, fcntl.LOCK_EX):
             time.sleep(PAUSE)
             if not _take(lock, fcntl.LOCK_EX):
-                say(f"waiting for process {_signed(lock) or '?'}, which still trains {folder}")
+                number, _, host = _signed(lock).partition(" on ")
+                say(f"waiting for process {number or '?'} on {host or '?'}, which still trains {folder}")
                 fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
         if error.errno not in _UNKNOWN:
@@ -56,20 +59,47 @@ def _wait(lock: int, folder: Path) -> None:
         say(f"the file system of {folder} has no locks; take care that nothing else trains there")
 
 
-def holder(folder: Path) -> int | None:
-    """Return the number of the process that holds a folder by `exclusive` (0 if it is not known), or None."""
+def holder(folder: Path) -> str | None:
+    """Return who holds a folder by `exclusive`, as `12 on host` ("" if that cannot be read), or None."""
+    with suppress(OSError):  # a file system without locks
+        return _look(folder / ".lock", os.O_RDONLY, fcntl.LOCK_SH)
+    return None
+
+
+def hold_log() -> None:
+    """Hold the log that this process writes until its end, so that those who look on know that its job is at work.
+
+    Nothing is held where errors go to a terminal, or where the file system has no locks.
+    """
+    with suppress(OSError, ValueError):  # a stream that is no file
+        log = sys.stderr.fileno()
+        if stat.S_ISREG(os.fstat(log).st_mode) and not _take(log, fcntl.LOCK_EX):
+            time.sleep(PAUSE)
+            _take(log, fcntl.LOCK_EX)
+
+
+def at_work(log: Path) -> bool:
+    """Return whether a process holds its log by `hold_log`."""
+    with suppress(OSError):
+        return _look(log, os.O_RDONLY, fcntl.LOCK_SH) is not None
+    return False
+
+
+def on_guard(guard: Path) -> str | None:
+    """Return who stands at a guard by `clear_stale`, as `process 12 on host`, or None; `OSError` if nobody can tell."""
+    return _look(guard, os.O_RDWR, fcntl.LOCK_EX)
+
+
+def _look(file: Path, mode: int, how: int) -> str | None:
+    """Return the signature of who holds a file, or None for one that is free or not there."""
     try:
-        lock = os.open(folder / ".lock", os.O_RDONLY)
-    except OSError:
+        lock = os.open(file, mode)
+    except FileNotFoundError:
         return None
     try:
-        held = not _take(lock, fcntl.LOCK_SH)
-        text = _signed(lock)
-    except OSError:  # a file system without locks
-        return None
+        return None if _take(lock, how) else _signed(lock)
     finally:
         os.close(lock)
-    return (int(text) if text.isdigit() else 0) if held else None
 
 
 def clear_stale(guard: Path, locks: Path) -> str | None:
@@ -82,7 +112,10 @@ def clear_stale(guard: Path, locks: Path) -> str | None:
     try:
         guard.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(guard, os.O_RDWR | os.O_CREAT, 0o644)  # never closed: the end of the process does it
-        mine, other = _take(lock, fcntl.LOCK_EX), _signed(lock)
+        if not (mine := _take(lock, fcntl.LOCK_EX)):
+            time.sleep(PAUSE)  # somebody may only have looked
+            mine = _take(lock, fcntl.LOCK_EX)
+        other = _signed(lock)
         left = list(locks.glob("*.lock"))
         if mine and (not left or other.endswith(f" on {host}")):
             for file in left:

@@ -14,7 +14,8 @@ from typing import Any
 from cassle.errors import CassleError
 from cassle.failures import marker
 from cassle.files import read_json, write_json
-from cassle.locks import holder
+from cassle.locks import holder, on_guard
+from cassle.logs import read_if_there, reason, state_of
 
 STALE = 120.0
 """Seconds after which the heartbeat of another machine counts as silence."""
@@ -22,8 +23,6 @@ SILENCE = 60.0
 """Seconds without a heartbeat that are worth a word."""
 LITTLE = 10_000_000
 """Free bytes below which a disk counts as full."""
-TAIL = 8192
-"""Bytes of the end of a log in which its last line is looked for."""
 STATES = ("running", "waiting", "stopped", "failed", "done")
 
 
@@ -45,7 +44,7 @@ def write_plan(
 ) -> None:
     """Write down the trainings and evaluations of a study and what shows them, for those who look on.
 
-    ``others`` are the outputs of all other jobs that take their time, each with its log.
+    ``others`` are the outputs of all other jobs, each with its log.
     """
     plan = {"host": os.uname().nodename, "train": folders, "probes": probes, "trackers": trackers}
     write_json(study / "plan.json", {**plan, "others": dict(others or {})})
@@ -70,13 +69,13 @@ def line_of(root: Path, folder: str) -> Line:
     place = root / folder
     if (place / "train.json").is_file():
         return Line(folder, "done", {})
-    beat = _read(place / "progress.json") or {}
+    beat = read_if_there(place / "progress.json") or {}
     held = holder(place)
     if held is not None:
-        return Line(folder, "running", beat if beat.get("pid") == held else {})
+        return Line(folder, "running", beat if f"{beat.get('pid')} on {beat.get('host')}" == held else {})
     if beat and beat["host"] != os.uname().nodename and time.time() - beat["updated"] < STALE:
         return Line(folder, "running", beat)
-    if failed := _read(marker(place / "train.json")):
+    if failed := read_if_there(marker(place / "train.json")):
         return Line(folder, "failed", failed)
     return Line(folder, "stopped" if (place / "state.pt").is_file() else "waiting", beat)
 
@@ -87,12 +86,28 @@ def as_text(study: Path) -> str:
     counts = Counter(line.state for line in lines)
     told = [_told(line) for line in lines if line.state not in ("done", "waiting")]
     jobs = _other_jobs(study)
-    failed = {output: words for output, log in jobs.items() if (words := _error(root, output, log))}
-    told += [f"failed   {output}\n         {words}\n         log: {jobs[output]}" for output, words in failed.items()]
+    states = {output: state_of(root / output, root / log) for output, log in jobs.items()}
+    for output, (state, why) in states.items():
+        if state in ("running", "stopped"):
+            told.append(f"{state:8} {output}" + (f"  {why}" if why else ""))
+        elif state == "failed":
+            told.append(f"failed   {output}\n         {why}\n         log: {jobs[output]}")
     totals = "trainings: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     if jobs:
-        totals += f"; other jobs: {sum((root / output).is_file() for output in jobs)} of {len(jobs)} done"
+        totals += f"; other jobs: {sum(state == 'done' for state, _ in states.values())} of {len(jobs)} done"
     return "\n".join([*told, totals])
+
+
+def snakemake_at(study: Path) -> str:
+    """Return in a line whether Snakemake works in the folder of a study, by the lock that it holds."""
+    root = _root(study)
+    try:
+        who = on_guard(root / ".snakemake/guard")
+    except OSError as error:
+        return f"Whether Snakemake works in {root} cannot be told: {error.strerror}"
+    if who is None:
+        return f"No Snakemake works in {root}: the same command goes on with what is not done"
+    return f"Snakemake works in {root}: {who or 'nobody knows in which process'}"
 
 
 def last_words(study: Path) -> str:
@@ -105,43 +120,12 @@ def last_words(study: Path) -> str:
     ended = {output: log for output, log in jobs.items() if (root / log).is_file() and not (root / output).is_file()}
     undone = sum(not (root / output).is_file() for output in jobs)
     words = [f"{len(ended)} of {len(jobs)} jobs did not end well:"] if ended else []
-    words += [f"  {output}: {_reason(root / output, root / log)}\n    log: {log}" for output, log in ended.items()]
+    words += [f"  {output}: {reason(root / output, root / log)}\n    log: {log}" for output, log in ended.items()]
     if undone > len(ended):
         words.append(f"{undone - len(ended)} more were not begun.")
     if shutil.disk_usage(root).free < LITTLE:
         words.append(f"The disk of {root} is full: make room first.")
     return "\n".join([*words, "Whatever has finished is kept: the same command goes on from there."])
-
-
-def _reason(output: Path, log: Path) -> str:
-    """Return why a job ended, from its marker or from the last line of its log."""
-    if failed := _read(marker(output)):
-        return str(failed["message"])
-    last = _last_line(log)
-    if last.startswith("cassle "):
-        return last.split(": ", 1)[-1]
-    return "ended without a word, as when it is killed or memory runs out" + (f"; its log ends: {last}" if last else "")
-
-
-def _error(root: Path, output: str, log: str) -> str | None:
-    """Return the error a job ended with, or None if it is done, at work or not begun."""
-    if (root / output).is_file():
-        return None
-    if failed := _read(marker(root / output)):
-        return str(failed["message"])
-    last = _last_line(root / log)
-    return last.split(": ", 1)[-1] if last.startswith("cassle ") else None
-
-
-def _last_line(log: Path) -> str:
-    """Return the last line of a log that says something, looking at its end only: a week's log may be long."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:  # none, or just being removed
-        return ""
-    return next((line for line in reversed(lines) if line.strip()), "")
 
 
 def _root(study: Path) -> Path:
@@ -152,13 +136,6 @@ def _other_jobs(study: Path) -> dict[str, str]:
     """Return the output and the log of every job that is no training."""
     plan = read_plan(study)
     return {**plan["others"], **{probe: str(Path(probe).with_suffix(".log")) for probe in plan["probes"]}}
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        return dict(read_json(file))
-    except CassleError:  # none, or just being removed
-        return None
 
 
 def _told(line: Line) -> str:

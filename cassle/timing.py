@@ -1,4 +1,4 @@
-"""When a job worked: one line per attempt beside its record, for the timeline. Never part of a result."""
+"""When a job worked, and what ended it: one line per attempt beside its record. Never part of a result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cassle.errors import CassleError
+from cassle.errors import CassleError, in_words
 from cassle.files import read_json, write_text
 
 
@@ -24,6 +24,7 @@ def times_file(record: str | Path) -> Path:
 def timed(record: str | Path, **facts: Any) -> Iterator[None]:
     """Write down when this attempt at a job begins and ends (seconds since 1970), on which host, and ``facts``.
 
+    What ended it, if it did not come to its end, is added as ``error``: a log is that of the last attempt alone.
     An attempt that was killed ended when its heartbeat was last heard, as the next attempt notes; without a heartbeat
     its end is not known. Nothing that goes wrong here harms the job.
     """
@@ -41,6 +42,9 @@ def timed(record: str | Path, **facts: Any) -> Iterator[None]:
     write()
     try:
         yield
+    except BaseException as error:
+        attempt["error"] = in_words(error)
+        raise
     finally:
         attempt |= {"ended": round(time.time(), 2), **_gpu_memory()}
         write()

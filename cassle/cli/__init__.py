@@ -5,10 +5,14 @@ Nothing heavy is imported before a verb needs it, so that verbs for people answe
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import nullcontext
 
 from cassle.cli.parser import build_parser
+from cassle.cli.stopping import say_stopped, stoppable
 from cassle.errors import CassleError
+from cassle.locks import hold_log
 from cassle.log import say
 
 
@@ -16,11 +20,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; errors in the user's words go to standard error, and the exit code is not 0."""
     args = build_parser().parse_args(arguments)
     args.arguments = sys.argv[1:] if arguments is None else arguments
+    hold_log()
     try:
-        args.run(args)
+        with stoppable(args.verb) if args.job else nullcontext():
+            args.run(args)
     except CassleError as error:
         say(f"cassle {args.verb}: {error}", sys.stderr)
         return int(getattr(error, "exit_code", 1))
     except KeyboardInterrupt:
-        return 130
+        say_stopped(args.verb, signal.SIGINT)
+        return 128 + signal.SIGINT
     return 0

@@ -53,11 +53,17 @@ _FLAGS: dict[str, dict[str, Any]] = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line; ``run`` of what it returns is the function of the verb."""
+    """Return the parser of the command line.
+
+    Of what it parses, ``run`` is the function of the verb, and ``job`` tells whether the workflow calls it.
+    """
     parser = argparse.ArgumentParser(prog="cassle", description="Continual self-supervised learning, step by step.")
     parser.add_argument("--version", action="version", version=f"cassle {__version__}")
+    parser.set_defaults(job=False)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_workflow(verbs)
+    for verb in verbs.choices.values():
+        verb.set_defaults(job=True)
     _add_people(verbs)
     return parser
 

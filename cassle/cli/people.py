@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from cassle.cli.job import site_of
@@ -18,18 +19,23 @@ WATCH_EVERY = 3.0
 
 
 def status(args: argparse.Namespace) -> None:
-    """Tell what every training of a study is doing; with --watch, again every few seconds."""
-    from cassle.status import as_text
+    """Tell what every job of a study is doing, and whether Snakemake works; with --watch, again every few seconds."""
+    from cassle.status import as_text, snakemake_at
 
     studies = [Path(args.folder)] if args.folder else sorted(file.parent for file in Path().glob(PLANS))
     if not studies:
         raise CassleError("no study was started here; call this in the folder that holds results/")
-    while True:
-        text = "\n\n".join(f"{study}\n{as_text(study)}" for study in studies)
-        print(f"\033[2J\033[H{text}" if args.watch else text, flush=True)
-        if not args.watch:
-            return
-        time.sleep(WATCH_EVERY)
+
+    def text() -> str:
+        return "\n\n".join([*(f"{study}\n{as_text(study)}" for study in studies), snakemake_at(studies[0])])
+
+    if not args.watch:
+        print(text())
+        return
+    with suppress(KeyboardInterrupt):
+        while True:
+            print(f"\033[2J\033[H{text()}", flush=True)
+            time.sleep(WATCH_EVERY)
 
 
 def wandb(args: argparse.Namespace) -> None:

@@ -128,12 +128,9 @@ class DataSet:
 
     def folder(self, root: Path | None) -> Path:
         """Return the folder that paths of the index count from; `DataError` if it is unknown or not there."""
+        if (question := self.unplaced(root)) is not None:
+            raise DataError(question)
         own = getattr(self.settings, "root", None)
-        if root is None and (own is None or not Path(own).is_absolute()):
-            raise DataError(
-                f"where is {self.name}? Give the folder that holds it as data_root in the settings or DATA_DIR in the "
-                f"environment, or its own: data: {{{self.name}: {{root: /path}}}}"
-            )
         place = (root or Path()) / (self.default_folder if own is None else own)
         if not place.is_dir():
             raise DataError(
@@ -141,6 +138,16 @@ class DataSet:
                 f"data_root, DATA_DIR or data: {{{self.name}: {{root: /path}}}}"
             )
         return place
+
+    def unplaced(self, root: Path | None) -> str | None:
+        """Return the question where the files are, if neither ``root`` nor the settings answer it."""
+        own = getattr(self.settings, "root", None)
+        if root is not None or (own is not None and Path(own).is_absolute()):
+            return None
+        return (
+            f"where is {self.name}? Give the folder that holds it as data_root in the settings or DATA_DIR in the "
+            f"environment, or its own: data: {{{self.name}: {{root: /path}}}}"
+        )
 
     def index(self, root: Path | None, cores: int = 1) -> Index:
         """Return the index, made with ``cores`` processes; `DataError` for whatever is missing or broken."""

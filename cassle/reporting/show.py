@@ -23,6 +23,15 @@ def listing(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def where(folder: Path) -> str | None:
+    """Return in a line where a study's report is and how its tables are shown, or None if it has no tables yet."""
+    if not any(folder.glob("tables/*/*.md")):
+        return None
+    report = folder / "report.html"
+    shown = f"`cassle show {folder}` prints its tables"
+    return f"{report} is the report, {shown}" if report.is_file() else f"{folder}: {shown}"
+
+
 def time_spent(results: Path, since: float, cores: int) -> str:
     """Return where the time of ``cores`` cores went since a moment (seconds since 1970), in a few lines.
 

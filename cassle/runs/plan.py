@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from cassle.data.streams import Stream
 from cassle.errors import SettingsError
 from cassle.options import differences
+from cassle.paths import index_file
 from cassle.runs.jobs import MemoryJob, ProbeJob, TrainJob
 from cassle.settings.study import Study
+
+Key = TypeVar("Key")
+Thing = TypeVar("Thing")
 
 
 @dataclass
@@ -77,11 +82,21 @@ class Plan:
 
     def part(self, name: str) -> Plan:
         """Return the one of these plans that a study has."""
-        return next(part for part in self.parts() if part.study.name == name)
+        return self.planned({part.study.name: part for part in self.parts()}, name, f"results/studies/{name}")
+
+    def stream(self, name: str) -> Stream:
+        """Return a stream by its name."""
+        return self.planned(self.streams, name, f"results/{name}")
 
     def stream_of_index(self, name: str) -> Stream:
-        """Return the first stream that an index is made for; streams with one index have the same data."""
-        return next(stream for stream in self.streams.values() if stream.index == name)
+        """Return a stream that an index is made for; streams with one index have the same data."""
+        return self.planned({stream.index: stream for stream in self.streams.values()}, name, index_file(name))
+
+    def planned(self, things: Mapping[Key, Thing], key: Key, asked: str) -> Thing:
+        """Return one of the things of this plan; `SettingsError` for any other, in terms of the file asked for."""
+        if key not in things:
+            raise SettingsError(f"{asked} is not part of the study '{self.study.name}'")
+        return things[key]
 
     def tables(self) -> list[tuple[str, str]]:
         """Return the (stream, probe) of every table, in the study's order."""

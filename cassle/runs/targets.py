@@ -24,11 +24,17 @@ def records(plan: Plan) -> list[str]:
 
 
 def other_jobs(plan: Plan) -> dict[str, str]:
-    """Return output -> log of every job that prepares data or keeps a memory."""
+    """Return output -> log of every job that neither trains nor evaluates, in the order of the workflow."""
     indices = {index_file(stream.index): f"results/data/{stream.index}/prepare.log" for stream in plan.streams.values()}
     splits = {split_file(stream): f"results/{stream}/split.log" for stream in plan.streams}
     memories = {job.file: f"{job.folder}/remember.log" for job in plan.memory.values()}
-    return indices | splits | memories
+    made = ["results/runs.csv"]
+    for part in plan.parts():
+        seen = [file for stream in part.cells["streams"] if part.study.features for file in features(part, stream)]
+        shown = [table for table in tables(part) if table.endswith(TABLE_FORMATS[0])]
+        made += [*seen, f"{part.folder}/study.json", *shown, *figures(part), *pages(part)]
+    logs = {output: f"{output.rpartition('.')[0]}.log" for output in made}
+    return indices | splits | memories | logs
 
 
 def tables(plan: Plan) -> list[str]:

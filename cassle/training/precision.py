@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Literal
 
 import torch
@@ -10,12 +11,22 @@ import torch
 from cassle.errors import SettingsError
 
 Precision = Literal["fp32", "bf16", "fp16"]
+_DEVICE = re.compile(r"\d|GPU-|MIG-")
+"""How CUDA_VISIBLE_DEVICES begins where it shows devices, such as those that a job has leased."""
 
 
 def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """Return the device to use; ``auto`` is a visible GPU, one for each process of a training, else the CPU."""
-    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+    """Return the device to use; ``auto`` is a visible GPU, one for each process of a training, else the CPU.
+
+    Raises `SettingsError` where this job holds GPUs that PyTorch cannot use: weeks on the CPU are nobody's wish.
+    """
+    if wanted == "cpu":
         return torch.device("cpu")
+    if not torch.cuda.is_available():
+        if _DEVICE.match(held := os.environ.get("CUDA_VISIBLE_DEVICES", "")):
+            raise SettingsError(_unusable(held))
+        if wanted == "auto":
+            return torch.device("cpu")
     number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if count == 0:
         raise SettingsError("execution.device is 'cuda' but no GPU is visible to this job; use 'auto' or 'cpu'")
@@ -27,6 +38,20 @@ def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
 def device_name(device: torch.device) -> str:
     """Return the device as results name it: the GPU's product name, or ``cpu``."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _unusable(held: str) -> str:
+    """Return what to say of GPUs that a job holds and PyTorch cannot use, and why, in PyTorch's own words."""
+    built = "without CUDA" if torch.version.cuda is None else f"for CUDA {torch.version.cuda}"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        reason = "no GPU is found"
+    except (AssertionError, RuntimeError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+    return (
+        f"this job holds GPU {held}, but torch {torch.__version__}, built {built}, cannot use it: {reason}. "
+        "Update the driver, install a torch that is built for it, or train on the CPU: execution={device: cpu}"
+    )
 
 
 def resolve_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:

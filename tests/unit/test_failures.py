@@ -33,6 +33,14 @@ def test_a_failure_for_good_ends_the_retry_at_once_with_its_reason(tmp_path):
         fail(tmp_path, AssertionError("tried again"), attempt=2)
 
 
+@pytest.mark.parametrize("kind", [AttributeError, ModuleNotFoundError, KeyError, NotImplementedError, TypeError])
+def test_a_mistake_in_the_code_is_not_tried_again(tmp_path, kind):
+    with pytest.raises(kind):
+        fail(tmp_path, kind("loss"))
+    with pytest.raises(CassleError, match=f"not tried again, as it would fail again: {kind.__name__}: "):
+        fail(tmp_path, kind("loss"), attempt=2)
+
+
 @pytest.mark.parametrize("error", [OSError("gone"), CassleError("gone"), RuntimeError("gone\nstack")])
 def test_a_transient_failure_is_told_and_tried_again(tmp_path, error):
     for attempt in (1, 2, 3):

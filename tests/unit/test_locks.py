@@ -14,7 +14,7 @@ import pytest
 
 from cassle import locks
 from cassle.errors import CassleError
-from cassle.locks import clear_stale, exclusive, holder
+from cassle.locks import at_work, clear_stale, exclusive, holder, on_guard
 
 PATIENCE = 60
 """Seconds after which a process is killed, so that one that never answers fails its test and holds up no other."""
@@ -64,6 +64,11 @@ def start():
         yield run
 
 
+def signed(pid):
+    """What a process of this machine signs with."""
+    return f"{pid} on {os.uname().nodename}"
+
+
 def test_processes_are_never_inside_at_once(start, tmp_path):
     # A process that enters while the file of another is there fails, because the file must be new.
     running = [start(COUNT, tmp_path / "run", 15) for _ in range(3)]
@@ -74,12 +79,12 @@ def test_the_second_waits_saying_for_whom_and_enters_after_the_first(start, tmp_
     folder = tmp_path / "deep" / "run"
     with exclusive(folder):
         waiter = start(INSIDE, folder)
-        assert waiter.stdout.readline() == f"waiting for process {os.getpid()}, which still trains {folder}\n"
+        assert waiter.stdout.readline() == f"waiting for process {signed(os.getpid())}, which still trains {folder}\n"
         time.sleep(0.1)
         assert not (folder / "entered").exists()
-        assert holder(folder) == os.getpid()
+        assert holder(folder) == signed(os.getpid())
     assert waiter.stdout.readline() == "inside\n"
-    assert holder(folder) == waiter.pid
+    assert holder(folder) == signed(waiter.pid)
 
 
 def test_a_free_folder_is_entered_without_a_word(tmp_path, capsys):
@@ -98,7 +103,7 @@ def test_killing_the_holder_lets_the_waiter_in(start, tmp_path):
     holder = start(INSIDE, tmp_path)
     assert holder.stdout.readline() == "inside\n"
     waiter = start(INSIDE, tmp_path)
-    assert waiter.stdout.readline() == f"waiting for process {holder.pid}, which still trains {tmp_path}\n"
+    assert waiter.stdout.readline() == f"waiting for process {signed(holder.pid)}, which still trains {tmp_path}\n"
     holder.kill()
     assert holder.wait() == -signal.SIGKILL
     assert waiter.stdout.readline() == "inside\n"
@@ -134,7 +139,7 @@ def test_looking_on_does_not_make_a_trainer_wait(start, tmp_path, monkeypatch):
         monkeypatch.setattr(locks.time, "sleep", lambda seconds: fcntl.flock(look, fcntl.LOCK_UN))
         monkeypatch.setattr(locks, "say", never)
         with exclusive(tmp_path):
-            assert holder(tmp_path) == os.getpid()
+            assert holder(tmp_path) == signed(os.getpid())
 
 
 def never(*words):
@@ -161,6 +166,32 @@ def test_a_disk_without_locks_is_used_with_a_warning(tmp_path, monkeypatch, caps
         f"the file system of {tmp_path} has no locks; take care that nothing else trains there\n"
     )
     assert clear_stale(tmp_path / "guard", tmp_path) is None
+    (tmp_path / "train.log").touch()
+    assert not at_work(tmp_path / "train.log")
+    with pytest.raises(OSError, match="No locks available"):
+        on_guard(tmp_path / "guard")
+
+
+LOG = """
+import sys
+from cassle.locks import hold_log
+hold_log()
+print("at work", file=sys.stderr, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_log_is_held_by_the_process_that_writes_it_however_that_ends(tmp_path):
+    path = tmp_path / "knn.log"
+    assert not at_work(path)
+    with path.open("w") as log:
+        process = subprocess.Popen([sys.executable, "-c", LOG], stdin=subprocess.PIPE, stderr=log)
+    while not path.read_text():
+        time.sleep(0.01)
+    assert at_work(path)
+    process.kill()
+    process.wait()
+    assert not at_work(path)
 
 
 @pytest.fixture
@@ -204,6 +235,7 @@ def test_locks_of_a_living_process_stay_and_it_is_named(start, project):
     living.stdout.readline()
     while locked(project) != ["0.output.lock"]:
         time.sleep(0.01)
+    assert on_guard(project / "guard") == f"process {signed(living.pid)}"
     for _ in range(2):
         other = start(STAND, project)
         assert other.stdout.readline() == f"process {living.pid} on {os.uname().nodename}\n"
@@ -223,3 +255,13 @@ def test_without_locks_another_machine_hands_the_folder_over(start, project):
     first = start(STAND, project)
     assert first.stdout.readline() == "None\n"
     assert (project / "guard").read_text().split()[-1] == os.uname().nodename
+
+
+def test_looking_at_a_guard_hides_no_stale_locks(start, project, monkeypatch):
+    assert on_guard(project / "guard") is None
+    (project / "guard").write_text(f"process {signed(1)}")
+    with (project / "guard").open() as look:
+        fcntl.flock(look, fcntl.LOCK_EX)
+        monkeypatch.setattr(locks.time, "sleep", lambda seconds: fcntl.flock(look, fcntl.LOCK_UN))
+        assert clear_stale(project / "guard", project / "locks") is None
+    assert locked(project) == []

@@ -25,3 +25,17 @@ def test_every_key_is_a_flag(name):
 @pytest.mark.parametrize("name", ["slurm", "kubernetes"])
 def test_what_decides_whether_a_job_runs_again_is_the_same_everywhere(name):
     assert {key: profile(name)[key] for key in SHARED} == {key: profile("default")[key] for key in SHARED}
+
+
+@pytest.mark.parametrize("rule", ["train_first_task", "train_next_task", "probe_checkpoint"])
+@pytest.mark.parametrize("name", ["slurm", "kubernetes"])
+def test_the_twentieth_attempt_asks_for_what_a_cluster_can_give(name, rule):
+    made = profile(name)
+    asked = {**made["default-resources"], **made["set-resources"].get(rule, {})}
+    first, twentieth = (
+        {key: eval(str(asked[key]), {"attempt": attempt}) for key in ("mem_mb", "runtime") if key in asked}
+        for attempt in (1, 20)
+    )
+    most = {key: value if rule.startswith("train") else 3 * value for key, value in first.items()}
+    assert first["mem_mb"] == 16000
+    assert twentieth == most

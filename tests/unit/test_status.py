@@ -1,5 +1,7 @@
 """What a user is told of runs while they run."""
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -9,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cassle import status
+from cassle import logs, status
 from cassle.errors import CassleError
-from cassle.locks import exclusive
-from cassle.status import as_text, last_words, lines_of, write_plan
+from cassle.locks import clear_stale, exclusive
+from cassle.status import as_text, last_words, lines_of, snakemake_at, write_plan
 
 FOLDERS = [f"results/s/b/o/cassle/seed0/task{task}" for task in range(5)]
 BEAT = {
@@ -108,6 +110,36 @@ def test_a_probe_that_was_not_tried_again_is_told_by_why_it_failed_first(study, 
     assert "results/probe1.json: x is damaged\n    log: results/probe1.log" in last_words(study)
 
 
+def test_an_evaluation_at_work_is_told_and_one_that_was_stopped_has_not_failed(study, tmp_path):
+    (tmp_path / "results/probe1.log").write_text("cassle probe: stopped by Ctrl-C; the same command goes on\n")
+    with (tmp_path / "results/probe2.log").open("w") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        text = as_text(study)
+    assert "stopped  results/probe1.json  stopped by Ctrl-C; the same command goes on\n" in text
+    assert "running  results/probe2.json\n" in text
+    assert "results/probe1.json: stopped by Ctrl-C; the same command goes on\n" in last_words(study)
+
+
+def test_an_error_of_python_is_told_by_its_last_line(study, tmp_path):
+    (tmp_path / "results/prepare.log").write_text("Traceback ...\n  File \"figure.py\"\nKeyError: 'seed'\n")
+    assert "failed   results/index.npz\n         KeyError: 'seed'\n         log: results/prepare.log" in as_text(study)
+    assert "results/index.npz: KeyError: 'seed'\n" in last_words(study)
+
+
+def test_whether_snakemake_works_in_the_folder_is_told(study, tmp_path, monkeypatch):
+    guard = tmp_path / ".snakemake/guard"
+    assert snakemake_at(study) == f"No Snakemake works in {tmp_path}: the same command goes on with what is not done"
+    clear_stale(guard, tmp_path / ".snakemake/locks")  # held until this process ends
+    here = f"process {os.getpid()} on {os.uname().nodename}"
+    assert snakemake_at(study) == f"Snakemake works in {tmp_path}: {here}"
+
+    def refuse(guard):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(status, "on_guard", refuse)
+    assert snakemake_at(study) == f"Whether Snakemake works in {tmp_path} cannot be told: No locks available"
+
+
 def test_of_logs_only_the_ends_of_those_of_unfinished_jobs_are_read(study, tmp_path, monkeypatch):
     opened, usual = [], Path.open
 
@@ -118,7 +150,7 @@ def test_of_logs_only_the_ends_of_those_of_unfinished_jobs_are_read(study, tmp_p
     (tmp_path / "results/probe1.log").write_text("cassle probe: too early\n" + "\n" * 2000)
     (tmp_path / "results/probe2.log").write_text("progress\n" * 2000 + "cassle probe: at the end\n")
     monkeypatch.setattr(Path, "open", watched)
-    monkeypatch.setattr(status, "TAIL", 60)
+    monkeypatch.setattr(logs, "TAIL", 60)
     text = as_text(study)
     assert "results/probe2.json\n         at the end\n" in text
     assert "too early" not in text
@@ -178,3 +210,4 @@ def test_status_needs_neither_torch_nor_pandas(study, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "1 running" in done.stdout
+    assert done.stdout.endswith(f"No Snakemake works in {tmp_path}: the same command goes on with what is not done\n")

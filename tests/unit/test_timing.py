@@ -5,6 +5,7 @@ import json
 import pytest
 
 import cassle.timing as timing
+from cassle.errors import Interrupted
 from cassle.timing import read_attempts, timed, times_file
 
 
@@ -24,11 +25,20 @@ def test_an_attempt_leaves_its_beginning_its_end_and_its_host(tmp_path, clock):
 
 def test_attempts_add_up_and_one_that_fails_has_its_end_too(tmp_path, clock):
     with pytest.raises(KeyError), timed(tmp_path / "knn.json"):
-        raise KeyError
+        raise KeyError("seed")
     with timed(tmp_path / "knn.json"):
         pass
-    found = [(attempt["began"], attempt["ended"]) for attempt in read_attempts(times_file(tmp_path / "knn.json"))]
-    assert found == [(100.0, 110.0), (120.0, 130.0)]
+    attempts = read_attempts(times_file(tmp_path / "knn.json"))
+    assert [(attempt["began"], attempt["ended"]) for attempt in attempts] == [(100.0, 110.0), (120.0, 130.0)]
+    assert [attempt.get("error") for attempt in attempts] == ["KeyError: 'seed'", None]
+
+
+def test_an_attempt_that_was_told_to_stop_says_by_what(tmp_path):
+    for stop in (Interrupted("stopped at epoch 3", 143), KeyboardInterrupt()):
+        with pytest.raises(type(stop)), timed(tmp_path / "train.json"):
+            raise stop
+    errors = [attempt["error"] for attempt in read_attempts(tmp_path / "train.times.jsonl")]
+    assert errors == ["stopped at epoch 3", "KeyboardInterrupt"]
 
 
 def test_a_killed_attempt_keeps_its_beginning_only(tmp_path, clock):

@@ -5,7 +5,7 @@ import pytest
 from cassle.cost.estimate import jobs_by_rule
 from cassle.planning import plan_study
 from cassle.settings.reading import read_yaml
-from tests.workflow.conftest import REPOSITORY
+from tests.workflow.conftest import REPOSITORY, planned_jobs
 
 JOBS_OF_THE_DEFAULT_STUDY = {
     "prepare_data": 1,
@@ -62,8 +62,11 @@ def test_studies_in_one_run_plan_shared_jobs_once_and_tables_for_each(fresh):
     assert (planned["describe_study"], planned["make_table"]) == (2, 2 * alone["make_table"])
 
 
-def test_a_study_of_the_paper_is_planned_without_any_data(fresh):
-    planned = fresh.plan("--configfile", "config/paper/cifar100_methods.yaml")
+def test_a_study_of_the_paper_is_planned_without_any_data_and_asks_where_they_are(fresh):
+    code, said = fresh.run("-n", "--configfile", "config/paper/cifar100_methods.yaml", DATA_DIR="")
+    assert code == 0
+    assert said.count("where is cifar100? Give the folder that holds it") == 1
+    planned = planned_jobs(said)
     study = read_yaml(REPOSITORY / "config/paper/cifar100_methods.yaml")
     assert planned == jobs_by_rule(plan_study(study, ["cifar100_methods.yaml"], REPOSITORY))
 
@@ -107,3 +110,13 @@ def test_a_mistake_ends_the_dry_run_in_the_users_words(fresh, words, message):
     assert code != 0
     assert message in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "file", ["results/digits-domain2/conv3-narrow/random/seed0/probes/digits-domain2/x.json", "results/studies/other"]
+)
+def test_a_target_of_no_study_here_is_refused_by_its_name(fresh, file):
+    target = file if file.endswith(".json") else f"{file}/report.html"
+    code, said = fresh.run("-n", target, "--configfile", "tiny.yaml")
+    assert code != 0
+    assert f"SettingsError: {file} is not part of the study 'tiny'" in said

@@ -24,6 +24,8 @@ def finished(tmp_path_factory):
     project = copy_of_the_project(tmp_path_factory.mktemp("finished") / HOSTILE)
     code, said = project.run(*TINY)
     assert code == 0, said
+    study = "results/studies/tiny"
+    assert f"{study}/report.html is the report, `cassle show {study}` prints its tables\n" in said
     return project
 
 
@@ -141,6 +143,15 @@ def test_a_changed_figure_draws_that_figure_only(project):
 def test_a_changed_table_makes_the_tables_only(project):
     project.edit("cassle/reporting/tables.py", 'MIXED = "*"', 'MIXED = "†"')
     assert project.plan(*TINY) == {"make_table": 2, "write_page": 1}
+
+
+def test_a_table_that_fails_is_named_with_its_log(project):
+    table = "results/studies/tiny/tables/digits-domain2/knn"
+    (project.folder / f"{table}.md").unlink()
+    project.edit("cassle/cli/report.py", "    write_tables(args", "    raise KeyError('seed')\n    write_tables(args")
+    code, said = project.run(f"{table}.md", *TINY)
+    assert code != 0
+    assert f"{table}.md: KeyError: 'seed'\n    log: {table}.log\n" in said[said.index(" did not end well:") :]
 
 
 def test_another_seed_adds_runs_and_touches_no_finished_one(project):

@@ -14,7 +14,7 @@ def get_data_settings(wildcards):
 
 def get_index(wildcards):
     """The index of a stream's data set."""
-    return index_file(PLAN.streams[wildcards.stream].index)
+    return index_file(PLAN.stream(wildcards.stream).index)
 
 
 def get_split(wildcards):
@@ -24,4 +24,4 @@ def get_split(wildcards):
 
 def get_stream_spec(wildcards):
     """Everything that determines a split, as one text."""
-    return canonical_json(PLAN.streams[wildcards.stream].model_dump(mode="json"))
+    return canonical_json(PLAN.stream(wildcards.stream).model_dump(mode="json"))

@@ -10,7 +10,8 @@ def get_probe_job(wildcards):
     file = RANDOM_FILE
     if hasattr(wildcards, "task"):
         file = f"{RUN_FOLDER}/probes/{{evaluation}}/{{probes}}.json"
-    return PLAN.probe[file.format(**wildcards)]
+    file = file.format(**wildcards)
+    return PLAN.planned(PLAN.probe, file, file)
 
 
 def get_known_words(wildcards, input):
@@ -47,4 +48,4 @@ def get_evaluation_split(wildcards):
 
 def get_evaluation_spec(wildcards):
     """Everything that determines the stream that is evaluated on, as one text."""
-    return canonical_json(PLAN.streams[wildcards.evaluation].model_dump(mode="json"))
+    return canonical_json(PLAN.stream(wildcards.evaluation).model_dump(mode="json"))

@@ -1,10 +1,11 @@
 from pathlib import Path
 
+from cassle.errors import unknown
 from cassle.files import canonical_json
 from cassle.planning import words_of
 from cassle.provenance import code_of
 from cassle.reporting.codes import code_of_page
-from cassle.runs import targets
+from cassle.runs import figure_names, targets
 
 
 def get_probes(wildcards):
@@ -42,22 +43,41 @@ def get_own_records(wildcards):
 
 def get_features(wildcards):
     """The features of a stream's test images after every task of a study's first seed."""
-    return targets.features(PLAN.part(wildcards.study), wildcards.stream)
+    stream = PLAN.stream(wildcards.stream).name
+    return targets.features(PLAN.part(wildcards.study), stream)
+
+
+def check_table(wildcards):
+    """Refuse the table of a stream and a probe that a study does not show, and figures beside it."""
+    part, key = PLAN.part(wildcards.study), (wildcards.stream, wildcards.probe)
+    part.planned(
+        dict.fromkeys(part.tables()), key, f"{part.folder}/tables/{'/'.join(key)}"
+    )
+
+
+def code_of_figure(package, name):
+    """The meaning of the code that draws one figure; an unknown name is refused with the nearest one."""
+    known = figure_names(package)
+    if name not in known:
+        raise unknown("figure", name, known)
+    return code_of(f"{package}.{name}")
 
 
 def get_table_code(wildcards):
     """The meaning of the code that makes tables: a change of it makes the tables anew."""
+    check_table(wildcards)
     return code_of("cassle.reporting.tables")
 
 
 def get_figure_code(wildcards):
     """The meaning of the code that draws one figure: a change of it draws that figure anew."""
-    return code_of(f"cassle.reporting.figures.{wildcards.figure}")
+    check_table(wildcards)
+    return code_of_figure("cassle.reporting.figures", wildcards.figure)
 
 
 def get_feature_figure_code(wildcards):
     """The meaning of the code that draws one figure of features."""
-    return code_of(f"cassle.reporting.figures.features.{wildcards.figure}")
+    return code_of_figure("cassle.reporting.figures.features", wildcards.figure)
 
 
 def get_timeline_code(wildcards):

@@ -1,14 +1,10 @@
 import shlex
 
-from snakemake.exceptions import WorkflowError
-
 
 def get_train_job(wildcards):
     """The planned training that a checkpoint's folder belongs to."""
     folder = RUN_FOLDER.format(**wildcards)
-    if folder not in PLAN.train:
-        raise WorkflowError(f"{folder} is not part of the study '{SETTINGS.name}'")
-    return PLAN.train[folder]
+    return PLAN.planned(PLAN.train, folder, folder)
 
 
 def get_previous(wildcards):
@@ -62,11 +58,7 @@ def get_attempt(wildcards, attempt):
 def get_memory_job(wildcards):
     """The planned memory of a folder."""
     folder = RUN_FOLDER.format(**wildcards)
-    if folder not in PLAN.memory:
-        raise WorkflowError(
-            f"nothing is kept in {folder} by the study '{SETTINGS.name}'"
-        )
-    return PLAN.memory[folder]
+    return PLAN.planned(PLAN.memory, folder, f"{folder}/memory.pt")
 
 
 def get_remembered(wildcards):

@@ -5,8 +5,10 @@ from snakemake.exceptions import WorkflowError
 from cassle.errors import CassleError
 from cassle.files import canonical_json
 from cassle.locks import clear_stale
+from cassle.notices import notices
 from cassle.paths import check_place, find_own_commands
 from cassle.planning import other_code, plan_study
+from cassle.reporting.show import where
 from cassle.runs import targets
 from cassle.status import last_words, write_plan
 from cassle.tracking.follow import start_follower
@@ -26,6 +28,10 @@ except CassleError as error:
 
 if (notice := other_code(PLAN)) is not None:
     logger.warning(notice)
+
+if workflow.is_main_process:
+    for notice in notices(PLAN, remote=workflow.non_local_exec):
+        logger.warning(notice)
 
 if workflow.is_main_process and not workflow.dryrun:
     # A killed Snakemake leaves its locks; the guard is a lock of the kernel, which ends with its process.

@@ -8,7 +8,7 @@ import pytest
 import cassle.reporting.show as show
 from cassle.errors import CassleError
 from cassle.files import write_json, write_text
-from cassle.reporting.show import listing, time_spent
+from cassle.reporting.show import listing, time_spent, where
 
 BEGAN, NOW = 1_000_000.0, 1_000_100.0
 RUN = "digits-domain2/conv3/simclr/cassle/seed0/task1"
@@ -24,6 +24,13 @@ def study(tmp_path):
                  "figures/a/knn/accuracy_matrix.pdf"):  # fmt: skip
         write_text(tmp_path / name, "")
     return tmp_path
+
+
+def test_a_finished_study_is_told_in_a_line(study):
+    assert where(study) == f"{study}: `cassle show {study}` prints its tables"
+    write_text(study / "report.html", "")
+    assert where(study) == f"{study}/report.html is the report, `cassle show {study}` prints its tables"
+    assert where(study / "figures") is None
 
 
 def test_all_tables_come_first_then_the_paths_of_figures_then_the_report(study):

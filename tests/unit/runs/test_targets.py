@@ -1,5 +1,8 @@
 """The files of a plan: what the workflow is asked for, and where those who look on find logs."""
 
+import pytest
+
+from cassle.errors import SettingsError
 from cassle.runs import together
 from cassle.runs.targets import features, figures, other_jobs, pages, results, tables
 from tests.unit.runs.world import plan
@@ -23,10 +26,19 @@ def test_every_checkpoint_memory_record_and_evaluation_is_a_target():
 
 
 def test_other_jobs_have_their_logs_beside_them():
-    assert other_jobs(small()) == {
+    study, folders = "results/studies/small", [f"{BASE}/first/seed0/task0", f"{BASE}/er/seed0/task1"]
+    assert other_jobs(small(figures=["bars"], features=["cka"])) == {
         "results/data/digits/index.npz": "results/data/digits/prepare.log",
         "results/digits-domain2/split.npz": "results/digits-domain2/split.log",
         f"{BASE}/er/seed0/task0/memory.pt": f"{BASE}/er/seed0/task0/remember.log",
+        "results/runs.csv": "results/runs.log",
+        **{f"{place}/features/digits-domain2.npz": f"{place}/features/digits-domain2.log" for place in folders},
+        f"{study}/study.json": f"{study}/study.log",
+        f"{study}/tables/digits-domain2/knn.md": f"{study}/tables/digits-domain2/knn.log",
+        f"{study}/figures/digits-domain2/knn/bars.pdf": f"{study}/figures/digits-domain2/knn/bars.log",
+        f"{study}/features/digits-domain2/cka.pdf": f"{study}/features/digits-domain2/cka.log",
+        f"{study}/timeline.pdf": f"{study}/timeline.log",
+        f"{study}/report.html": f"{study}/report.log",
     }
 
 
@@ -47,6 +59,21 @@ def test_studies_done_together_each_have_tables_figures_and_a_page():
     }
     assert {file.rpartition(".")[2] for file in tables(both)} == {"md", "csv", "tex", "html"}
     assert both.part("two") is two
+
+
+def test_what_no_study_here_has_is_refused_in_terms_of_the_file():
+    made = small()
+    assert made.part("small") is made
+    assert made.stream_of_index("digits") == made.stream("digits-domain2")
+    file = f"{BASE}/er/seed0/task1/probes/digits-domain2/online.json"
+    for ask, asked in (
+        (lambda: made.part("other"), "results/studies/other"),
+        (lambda: made.stream("digits-class5"), "results/digits-class5"),
+        (lambda: made.stream_of_index("cifar100"), "results/data/cifar100/index.npz"),
+        (lambda: made.planned(made.probe, file, file), file),
+    ):
+        with pytest.raises(SettingsError, match=f"^{asked} is not part of the study 'small'$"):
+            ask()
 
 
 def test_features_are_those_of_one_stream_and_the_first_seed():

@@ -23,6 +23,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, "device_count", lambda: int(gpu))
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
 
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     pretend()
     return pretend
 
@@ -48,6 +49,30 @@ def test_each_process_of_a_training_has_a_gpu_of_its_own(machine, monkeypatch):
 def test_a_gpu_that_is_not_there_is_refused_with_what_to_do(machine):
     with pytest.raises(SettingsError, match=r"execution\.device is 'cuda' but no GPU is visible.*use 'auto' or 'cpu'"):
         resolve_device("cuda")
+
+
+@pytest.mark.parametrize("wanted", ["auto", "cuda"])
+@pytest.mark.parametrize(("cuda", "built"), [("13.0", "for CUDA 13.0"), (None, "without CUDA")])
+def test_a_leased_gpu_that_torch_cannot_use_ends_the_job_with_what_to_do(machine, monkeypatch, wanted, cuda, built):
+    def refuse():
+        raise RuntimeError("The NVIDIA driver on your system is too old\n(found version 12020).")
+
+    monkeypatch.setattr(torch.cuda, "init", refuse)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1a,GPU-2b")
+    with pytest.raises(SettingsError) as refused:
+        resolve_device(wanted)
+    said = str(refused.value)
+    assert f"this job holds GPU GPU-1a,GPU-2b, but torch {torch.__version__}, built {built}, cannot use it" in said
+    assert ": The NVIDIA driver on your system is too old (found version 12020). Update the driver, install" in said
+    assert "execution={device: cpu}" in said
+    assert resolve_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("shown", ["", "-1", "none"])
+def test_a_job_that_was_shown_no_gpu_works_on_the_cpu(machine, monkeypatch, shown):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    assert resolve_device("auto") == CPU
 
 
 def test_a_visible_gpu_is_used_unless_the_cpu_is_asked_for(machine):

@@ -1,0 +1,79 @@
+"""What a user is told before a study begins: of data that nobody has placed, and of GPUs that would wait for images."""
+
+import pytest
+
+from cassle import notices as module
+from cassle.data.base import data_sets, read_index, write_index
+from cassle.notices import notices, stay_in_files
+from tests.unit.data.images import write_classes
+from tests.unit.runs.world import plan
+
+QUESTION = "where is cifar100? Give the folder that holds it as data_root in the settings or DATA_DIR in the"
+SLOW = (
+    "images of imagenet100 stay in files, and one process per GPU decodes them while the GPU waits; give "
+    "execution={threads: 8} (cores for each GPU), or execution={loader: dali}"
+)
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch, tmp_path):
+    """No place of data in the environment, a folder without results, and a GPU."""
+    monkeypatch.delenv("DATA_DIR", raising=False)
+    monkeypatch.setattr(module, "visible_devices", lambda: ["0"])
+    monkeypatch.chdir(tmp_path)
+
+
+def imagenet(**execution):
+    return plan(streams=["imagenet100-class5"], data_root="/data", execution=execution)
+
+
+def test_data_whose_place_nothing_tells_are_asked_for_once(monkeypatch):
+    [told] = notices(plan(streams=["cifar100-class5", "cifar100-class10", "digits-domain2"]))
+    assert told.startswith(QUESTION)
+    assert notices(plan(streams=["cifar100-class5"], data_root="/data")) == []
+    assert notices(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "/data/cifar"}})) == []
+    [told] = notices(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "cifar"}}))
+    assert told.startswith(QUESTION)
+    monkeypatch.setenv("DATA_DIR", "/data")
+    assert notices(plan(streams=["cifar100-class5"])) == []
+
+
+def test_what_only_an_evaluation_looks_at_is_asked_for_too():
+    [told] = notices(plan(probes=["knn", {"name": "transfer", "to": "cifar100-class5"}]))
+    assert told.startswith(QUESTION)
+
+
+def test_a_study_whose_trainings_are_done_asks_nothing(tmp_path):
+    made = plan(streams=["cifar100-class2"])
+    for folder in made.train:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "train.json").write_text("{}")
+    assert notices(made) == []
+
+
+def test_one_loader_process_per_gpu_is_told_where_images_stay_in_files(monkeypatch):
+    looked = []
+    monkeypatch.setattr(module, "read_index", lambda path: looked.append(path) or read_index(path))
+    assert notices(imagenet()) == [SLOW]
+    assert len(looked) == 1  # it takes seconds
+    for execution in ({"threads": 4}, {"loader": "dali"}, {"device": "cpu"}):
+        assert notices(imagenet(**execution)) == []
+    assert notices(plan(streams=["cifar100-class5"], data_root="/data")) == []
+
+
+def test_without_gpus_nothing_waits_for_images_but_other_machines_may_have_some(monkeypatch):
+    monkeypatch.setattr(module, "visible_devices", list)
+    assert notices(imagenet()) == []
+    assert notices(imagenet(), remote=True) == [SLOW]
+
+
+@pytest.mark.parametrize(("sizes", "stay"), [((20, 20), False), ((20, 24), True)])
+def test_an_index_knows_whether_image_files_are_kept_in_memory(tmp_path, sizes, stay):
+    for half, size in zip(("train", "val"), sizes, strict=True):
+        write_classes(tmp_path / "birds" / half, ["tit", "wren"], 2, size=(size, size))
+    birds, index = data_sets.get("folder")(root=str(tmp_path / "birds")), tmp_path / "index.npz"
+    assert stay_in_files(birds, index)
+    write_index(index, birds.index(None))
+    assert stay_in_files(birds, index) is stay
+    index.write_bytes(b"damaged")
+    assert stay_in_files(birds, index)
