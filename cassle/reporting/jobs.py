@@ -14,7 +14,6 @@ import pandas as pd
 from cassle.errors import CassleError, DataError
 from cassle.files import read_json, write_text
 from cassle.paths import FIRST, RANDOM
-from cassle.reporting.names import OFFLINE
 from cassle.timing import read_attempts, times_file
 
 Row = dict[str, Any]
@@ -151,16 +150,16 @@ def jobs_of_study(jobs: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
 
 
 def spent_on_run(
-    trained: pd.DataFrame, backbone: str, objective: str, strategy: str, seed: int, column: str = "seconds"
+    trained: pd.DataFrame, backbone: str, objective: str, strategy: str, seed: int, tasks: int, column: str = "seconds"
 ) -> float:
-    """Return the sum of a column over the trainings of one run, its shared first task included; NaN if one lacks it.
+    """Return the sum of a column over the trainings of one run, its shared first task included; NaN if any lacks it.
 
-    ``trained``: rows of trainings on one stream. For joint training, those of the stream of everything.
+    ``trained``: rows of trainings on one stream, of so many ``tasks``. For joint training, those of the stream of
+    everything, which has one. A run of which a task is missing took an unknown time, not a short one.
     """
     own = trained[(trained["backbone"] == backbone) & (trained["objective"] == objective) & (trained["seed"] == seed)]
     run = own[own["strategy"] == strategy]
-    if run.empty and strategy != OFFLINE:
-        return float("nan")
     if not (run["task"] == 0).any():
         run = pd.concat([own[own["strategy"] == FIRST], run])
-    return float(run[column].sum(skipna=False)) if len(run) else float("nan")
+    complete = set(run["task"]) == set(range(tasks))
+    return float(run[column].sum(skipna=False)) if complete else float("nan")

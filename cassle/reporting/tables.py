@@ -70,8 +70,8 @@ def table_of(cells: list[Cell], title: str) -> Table:
         }
         for letter in METRICS:
             row |= _published(cell, letter, sources)
-        row[f"training ({time})"] = _spent(cell, cell.hours, TIMES[time])
-        row[f"training ({work})"] = _spent(cell, cell.flops, WORK[work])
+        row[f"training ({time})"] = _spent(cell.hours, TIMES[time])
+        row[f"training ({work})"] = _spent(cell.flops, WORK[work])
         rows.append(row)
     heads = [head for head in (rows[0] if rows else {}) if _shown(head, rows)]
     labels = sum(head in ("backbone", "objective", "strategy") for head in heads)
@@ -171,9 +171,9 @@ def _unit(units: dict[str, float], spent: list[dict[int, float]]) -> str:
     return next((name for name, size in units.items() if most >= size), list(units)[-1])
 
 
-def _spent(cell: Cell, spent: dict[int, float], unit: float) -> Entry:
-    """Return the mean over the seeds that are shown."""
-    values = [value / unit for seed, value in spent.items() if seed in cell.matrices]
+def _spent(spent: dict[int, float], unit: float) -> Entry:
+    """Return the mean over the seeds that have A."""
+    values = [value / unit for value in spent.values()]
     return Entry(f"{np.mean(values):.1f}", float(np.mean(values))) if values else Entry()
 
 
@@ -188,7 +188,7 @@ def _notes(cells: list[Cell], heads: list[str]) -> list[str]:
     if AWARE in heads:
         notes.append("A known task: only classes of the image's task compete.")
     if any(head.startswith("training") for head in heads):
-        notes.append("Training: all tasks of a run, the shared first one included, mean over seeds.")
+        notes.append("Training: all tasks of a run, the shared first one included, mean over seeds that have A.")
     if any(head.endswith("FLOP)") for head in heads):
         notes.append("FLOP: matrix products and convolutions, counted; a multiplication and an addition are two.")
     if others := _other_epochs(cells):
