@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,20 +22,19 @@ from cassle.errors import DataError
 from cassle.evaluation.base import (
     Evaluation,
     Half,
-    Probe,
     accuracy_by_task,
     predict_within_task,
     probes,
     streams_of,
 )
+from cassle.evaluation.code import code_of_probes
 from cassle.evaluation.source import Epochs, Source
 from cassle.evaluation.subject import Subject, load_subject
 from cassle.files import fingerprint, write_json
 from cassle.nets.features import features_of
-from cassle.provenance import class_file, code_fingerprint
 from cassle.settings.site import Site
 from cassle.tensors.outputs import full
-from cassle.training.precision import resolve_device, resolve_precision
+from cassle.training.precision import Precision, device_name, resolve_device, resolve_precision
 from cassle.training.state import StateFile
 
 BATCH = 256
@@ -65,7 +64,8 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
     """Evaluate and write ``{"accuracies": {probe: [fraction per task]}, ...}``; returns what was written.
 
     One classifier over all classes is fitted on the labels of all tasks; accuracy is read off per task's test
-    images without masking (CaSSLe, Section 5). ``task_aware`` has the same with the task known.
+    images without masking (CaSSLe, Section 5). ``task_aware`` has the same with the task known. ``execution`` says how
+    it ran: device, threads, and per probe the precision the backbone computed in.
     """
     began = time.monotonic()
     torch.set_num_threads(request.site.execution.threads)
@@ -75,16 +75,18 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
         request,
         load_subject(request.spec, request.checkpoint, request.site.data).to(device),
         device,
-        code_of_probes(made),
+        resolve_precision(request.site.execution.precision, device),
+        code_of_probes(made.values()),
     )
     main = Stream(**request.spec["stream"])
-    accuracies, task_aware, own_tasks = {}, {}, {}
+    accuracies, task_aware, own_tasks, precision = {}, {}, {}, {}
     for part in request.spec["probes"]:
         label, probe = part["label"], made[part["label"]]
         stream = Stream(**part["stream"]) if "stream" in part else main
         split, data = seen.of(stream)
         with torch.no_grad():
             scores = probe.scores(data)
+        precision[label] = seen.precision_used()
         test = data.test
         accuracies[label] = accuracy_by_task(scores.argmax(dim=1), test.labels, test.task, data.tasks)
         known = predict_within_task(scores, test.task, split.classes)
@@ -103,6 +105,11 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
         "own_tasks": own_tasks,
         "checkpoint": seen.subject.fingerprint,
         "code": seen.code,
+        "execution": {
+            "device": device_name(device),
+            "precision": precision,
+            "threads": request.site.execution.threads,
+        },
         "seconds": round(time.monotonic() - began, 2),
     }
     write_json(request.out, result)
@@ -110,21 +117,25 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
     return result
 
 
-def code_of_probes(made: dict[str, Probe]) -> str:
-    """Return the fingerprint of the code that an evaluation depends on, its probes and plugins included."""
-    kinds = {kind for probe in made.values() for kind in (type(probe), *probe.uses())}
-    return code_fingerprint([Path(__file__), *map(class_file, kinds)])
-
-
 @dataclass
 class Evaluations:
-    """The streams of an evaluation as one frozen network sees them; each is looked at once."""
+    """The streams of an evaluation as one frozen network sees them; each is looked at once.
+
+    ``precision``: of features of crops; those of clean images are made in that of the weights.
+    """
 
     request: ProbeRequest
     subject: Subject
     device: torch.device
+    precision: Precision
     code: str
     _seen: dict[str, tuple[Split, Evaluation]] = field(default_factory=dict)
+    _cropped: bool = False
+
+    def precision_used(self) -> Precision:
+        """Return the precision of the features that were looked at since this was asked last."""
+        used, self._cropped = (self.precision if self._cropped else "fp32"), False
+        return used
 
     @property
     def states(self) -> Path:
@@ -159,14 +170,13 @@ class Evaluations:
             Source(load_images(data_set, index, site.root, which, size, threads).to(device), data_set, size, device)
             for which in HALVES
         )
-        precision = resolve_precision(site.execution.precision, device)
         return split, Evaluation(
             train=self._half(train_source, split.train_task, index.train.labels),
             test=self._half(test_source, split.test_task, index.test.labels),
             num_classes=index.num_classes,
             tasks=stream.tasks,
             seed=self.request.spec["seed"],
-            crops=partial(crop_features, subject, train_source, MIXED.get(precision)),
+            crops=partial(self._crops, train_source),
             view_size=subject.image_size,
             linear_lr=subject.linear_lr,
             project=None if subject.objective is None else subject.project,
@@ -182,9 +192,13 @@ class Evaluations:
         batches = source.clean(positions, BATCH)
         return Half(features_of(self.subject.backbone, batches, self.device), truth, own, positions)
 
+    def _crops(self, source: Source, *what: Any) -> AbstractContextManager[Epochs]:
+        self._cropped = True
+        return crop_features(self.subject, source, MIXED.get(self.precision), *what)
+
     def _state(self, data: str, stream: str, key: Any) -> StateFile:
         """Return the file of a fit's state; named by everything that determines the fit."""
-        name = fingerprint([self.subject.fingerprint, self.request.spec, self.code, data, stream, key])
+        name = fingerprint([self.subject.fingerprint, self.request.spec, self.code, self.precision, data, stream, key])
         return StateFile(self.states / name, name, self.request.site.execution.state_minutes)
 
 

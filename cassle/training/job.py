@@ -29,7 +29,7 @@ from cassle.training.learner import Learner
 from cassle.training.lightning import pl
 from cassle.training.outputs import finished, keep, remove_leftovers, remove_traces, require_room
 from cassle.training.parallel import Together
-from cassle.training.precision import resolve_device, resolve_precision
+from cassle.training.precision import device_name, resolve_device, resolve_precision
 from cassle.training.records import Heartbeat, Metrics
 from cassle.training.state import Position, StateFile, StopRequest
 from cassle.training.task import Task, TrainRequest, assemble
@@ -181,11 +181,6 @@ def fit(learner: Learner, precision: str, device: torch.device) -> None:
     trainer.fit(learner)
     if learner.position.epoch != (epochs := learner.training_settings.epochs):
         raise RuntimeError(f"trained {learner.position.epoch} of {epochs} epochs")
-
-
-def device_name(device: torch.device) -> str:
-    """Return the device as results name it: the GPU's product name, or ``cpu``."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def _cpu(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -24,6 +24,11 @@ def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda", number)
 
 
+def device_name(device: torch.device) -> str:
+    """Return the device as results name it: the GPU's product name, or ``cpu``."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def resolve_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:
     """Return the precision to use; ``auto`` is bf16 where it is computed in hardware on a GPU, else fp32."""
     if wanted != "auto":
