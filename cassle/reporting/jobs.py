@@ -13,7 +13,7 @@ import pandas as pd
 
 from cassle.errors import CassleError, DataError
 from cassle.files import read_json, write_text
-from cassle.paths import FIRST, RANDOM
+from cassle.paths import FIRST, RANDOM, number_of
 from cassle.timing import read_attempts, times_file
 
 Row = dict[str, Any]
@@ -63,7 +63,10 @@ def _is_no_job(stem: Path) -> bool:
 def _row(results: Path, stem: Path) -> Row:
     parts = stem.relative_to(results).parts
     stream, backbone, objective, strategy = parts[:4] if parts[2] != RANDOM else (*parts[:2], "", RANDOM)
-    seed, task = (parts[4], parts[5]) if parts[2] != RANDOM else (parts[3], "task0")
+    if parts[2] == RANDOM:
+        seed, task = number_of(results.joinpath(*parts[:4]), "seed"), 0
+    else:
+        seed, task = number_of(results.joinpath(*parts[:5]), "seed"), number_of(results.joinpath(*parts[:6]), "task")
     probes = "probes" in parts
     record = _json(stem.with_name(f"{stem.name}.json"))
     measured = _benchmark(stem.with_name(f"{stem.name}.benchmark.tsv"))
@@ -75,8 +78,8 @@ def _row(results: Path, stem: Path) -> Row:
         "backbone": backbone,
         "objective": objective,
         "strategy": strategy,
-        "seed": int(seed.removeprefix("seed")),
-        "task": int(task.removeprefix("task")),
+        "seed": seed,
+        "task": task,
         "evaluation": stem.parent.name if probes else "",
         "seconds": record.get("seconds"),
         "wall_seconds": measured.get("s"),
@@ -84,7 +87,7 @@ def _row(results: Path, stem: Path) -> Row:
         "flops": record.get("flops"),
         "memory_mb": measured.get("max_rss"),
         "gpu_mb": last.get("gpu_mb"),
-        "device": record.get("device", ""),
+        "device": record.get("execution", record).get("device", ""),
         "host": last.get("host", ""),
         "leased": last.get("leased", ""),
         "attempts": len(attempts) or 1,
@@ -94,7 +97,7 @@ def _row(results: Path, stem: Path) -> Row:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    with suppress(CassleError):
+    with suppress(CassleError, TypeError, ValueError):
         return dict(read_json(file))
     return {}
 

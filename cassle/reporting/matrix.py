@@ -144,7 +144,8 @@ def cells_of(
         random = None if probe == ONLINE else {seed: matrix[0] for seed, matrix in matrices.items()}
         if random:
             found = others(backbone, "", RANDOM)
-            cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, published=found))
+            ran = _execution(untrained)
+            cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, ran, found))
         for objective, strategy in (place[1:] for place in wanted if place[0] == backbone):
             part = parts.get((objective, strategy), own[:0])
             single = strategy == OFFLINE

@@ -237,12 +237,15 @@ def test_units_and_execution_are_told_below_every_table(tmp_path):
     units, difference, execution = notes(texts)
     assert units.startswith("Per cent.")
     assert difference.startswith("A − fine-tuning: mean difference over seeds")
-    assert execution == "Run with device cpu; processes 1; precision fp32; loader device; threads 1."
+    assert execution == (
+        "Run with device cpu; processes 1; precision fp32; loader device; threads 1; probe_device cpu; "
+        "probe_precision fp32."
+    )
     assert notes(texts, "html") == [units, difference, execution]
     assert notes(texts, "tex") == [latex(note) for note in notes(texts)]
 
 
-COLUMNS = ["preset", "device", "processes", "precision", "loader", "threads"]
+COLUMNS = ["preset", "device", "processes", "precision", "loader", "threads", "probe_device", "probe_precision"]
 
 
 @pytest.mark.parametrize("column", [*COLUMNS, "code"])
