@@ -67,6 +67,8 @@ def write_runs(path: str | Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def read_runs(path: str | Path) -> pd.DataFrame:
     """Read ``runs.csv``; `DataError` if it is missing, damaged or has other columns."""
+    if not Path(path).is_file():
+        raise DataError(f"there is no {path}; check the path, or run `cassle collect`, which writes it")
     remedy = "delete it and run `cassle collect`"
     try:
         frame = pd.read_csv(

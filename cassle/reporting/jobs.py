@@ -125,6 +125,8 @@ def write_jobs(path: str | Path, rows: list[Row]) -> None:
 
 def read_jobs(path: str | Path) -> pd.DataFrame:
     """Read ``benchmark.csv``; `DataError` if it is missing, damaged or has other columns."""
+    if not Path(path).is_file():
+        raise DataError(f"there is no {path}; check the path, or run `cassle collect --jobs`, which writes it")
     remedy = "delete it and run `cassle collect`"
     numbers = [column for column, kind in COLUMNS.items() if kind == "float64"]
     try:
