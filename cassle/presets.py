@@ -35,6 +35,7 @@ CLEAN = {
     "stem_padding": 1,
     "online_batch": "apart",
     "loss_group": "global",
+    "gradient_scale": 1.0,
 }
 """What each switch is without the preset; said here again, too."""
 LOSS_GROUPS = {"imagenet100": 128, "domainnet": 64}

@@ -1,11 +1,14 @@
 """The preset `original`: which settings it changes, for whom, and that what is set by hand counts before it."""
 
+from itertools import product
+
 import pytest
 
 from cassle.data.base import data_sets
 from cassle.nets.backbones import resnet
 from cassle.nets.backbones.conv import Conv3
 from cassle.nets.backbones.resnet import ResNetSettings
+from cassle.objectives.base import objectives
 from cassle.objectives.dino import DINOSettings
 from cassle.objectives.swav import SwAVSettings
 from cassle.presets import (
@@ -13,7 +16,6 @@ from cassle.presets import (
     DATA_SET,
     LOSS_GROUPS,
     OBJECTIVE,
-    ONLINE,
     ONLINE_DATA_SETS,
     SMALL_IMAGE,
     SMALL_STEM,
@@ -137,8 +139,9 @@ def test_the_values_without_the_preset_are_the_defaults_of_the_settings():
 
 
 def test_every_switch_of_the_preset_has_a_value_without_it():
-    changed = {*STRATEGY, *OBJECTIVE, *DATA_SET, *SMALL_STEM, *ONLINE, "loss_group"}
-    assert changed == {*CLEAN}
+    pairs = product((*LOSS_GROUPS, *ONLINE_DATA_SETS), objectives.names())
+    training = {key for pair in pairs for key in training_preset("original", *pair, batch_size=1024)}
+    assert {*STRATEGY, *OBJECTIVE, *DATA_SET, *SMALL_STEM, *training} == {*CLEAN}
 
 
 def test_the_small_stem_is_meant_for_the_same_images_here_and_in_the_network():
