@@ -12,6 +12,8 @@ RANDOM = "random"
 """Folder of the untrained network, in the objective's place."""
 OFFLINE = "offline"
 """What tables call joint training on everything, in the strategy's place."""
+GIVEN = "given"
+"""How a checkpoint was trained that was taken over from elsewhere, in its record."""
 ONLINE = "online"
 """The probe that is trained along with the network, and read from its checkpoint."""
 

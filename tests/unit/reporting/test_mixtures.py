@@ -22,6 +22,11 @@ def test_code_belongs_to_the_strategy_and_is_no_difference_between_cells():
     assert unlike([cell(code=["a"]), cell(code=["b"])]) == []
 
 
+def test_a_first_task_that_was_given_to_all_is_no_difference_between_them():
+    assert unlike([cell(device=["cpu", "given"]), cell(device=["cpu", "given"])]) == []
+    assert unlike([cell(device=["cpu", "given"]), cell(device=["H100", "given"])]) == ["device"]
+
+
 def test_columns_are_named_in_the_order_of_the_table():
     assert unlike([cell(loader=["device"], preset=["clean"]), cell(loader=["dali"], preset=["original"])]) == [
         "preset", "loader"
