@@ -43,7 +43,7 @@ def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
                     "minus_finetune": found.mean if found else None,
                     "low": found.low if found else None,
                     "high": found.high if found else None,
-                    "pairs": str(found.n) if found else "",
+                    "pairs": found.n if found else None,
                     "unlike": " ".join(unlike((cell, base))) if found and base else "",
                     "epochs": cell.epochs,
                     "published": number.value if number else None,
@@ -57,7 +57,7 @@ def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
                 rows.append({**same, "metric": name, **_summary(list(spent.values()))})
     text = io.StringIO()
     frame = pd.DataFrame(rows)
-    whole = {column: "Int64" for column in ("epochs", "published_epochs") if column in frame}
+    whole = {column: "Int64" for column in ("pairs", "epochs", "published_epochs") if column in frame}
     frame.astype(whole).to_csv(text, index=False, lineterminator="\n")
     return text.getvalue()
 
