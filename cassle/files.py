@@ -86,6 +86,8 @@ def read_json(path: str | Path) -> Any:
     """Read JSON; `CassleError` naming the file if it is missing or broken."""
     try:
         return json.loads(Path(path).read_text())
+    except FileNotFoundError as error:
+        raise CassleError(f"there is no {path}; check the path, or run the workflow, which writes it") from error
     except (OSError, ValueError) as error:
         raise CassleError(f"cannot read {path}: {error}; delete it and run the workflow again") from error
 

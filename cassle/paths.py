@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from cassle.errors import SettingsError
+from cassle.errors import DataError, SettingsError
 
 FIRST = "first"
 """Folder of a first task that strategies share, in the strategy's place."""
@@ -12,6 +12,8 @@ RANDOM = "random"
 """Folder of the untrained network, in the objective's place."""
 OFFLINE = "offline"
 """What tables call joint training on everything, in the strategy's place."""
+GIVEN = "given"
+"""How a checkpoint was trained that was taken over from elsewhere, in its record."""
 ONLINE = "online"
 """The probe that is trained along with the network, and read from its checkpoint."""
 
@@ -24,6 +26,14 @@ def index_file(label: str) -> str:
 def split_file(stream: str) -> str:
     """Return the path of a stream's split into tasks."""
     return f"results/{stream}/split.npz"
+
+
+def number_of(folder: Path, word: str) -> int:
+    """Return the number of a folder such as ``seed0`` or ``task4``; `DataError` for one that only begins like it."""
+    number = folder.name.removeprefix(word)
+    if not (number.isascii() and number.isdigit()):
+        raise DataError(f"{folder}: '{word}' wants a number behind it; rename that folder, or move it away")
+    return int(number)
 
 
 def check_place(workflow: str) -> None:

@@ -28,6 +28,16 @@ SMALL_IMAGE = 64
 ONLINE = {"online_batch": "shared"}
 """The images of the online classifier, which was in use on CIFAR only, enter the network's BatchNorm statistics."""
 ONLINE_DATA_SETS = ("cifar10", "cifar100")
+CLEAN = {
+    "teacher_batchnorm": "frozen",
+    "prototypes": "normalised",
+    "statistics": "usual",
+    "stem_padding": 1,
+    "online_batch": "apart",
+    "loss_group": "global",
+    "gradient_scale": 1.0,
+}
+"""What each switch is without the preset; said here again, too."""
 LOSS_GROUPS = {"imagenet100": 128, "domainnet": 64}
 """Images per GPU of the release; CIFAR was trained on one GPU."""
 LOCAL_OBJECTIVES = ("mocov2plus", "nnclr", "simclr", "supcon", "vicreg")
@@ -81,7 +91,10 @@ def training_preset(preset: Preset, data_set: str, objective: str, batch_size: i
 
 
 def preset_of(spec: Mapping[str, Any]) -> Literal["clean", "original", "mixed", ""]:
-    """Return the preset that the settings of a training agree with; empty where presets do not differ."""
+    """Return the preset that the settings of a training agree with; empty where presets do not differ.
+
+    ``mixed``: some agree with one and some with the other, or one has a value that is neither's.
+    """
     training, strategy = spec["training"], spec["strategy"]
     stem = SMALL_STEM if training["views"][0]["size"] <= SMALL_IMAGE else {}
     wanted = training_preset("original", spec["stream"]["data_set"], spec["objective"]["name"], training["batch_size"])
@@ -95,10 +108,17 @@ def preset_of(spec: Mapping[str, Any]) -> Literal["clean", "original", "mixed", 
         (DATA_SET, spec["stream"].get("data", {})),
         (wanted, training),
     ]
-    agreeing = {given[key] == value for changes, given in switches for key, value in changes.items() if key in given}
-    if not agreeing:
-        return ""
-    return "mixed" if len(agreeing) > 1 else "original" if True in agreeing else "clean"
+    agreeing = {
+        _agreeing(given[key], CLEAN[key], value)
+        for changes, given in switches
+        for key, value in changes.items()
+        if key in given
+    }
+    return "mixed" if len(agreeing) > 1 else agreeing.pop() if agreeing else ""
+
+
+def _agreeing(value: Any, clean: Any, original: Any) -> Literal["clean", "original", "mixed"]:
+    return "original" if value == original else "clean" if value == clean else "mixed"
 
 
 def _known(changes: dict[str, Any], settings: type[Options]) -> dict[str, Any]:

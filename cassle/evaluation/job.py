@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,14 +26,14 @@ from cassle.evaluation.base import (
     probes,
     streams_of,
 )
+from cassle.evaluation.code import code_of_probes
 from cassle.evaluation.known import PER_PROBE, known_probes
-from cassle.evaluation.source import Source, crop_features
+from cassle.evaluation.source import Epochs, Source, crop_features
 from cassle.evaluation.subject import Subject, load_subject
 from cassle.files import fingerprint, write_json
 from cassle.nets.features import features_of
-from cassle.provenance import class_file, code_fingerprint
 from cassle.settings.site import Site
-from cassle.training.precision import device_name, resolve_device, resolve_precision
+from cassle.training.precision import Precision, device_name, resolve_device, resolve_precision
 from cassle.training.state import StateFile
 
 BATCH = 256
@@ -63,7 +64,8 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
     """Evaluate and write ``{"accuracies": {probe: [fraction per task]}, ...}``; returns what was written.
 
     One classifier over all classes is fitted on the labels of all tasks; accuracy is read off per task's test
-    images without masking (CaSSLe, Section 5). ``task_aware`` has the same with the task known.
+    images without masking (CaSSLe, Section 5). ``task_aware`` has the same with the task known. ``execution`` says how
+    it ran: device, threads, and per probe the precision the backbone computed in.
     """
     began = time.monotonic()
     torch.set_num_threads(request.site.execution.threads)
@@ -73,17 +75,23 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
         request,
         load_subject(request.spec, request.checkpoint, request.site.data).to(device),
         device,
-        code_of_probes(made),
+        resolve_precision(request.site.execution.precision, device),
+        code_of_probes(made.values()),
     )
     main = Stream(**request.spec["stream"])
     identity = {part["label"]: seen.identity(part, made[part["label"]]) for part in request.spec["probes"]}
     known = known_probes(request.known, identity)
-    found: dict[str, dict[str, Any]] = {key: {} for key in PER_PROBE}
+    found: dict[str, dict[str, Any]] = {key: {} for key in (*PER_PROBE, "precision")}
     for part in request.spec["probes"]:
         label = part["label"]
         entries = known[label] if label in known else seen.evaluated(part, made[label])
         for key, entry in {**entries, "identity": identity[label]}.items():
             found[key][label] = entry
+    execution = {
+        "device": device_name(device),
+        "precision": found.pop("precision"),
+        "threads": request.site.execution.threads,
+    }
     result = {
         "spec": request.spec,
         **found,
@@ -94,6 +102,7 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
         "task_names": seen.files_of(main)[1].names,
         "checkpoint": seen.subject.fingerprint,
         "code": seen.code,
+        "execution": execution,
         "seconds": round(time.monotonic() - began, 2),
     }
     write_json(request.out, result)
@@ -101,22 +110,26 @@ def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
     return result
 
 
-def code_of_probes(made: dict[str, Probe]) -> str:
-    """Return the fingerprint of the code that an evaluation depends on, its probes and plugins included."""
-    kinds = {kind for probe in made.values() for kind in (type(probe), *probe.uses())}
-    return code_fingerprint([Path(__file__), *map(class_file, kinds)])
-
-
 @dataclass
 class Evaluations:
-    """The streams of an evaluation as one frozen network sees them; each is looked at once."""
+    """The streams of an evaluation as one frozen network sees them; each is looked at once.
+
+    ``precision``: of features of crops; those of clean images are made in that of the weights.
+    """
 
     request: ProbeRequest
     subject: Subject
     device: torch.device
+    precision: Precision
     code: str
     _seen: dict[str, tuple[Split, Evaluation]] = field(default_factory=dict)
     _files: dict[str, tuple[Index, Split]] = field(default_factory=dict)
+    _cropped: bool = False
+
+    def precision_used(self) -> Precision:
+        """Return the precision of the features that were looked at since this was asked last."""
+        used, self._cropped = (self.precision if self._cropped else "fp32"), False
+        return used
 
     @property
     def states(self) -> Path:
@@ -128,10 +141,10 @@ class Evaluations:
 
         ``part``: the probe in the settings.
         """
-        alone, execution = {**self.request.spec, "probes": [part]}, self.request.site.execution
+        alone = {**self.request.spec, "probes": [part]}
         data = [self.files_of(stream)[0].fingerprint for stream in streams_of(alone)]
-        how = [device_name(self.device), resolve_precision(execution.precision, self.device), execution.threads]
-        return fingerprint([self.subject.fingerprint, alone, code_of_probes({part["label"]: probe}), data, how])
+        how = [device_name(self.device), self.precision, self.request.site.execution.threads]
+        return fingerprint([self.subject.fingerprint, alone, code_of_probes([probe]), data, how])
 
     def evaluated(self, part: dict[str, Any], probe: Probe) -> dict[str, Any]:
         """Return the entries of a probe in the file of accuracies."""
@@ -145,6 +158,7 @@ class Evaluations:
         return {
             "accuracies": accuracy_by_task(scores.argmax(dim=1), test.labels, test.task, data.tasks),
             "task_aware": accuracy_by_task(within_task, test.labels, test.task, data.tasks),
+            "precision": self.precision_used(),
             **({} if stream == main else {"own_tasks": [f"{stream.data_set} {name}" for name in split.names]}),
         }
 
@@ -181,14 +195,13 @@ class Evaluations:
             Source(load_images(data_set, index, site.root, which, size, threads).to(device), data_set, size, device)
             for which in HALVES
         )
-        precision = resolve_precision(site.execution.precision, device)
         return split, Evaluation(
             train=self._half(train_source, split.train_task, index.train.labels),
             test=self._half(test_source, split.test_task, index.test.labels),
             num_classes=index.num_classes,
             tasks=stream.tasks,
             seed=self.request.spec["seed"],
-            crops=partial(crop_features, subject, train_source, MIXED.get(precision)),
+            crops=partial(self._crops, train_source),
             view_size=subject.image_size,
             linear_lr=subject.linear_lr,
             project=None if subject.objective is None else subject.project,
@@ -204,7 +217,11 @@ class Evaluations:
         batches = source.clean(positions, BATCH)
         return Half(features_of(self.subject.backbone, batches, self.device), truth, own, positions)
 
+    def _crops(self, source: Source, *what: Any) -> AbstractContextManager[Epochs]:
+        self._cropped = True
+        return crop_features(self.subject, source, MIXED.get(self.precision), *what)
+
     def _state(self, data: str, stream: str, key: Any) -> StateFile:
         """Return the file of a fit's state; named by everything that determines the fit."""
-        name = fingerprint([self.subject.fingerprint, self.request.spec, self.code, data, stream, key])
+        name = fingerprint([self.subject.fingerprint, self.request.spec, self.code, self.precision, data, stream, key])
         return StateFile(self.states / name, name, self.request.site.execution.state_minutes)

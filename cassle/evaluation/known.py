@@ -16,6 +16,7 @@ PER_PROBE = ("accuracies", "task_aware", "own_tasks", "identity")
 def known_probes(files: Iterable[Path], wanted: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Return label -> key -> entry of the wanted probes that files of accuracies hold, and print where each was.
 
+    Beside those of a file, ``precision`` is an entry: that in which the probe saw its images.
     ``wanted``: label -> identity; an entry of another identity was found under other conditions and is not taken. A
     file that is gone holds nothing. Raises `DataError` for a file of something else.
     """
@@ -27,5 +28,6 @@ def known_probes(files: Iterable[Path], wanted: Mapping[str, str]) -> dict[str, 
         for label, identity in held.get("identity", {}).items():
             if label not in found and wanted.get(label) == identity:
                 found[label] = {key: held[key][label] for key in PER_PROBE if label in held[key]}
+                found[label]["precision"] = held["execution"]["precision"][label]
                 print(f"{label}: as in {file}")
     return found

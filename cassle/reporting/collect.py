@@ -6,52 +6,65 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cassle.files import read_json
-from cassle.paths import FIRST, RANDOM
+from cassle.errors import DataError
+from cassle.paths import FIRST, RANDOM, number_of
 from cassle.presets import preset_of
+from cassle.reporting.duplicates import Found, settled
 from cassle.reporting.frame import EXECUTION
+from cassle.reporting.records import Evaluated, Trained, read_record
 
 Row = dict[str, Any]
-IDENTITY = ("stream", "backbone", "objective", "strategy", "seed", "task", "evaluated_task", "probe")
+RUN = ("stream", "backbone", "objective", "strategy", "seed", "task", "probe")
+IDENTITY = (*RUN, "evaluated_task")
 """What makes a row; the rest is what was found."""
-EXECUTED = {**dict.fromkeys(EXECUTION, ""), "processes": 1}
-"""How a training ran -> what it is where its record does not say."""
 
 
 def collect(results: Path) -> list[Row]:
     """Return the rows of every finished evaluation under a results folder, in a fixed order.
 
     A shared first task stands once per strategy that goes on from it, so that every strategy's matrix is complete. What
-    several studies have evaluated stands there once.
+    several studies have evaluated stands there once. Raises `DataError` for a file that is no record, for a folder that
+    is none of results, and for evaluations of the same that contradict each other.
     """
-    rows = [row for file in sorted(results.glob("*/*/*/*/seed*/task*/probes/*/*.json")) for row in _trained(file)]
-    rows += [row for file in sorted(results.glob(f"*/*/{RANDOM}/seed*/probes/*/*.json")) for row in _random(file)]
-    return list({tuple(row[key] for key in IDENTITY): row for row in rows}.values())
+    found: dict[tuple[Any, ...], dict[Path, Found]] = {}
+    for read, pattern in ((_trained, "*/*/*/*/seed*/task*"), (_random, f"*/*/{RANDOM}/seed*")):
+        for file in sorted(results.glob(f"{pattern}/probes/*/*.json")):
+            for evaluated, row in read(file):
+                same = found.setdefault(tuple(row[key] for key in RUN), {})
+                same.setdefault(file, Found(evaluated, [])).rows.append(row)
+    return settled(found.values())
 
 
-def _trained(file: Path) -> Iterator[Row]:
+def _trained(file: Path) -> Iterator[tuple[Evaluated, Row]]:
     folder = file.parents[2]
-    backbone, objective, strategy, seed, task = folder.parts[-5:]
+    backbone, objective, strategy = folder.parts[-5:-2]
+    seed, task = number_of(folder.parent, "seed"), number_of(folder, "task")
     record = folder / "train.json"
     if not record.is_file():
         return
-    train, probe = read_json(record), read_json(file)
-    if probe["checkpoint"] != train["checkpoint"]:
+    train, probe = read_record(Trained, record), read_record(Evaluated, file)
+    if probe.checkpoint != train.checkpoint:
         print(f"left out: {file} evaluates an earlier checkpoint than the one beside it")
         return
+    try:
+        preset, scenario = preset_of(train.spec), train.spec["stream"]["scenario"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise DataError(
+            f"{record}: its settings are incomplete ({error}); delete that file, and train again"
+        ) from error
     same = {
         "backbone": backbone,
         "objective": objective,
-        "seed": int(seed.removeprefix("seed")),
-        "task": int(task.removeprefix("task")),
-        **{column: train.get(column, usual) for column, usual in EXECUTED.items()},
-        "preset": preset_of(train["spec"]),
-        "checkpoint": train["checkpoint"],
+        "seed": seed,
+        "task": task,
+        **train.model_dump(include=set(EXECUTION)),
+        "preset": preset,
+        "checkpoint": train.checkpoint,
     }
-    if train["spec"]["stream"]["scenario"] == "all":
+    if scenario == "all":
         names = ["offline"]
     elif strategy == FIRST:
-        names = list(_heirs(folder, train["checkpoint"]))
+        names = list(_heirs(folder, train.checkpoint))
     else:
         names = [strategy]
     for name in names:
@@ -65,40 +78,44 @@ def _heirs(first: Path, checkpoint: str) -> Iterator[str]:
         strategy = record.parents[2].name
         if (record.parents[1] / "task0" / "train.json").exists():
             continue
-        if read_json(record)["parent"] == checkpoint:
+        if read_record(Trained, record).parent == checkpoint:
             yield strategy
         else:
             print(f"left out: task 0 of {record.parents[1]}, which went on from another first task")
 
 
-def _random(file: Path) -> Iterator[Row]:
-    probe = read_json(file)
+def _random(file: Path) -> Iterator[tuple[Evaluated, Row]]:
+    probe = read_record(Evaluated, file)
     constants = dict.fromkeys((*EXECUTION, "checkpoint"), "")
     same = {
         **constants,
         "backbone": file.parents[4].name,
         "objective": "",
         "strategy": "random",
-        "seed": int(file.parents[2].name.removeprefix("seed")),
+        "seed": number_of(file.parents[2], "seed"),
         "task": 0,
     }
     yield from _rows(probe, same)
 
 
-def _rows(probe: dict[str, Any], same: Row) -> Iterator[Row]:
-    for name, accuracies in probe["accuracies"].items():
-        tasks = probe.get("own_tasks", {}).get(name, probe["task_names"])
-        aware = probe.get("task_aware", {}).get(name)
+def _rows(probe: Evaluated, same: Row) -> Iterator[tuple[Evaluated, Row]]:
+    for name, accuracies in probe.accuracies.items():
+        tasks, aware = probe.tasks_of(name), probe.task_aware[name]
         for task, accuracy in enumerate(accuracies):
-            yield {
-                "stream": probe["stream"],
-                "scenario": probe["scenario"],
-                "data_set": probe["data_set"],
-                "tasks": probe["tasks"],
-                "evaluated_task": task,
-                "task_name": tasks[task],
-                "probe": name,
-                "accuracy": accuracy,
-                "task_aware": None if aware is None else aware[task],
-                **same,
-            }
+            yield (
+                probe,
+                {
+                    **same,
+                    "stream": probe.stream,
+                    "scenario": probe.scenario,
+                    "data_set": probe.data_set,
+                    "tasks": probe.tasks,
+                    "evaluated_task": task,
+                    "task_name": tasks[task],
+                    "probe": name,
+                    "accuracy": accuracy,
+                    "task_aware": aware[task],
+                    "probe_device": probe.execution.device,
+                    "probe_precision": probe.execution.precision[name],
+                },
+            )

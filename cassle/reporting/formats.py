@@ -32,7 +32,7 @@ class Entry:
     value: float = float("nan")
     bold: bool = False
     mark: str = ""
-    """The letter of a footnote."""
+    """The letter of a footnote, or an asterisk."""
 
 
 @dataclass
@@ -52,9 +52,8 @@ def markdown_text(table: Table) -> str:
     """Return the table for a terminal or a README."""
 
     def text(entry: Entry) -> str:
-        if entry.mark == "*" or not entry.mark:
-            return f"**{entry.text}**" if entry.bold else f"{entry.text}{entry.mark}"
-        return f"{entry.text} [{entry.mark}]"
+        shown = f"**{entry.text}**" if entry.bold else entry.text
+        return shown + (entry.mark if entry.mark in ("", "*") else f" [{entry.mark}]")
 
     rows = [[text(row[head]) for head in table.heads] for row in table.rows]
     align = ["left"] * table.labels + ["right"] * (len(table.heads) - table.labels)

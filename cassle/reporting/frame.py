@@ -34,6 +34,8 @@ COLUMNS = {
     "precision": "str",
     "loader": "str",
     "threads": "str",
+    "probe_device": "str",
+    "probe_precision": "str",
     "code": "str",
     "checkpoint": "str",
 }
@@ -42,8 +44,18 @@ not asked); no time is here, so that an interrupted study ends in the same file.
 
 ``strategy`` is ``offline`` for joint training and ``random`` (with an empty ``objective``) for the untrained network.
 """
-EXECUTION = ("preset", "device", "processes", "precision", "loader", "threads", "code")
-"""Columns that say how a run was executed; a cell that mixes them is marked."""
+EXECUTION = (
+    "preset",
+    "device",
+    "processes",
+    "precision",
+    "loader",
+    "threads",
+    "probe_device",
+    "probe_precision",
+    "code",
+)
+"""Columns that say how a run was trained and evaluated, and by which training code; what mixes them is marked."""
 
 
 def write_runs(path: str | Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -55,6 +67,8 @@ def write_runs(path: str | Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def read_runs(path: str | Path) -> pd.DataFrame:
     """Read ``runs.csv``; `DataError` if it is missing, damaged or has other columns."""
+    if not Path(path).is_file():
+        raise DataError(f"there is no {path}; check the path, or run `cassle collect`, which writes it")
     remedy = "delete it and run `cassle collect`"
     try:
         frame = pd.read_csv(

@@ -13,8 +13,7 @@ import pandas as pd
 
 from cassle.errors import CassleError, DataError
 from cassle.files import read_json, write_text
-from cassle.paths import FIRST, RANDOM
-from cassle.reporting.names import OFFLINE
+from cassle.paths import FIRST, RANDOM, number_of
 from cassle.timing import read_attempts, times_file
 
 Row = dict[str, Any]
@@ -64,7 +63,10 @@ def _is_no_job(stem: Path) -> bool:
 def _row(results: Path, stem: Path) -> Row:
     parts = stem.relative_to(results).parts
     stream, backbone, objective, strategy = parts[:4] if parts[2] != RANDOM else (*parts[:2], "", RANDOM)
-    seed, task = (parts[4], parts[5]) if parts[2] != RANDOM else (parts[3], "task0")
+    if parts[2] == RANDOM:
+        seed, task = number_of(results.joinpath(*parts[:4]), "seed"), 0
+    else:
+        seed, task = number_of(results.joinpath(*parts[:5]), "seed"), number_of(results.joinpath(*parts[:6]), "task")
     probes = "probes" in parts
     record = _json(stem.with_name(f"{stem.name}.json"))
     measured = _benchmark(stem.with_name(f"{stem.name}.benchmark.tsv"))
@@ -76,8 +78,8 @@ def _row(results: Path, stem: Path) -> Row:
         "backbone": backbone,
         "objective": objective,
         "strategy": strategy,
-        "seed": int(seed.removeprefix("seed")),
-        "task": int(task.removeprefix("task")),
+        "seed": seed,
+        "task": task,
         "evaluation": stem.parent.name if probes else "",
         "seconds": record.get("seconds"),
         "wall_seconds": measured.get("s"),
@@ -85,7 +87,7 @@ def _row(results: Path, stem: Path) -> Row:
         "flops": record.get("flops"),
         "memory_mb": measured.get("max_rss"),
         "gpu_mb": last.get("gpu_mb"),
-        "device": record.get("device", ""),
+        "device": record.get("execution", record).get("device", ""),
         "host": last.get("host", ""),
         "leased": last.get("leased", ""),
         "attempts": len(attempts) or 1,
@@ -95,7 +97,7 @@ def _row(results: Path, stem: Path) -> Row:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    with suppress(CassleError):
+    with suppress(CassleError, TypeError, ValueError):
         return dict(read_json(file))
     return {}
 
@@ -123,6 +125,8 @@ def write_jobs(path: str | Path, rows: list[Row]) -> None:
 
 def read_jobs(path: str | Path) -> pd.DataFrame:
     """Read ``benchmark.csv``; `DataError` if it is missing, damaged or has other columns."""
+    if not Path(path).is_file():
+        raise DataError(f"there is no {path}; check the path, or run `cassle collect --jobs`, which writes it")
     remedy = "delete it and run `cassle collect`"
     numbers = [column for column, kind in COLUMNS.items() if kind == "float64"]
     try:
@@ -151,16 +155,16 @@ def jobs_of_study(jobs: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
 
 
 def spent_on_run(
-    trained: pd.DataFrame, backbone: str, objective: str, strategy: str, seed: int, column: str = "seconds"
+    trained: pd.DataFrame, backbone: str, objective: str, strategy: str, seed: int, tasks: int, column: str = "seconds"
 ) -> float:
-    """Return the sum of a column over the trainings of one run, its shared first task included; NaN if one lacks it.
+    """Return the sum of a column over the trainings of one run, its shared first task included; NaN if any lacks it.
 
-    ``trained``: rows of trainings on one stream. For joint training, those of the stream of everything.
+    ``trained``: rows of trainings on one stream, of so many ``tasks``. For joint training, those of the stream of
+    everything, which has one. A run of which a task is missing took an unknown time, not a short one.
     """
     own = trained[(trained["backbone"] == backbone) & (trained["objective"] == objective) & (trained["seed"] == seed)]
     run = own[own["strategy"] == strategy]
-    if run.empty and strategy != OFFLINE:
-        return float("nan")
     if not (run["task"] == 0).any():
         run = pd.concat([own[own["strategy"] == FIRST], run])
-    return float(run[column].sum(skipna=False)) if len(run) else float("nan")
+    complete = set(run["task"]) == set(range(tasks))
+    return float(run[column].sum(skipna=False)) if complete else float("nan")

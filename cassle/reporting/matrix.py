@@ -29,7 +29,8 @@ class Cell:
     measured; offline and random have one row. ``aware``: the same where the task is known, if it was asked.
     ``random``: seed -> R (tasks,) of the untrained network, None under a probe that it does not have. ``execution``:
     column -> the values its runs have. ``published``: metric, or number of a task -> what others report. ``epochs``: of
-    each task, if the study says so. ``hours``: seed -> hours of training. ``flops``: seed -> operations of training.
+    each task, if the study says so. ``hours``, ``flops``: seed -> hours and operations of training, of seeds that have
+    A and whose tasks are all on record.
     """
 
     backbone: str
@@ -143,17 +144,19 @@ def cells_of(
         random = None if probe == ONLINE else {seed: matrix[0] for seed, matrix in matrices.items()}
         if random:
             found = others(backbone, "", RANDOM)
-            cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, published=found))
+            ran = _execution(untrained)
+            cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, ran, found))
         for objective, strategy in (place[1:] for place in wanted if place[0] == backbone):
             part = parts.get((objective, strategy), own[:0])
             single = strategy == OFFLINE
-            spent = _spent(jobs, place_of(study, stream, strategy), backbone, objective, strategy, seeds)
+            measured = _matrices(part, single)
+            spent = _spent(jobs, place_of(study, stream, strategy), (backbone, objective, strategy), measured)
             cell = Cell(
                 shown[backbone],
                 shown[objective],
                 shown[strategy],
                 seeds,
-                _matrices(part, single),
+                measured,
                 aware=_aware(part, single),
                 random=random,
                 execution=_execution(part),
@@ -189,19 +192,22 @@ def _execution(rows: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _spent(
-    jobs: pd.DataFrame | None, place: str, backbone: str, objective: str, strategy: str, seeds: tuple[int, ...]
+    jobs: pd.DataFrame | None, place: str, run: tuple[str, str, str], matrices: dict[int, Matrix]
 ) -> dict[str, dict[int, float]]:
-    """Return column -> seed -> what all trainings of a run took of it, where that is known."""
-    columns = ("seconds", "flops")
+    """Return column -> seed -> what all trainings of a finished run took of it, where that is known.
+
+    ``place``: the stream that is trained on. A run without A is not finished: what it took so far is no cost of one.
+    """
+    found: dict[str, dict[int, float]] = {"seconds": {}, "flops": {}}
     if jobs is None:
-        return {column: {} for column in columns}
+        return found
     trained = jobs[(jobs["job"] == "train") & (jobs["stream"] == place)]
-    run = (trained, backbone, objective, strategy)
-    found = {column: {seed: spent_on_run(*run, seed, column) for seed in seeds} for column in columns}
-    return {
-        column: {seed: value for seed, value in by_seed.items() if not np.isnan(value)}
-        for column, by_seed in found.items()
-    }
+    for seed, matrix in matrices.items():
+        for column, by_seed in found.items():
+            value = spent_on_run(trained, *run, seed, len(matrix), column)
+            if not np.isnan(average_accuracy(matrix)) and not np.isnan(value):
+                by_seed[seed] = value
+    return found
 
 
 def _aware(rows: pd.DataFrame, single: bool) -> dict[int, Matrix]:

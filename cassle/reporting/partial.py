@@ -18,9 +18,13 @@ def write_partial(folder: Path) -> Path:
     """Write everything that a study shows into ``partial`` in its folder, and return that; missing runs are marked.
 
     ``folder``: such as results/studies/digits. What the workflow has written there is neither read nor touched.
-    Raises `CassleError` if no run of the study was started.
+    Raises `CassleError` if no run of the study was started, or if the folder is not one of a study beside its results.
     """
     study = folder / "study.json"
+    if folder.resolve().parent.name != "studies":
+        raise CassleError(
+            f"{folder} is no folder of a study: give one such as results/studies/digits, as it lies there"
+        )
     if not study.is_file():
         raise CassleError(f"nothing is known of {folder}: start the study once, its first job writes {study}")
     summary, results, out = read_summary(study), folder.resolve().parents[1], folder / "partial"

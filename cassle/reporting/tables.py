@@ -12,6 +12,7 @@ from cassle.reporting.frame import EXECUTION, read_runs, read_summary, title_of
 from cassle.reporting.jobs import read_jobs
 from cassle.reporting.latex import latex_text
 from cassle.reporting.matrix import METRICS, Cell, accuracy_aware, cells_of
+from cassle.reporting.mixtures import unlike
 from cassle.reporting.names import FINETUNE, RANDOM
 from cassle.reporting.statistics import paired, spread
 from cassle.reporting.tidy import csv_text
@@ -53,7 +54,8 @@ def write_tables(
 def table_of(cells: list[Cell], title: str) -> Table:
     """Return the table of cells; columns that would be empty are left out."""
     sources: list[str] = []
-    best = _best(cells)
+    differing = {column for cell in cells for column in cell.mixed}
+    best = _best(cells, differing)
     bases = {(c.backbone, c.objective): c for c in cells if c.strategy == FINETUNE}
     time, work = _unit(TIMES, [cell.hours for cell in cells]), _unit(WORK, [cell.flops for cell in cells])
     rows = []
@@ -67,16 +69,16 @@ def table_of(cells: list[Cell], title: str) -> Table:
             **{head: _metric(cell, letter, best) for letter, head in HEADS.items()},
             AWARE: _aware(cell),
             "n": Entry(*_seeds(cell)),
-            "A − fine-tuning": _difference(cell, bases.get((cell.backbone, cell.objective))),
+            "A − fine-tuning": _difference(cell, bases.get((cell.backbone, cell.objective)), differing),
         }
         for letter in METRICS:
             row |= _published(cell, letter, sources)
-        row[f"training ({time})"] = _spent(cell, cell.hours, TIMES[time])
-        row[f"training ({work})"] = _spent(cell, cell.flops, WORK[work])
+        row[f"training ({time})"] = _spent(cell.hours, TIMES[time])
+        row[f"training ({work})"] = _spent(cell.flops, WORK[work])
         rows.append(row)
     heads = [head for head in (rows[0] if rows else {}) if _shown(head, rows)]
     labels = sum(head in ("backbone", "objective", "strategy") for head in heads)
-    return Table(title, heads, rows, labels, _notes(cells, heads), sources)
+    return Table(title, heads, rows, labels, _notes(cells, heads, differing), sources)
 
 
 def _shown(head: str, rows: list[dict[str, Entry]]) -> bool:
@@ -87,12 +89,12 @@ def _shown(head: str, rows: list[dict[str, Entry]]) -> bool:
     return any(row[head].text for row in rows)
 
 
-def _metric(cell: Cell, name: str, best: set[tuple[int, str]]) -> Entry:
+def _metric(cell: Cell, name: str, best: dict[tuple[int, str], str]) -> Entry:
     """Return mean ± spread in per cent; a dash where the metric means nothing, and a word where a run is missing."""
     if not cell.has(name):
         return Entry(UNDEFINED)
-    values = cell.values(METRICS[name])
-    return Entry(*_per_cent(values), bold=(id(cell), name) in best) if values else Entry(MISSING)
+    values, place = cell.values(METRICS[name]), (id(cell), name)
+    return Entry(*_per_cent(values), bold=place in best, mark=best.get(place, "")) if values else Entry(MISSING)
 
 
 def _aware(cell: Cell) -> Entry:
@@ -105,20 +107,31 @@ def _per_cent(values: list[float]) -> tuple[str, float]:
     return (f"{mean:.1f} ± {100 * spread(values):.1f}" if len(values) > 1 else f"{mean:.1f}"), mean
 
 
-def _best(cells: list[Cell]) -> set[tuple[int, str]]:
-    """Return (cell, metric) of the best strategies of each backbone and objective, equal as printed, if several ran."""
+def _best(cells: list[Cell], differing: set[str]) -> dict[tuple[int, str], str]:
+    """Return (cell, metric) of the best strategies of each backbone and objective, equal as printed, if several ran.
+
+    With each stands its mark, where runs that were executed differently are compared; their columns are added to
+    ``differing``.
+    """
     groups: dict[tuple[str, str, str], list[tuple[Cell, float]]] = {}
     for cell in cells:
         for name, metric in METRICS.items():
             if cell.continual and (values := cell.values(metric)):
                 printed = UP[name] * round(100 * float(np.mean(values)), 1)
                 groups.setdefault((cell.backbone, cell.objective, name), []).append((cell, printed))
-    return {
-        (id(cell), name)
-        for (_, _, name), found in groups.items()
-        for cell, printed in found
-        if len(found) > 1 and printed == max(value for _, value in found)
-    }
+    best: dict[tuple[int, str], str] = {}
+    for (_, _, name), found in groups.items():
+        if len(found) > 1:
+            mark = _marked(unlike(cell for cell, _ in found), differing)
+            most = max(value for _, value in found)
+            best |= {(id(cell), name): mark for cell, printed in found if printed == most}
+    return best
+
+
+def _marked(columns: list[str], differing: set[str]) -> str:
+    """Return the mark of a number that compares runs differing in columns, which are added to those told below."""
+    differing |= set(columns)
+    return MIXED if columns else ""
 
 
 def _seeds(cell: Cell) -> tuple[str, float]:
@@ -126,15 +139,20 @@ def _seeds(cell: Cell) -> tuple[str, float]:
     return (str(n) if n == wanted else f"{n} of {wanted}"), n
 
 
-def _difference(cell: Cell, base: Cell | None) -> Entry:
-    """Return the paired difference to fine-tuning in points of A, with its interval if there are several pairs."""
+def _difference(cell: Cell, base: Cell | None, differing: set[str]) -> Entry:
+    """Return the paired difference to fine-tuning in points of A, with its interval if there are several pairs.
+
+    It is marked where the two were executed differently; the columns are added to ``differing``.
+    """
     if base is None or cell is base or cell.strategy == RANDOM:
         return Entry()
     found = paired(cell, base, METRICS["A"])
     if found is None:
         return Entry()
     interval = f" [{signed(100 * found.low)}, {signed(100 * found.high)}]" if found.n > 1 else ""
-    return Entry(signed(100 * found.mean) + interval, 100 * found.mean)
+    pairs = f" ({found.n} pair{'s' if found.n > 1 else ''})" if found.n < len(cell.values(METRICS["A"])) else ""
+    mark = _marked(unlike((cell, base)), differing)
+    return Entry(signed(100 * found.mean) + interval + pairs, 100 * found.mean, mark=mark)
 
 
 def signed(value: float) -> str:
@@ -172,24 +190,26 @@ def _unit(units: dict[str, float], spent: list[dict[int, float]]) -> str:
     return next((name for name, size in units.items() if most >= size), list(units)[-1])
 
 
-def _spent(cell: Cell, spent: dict[int, float], unit: float) -> Entry:
-    """Return the mean over the seeds that are shown."""
-    values = [value / unit for seed, value in spent.items() if seed in cell.matrices]
+def _spent(spent: dict[int, float], unit: float) -> Entry:
+    """Return the mean over the seeds that have A."""
+    values = [value / unit for value in spent.values()]
     return Entry(f"{np.mean(values):.1f}", float(np.mean(values))) if values else Entry()
 
 
-def _notes(cells: list[Cell], heads: list[str]) -> list[str]:
+def _notes(cells: list[Cell], heads: list[str], differing: set[str]) -> list[str]:
     """Return what a reader must know: units, and how the runs were executed, mixtures named."""
     notes = [
         "Per cent. A: average accuracy after the last task; F: forgetting; T: forward transfer; n: seeds. "
         "± is the standard deviation over seeds; the best strategy of an objective is bold."
     ]
     if "A − fine-tuning" in heads:
-        notes.append("A − fine-tuning: mean over seeds of the difference, with its 95 % confidence interval (t).")
+        notes.append(
+            "A − fine-tuning: mean difference over seeds that both have, with its 95 % confidence interval (t)."
+        )
     if AWARE in heads:
         notes.append("A known task: only classes of the image's task compete.")
     if any(head.startswith("training") for head in heads):
-        notes.append("Training: all tasks of a run, the shared first one included, mean over seeds.")
+        notes.append("Training: all tasks of a run, the shared first one included, mean over seeds that have A.")
     if any(head.endswith("FLOP)") for head in heads):
         notes.append("FLOP: matrix products and convolutions, counted; a multiplication and an addition are two.")
     if others := _other_epochs(cells):
@@ -198,8 +218,8 @@ def _notes(cells: list[Cell], heads: list[str]) -> list[str]:
     told = [f"{column} {', '.join(filter(None, found))}" for column, found in values.items() if any(found)]
     if told := [text for text in told if not text.startswith("code ")]:
         notes.append(f"Run with {'; '.join(told)}.")
-    if mixed := sorted({column for cell in cells for column in cell.mixed}):
-        notes.append(f"{MIXED} mixes runs that differ in {', '.join(mixed)}.")
+    if differing:
+        notes.append(f"{MIXED} mixes or compares runs that differ in {', '.join(sorted(differing))}.")
     return notes
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cassle.reporting.matrix import METRICS, Cell, accuracy_aware
+from cassle.reporting.mixtures import unlike
 from cassle.reporting.names import FINETUNE
 from cassle.reporting.statistics import paired, spread
 
@@ -17,7 +18,8 @@ def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
     """Return one row per cell and metric: fractions of 1, or hours and operations of training.
 
     ``epochs`` are those of each task, ours and those of the published number, empty where they are not known.
-    ``minus_finetune`` is the mean of paired differences, ``low`` and ``high`` the ends of its 95 % confidence interval.
+    ``minus_finetune`` is the mean of ``pairs`` paired differences, ``low`` and ``high`` the ends of its 95 % confidence
+    interval, ``unlike`` the columns of execution in which the two differ; ``mixed`` those in which runs of a cell do.
     """
     bases = {(cell.backbone, cell.objective): cell for cell in cells if cell.strategy == FINETUNE}
     rows: list[dict[str, Any]] = []
@@ -41,6 +43,8 @@ def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
                     "minus_finetune": found.mean if found else None,
                     "low": found.low if found else None,
                     "high": found.high if found else None,
+                    "pairs": found.n if found else None,
+                    "unlike": " ".join(unlike((cell, base))) if found and base else "",
                     "epochs": cell.epochs,
                     "published": number.value if number else None,
                     "published_epochs": number.epochs if number else None,
@@ -53,7 +57,7 @@ def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
                 rows.append({**same, "metric": name, **_summary(list(spent.values()))})
     text = io.StringIO()
     frame = pd.DataFrame(rows)
-    whole = {column: "Int64" for column in ("epochs", "published_epochs") if column in frame}
+    whole = {column: "Int64" for column in ("pairs", "epochs", "published_epochs") if column in frame}
     frame.astype(whole).to_csv(text, index=False, lineterminator="\n")
     return text.getvalue()
 

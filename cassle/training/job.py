@@ -24,6 +24,7 @@ from cassle.models.checkpoints import Checkpoint, save_checkpoint
 from cassle.nets.features import Rows, extract_features
 from cassle.objectives.base import TaskStart
 from cassle.options import parse
+from cassle.paths import GIVEN
 from cassle.settings.training import Training
 from cassle.training.learner import Learner
 from cassle.training.lightning import pl
@@ -152,7 +153,7 @@ def write_result(request: TrainRequest, task: Task, facts: dict[str, Any]) -> No
 
 def take_over(request: TrainRequest, task: Task) -> None:
     """Write a given first task's checkpoint as this job's; its record names it as the parent."""
-    execution = dict.fromkeys(("device", "precision", "threads", "processes", "loader"), "given")
+    execution = dict.fromkeys(("device", "precision", "threads", "processes", "loader"), GIVEN)
     write_result(request, task, {**execution, "seconds": 0.0, "images_per_second": None, "flops": 0})
 
 

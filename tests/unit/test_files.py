@@ -235,11 +235,16 @@ def test_json_is_read_as_it_was_written(tmp_path_factory, value):
     assert read_json(path) == value
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe"])
-def test_json_that_is_missing_or_broken_is_named_with_what_to_do(tmp_path, content):
+def test_json_that_is_missing_is_named_and_nobody_is_told_to_delete_it(tmp_path):
+    with pytest.raises(CassleError, match=f"there is no {tmp_path}/value.json; check the path, or run") as error:
+        read_json(tmp_path / "value.json")
+    assert "delete" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_json_that_is_broken_is_named_with_what_to_do(tmp_path, content):
     path = tmp_path / "value.json"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(CassleError, match=f"cannot read {path}: .*delete it and run the workflow again"):
         read_json(path)
 

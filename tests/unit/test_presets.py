@@ -1,16 +1,25 @@
 """The preset `original`: which settings it changes, for whom, and that what is set by hand counts before it."""
 
+from itertools import product
+
 import pytest
 
+from cassle.data.base import data_sets
 from cassle.nets.backbones import resnet
 from cassle.nets.backbones.conv import Conv3
 from cassle.nets.backbones.resnet import ResNetSettings
+from cassle.objectives.base import objectives
 from cassle.objectives.dino import DINOSettings
 from cassle.objectives.swav import SwAVSettings
 from cassle.presets import (
+    CLEAN,
+    DATA_SET,
     LOSS_GROUPS,
+    OBJECTIVE,
     ONLINE_DATA_SETS,
     SMALL_IMAGE,
+    SMALL_STEM,
+    STRATEGY,
     backbone_preset,
     objective_preset,
     preset_of,
@@ -19,6 +28,8 @@ from cassle.presets import (
 )
 from cassle.runs import resolve
 from cassle.settings.reading import read_study
+from cassle.settings.training import Training
+from cassle.strategies.cassle import CassleSettings
 from tests.unit.test_recipes import DATA_SETS
 
 GRID = {"streams": ["digits-domain2"], "objectives": ["swav"], "strategies": ["finetune", "cassle"]}
@@ -102,6 +113,35 @@ def test_a_variant_of_the_user_is_no_name_of_a_preset():
 )
 def test_the_preset_of_a_run_is_read_off_its_settings(changes, presets):
     assert {preset_of(job.spec) for job in plan(**changes).train.values()} == presets
+
+
+@pytest.mark.parametrize(
+    ("statistics", "loss_group", "preset"),
+    [
+        ("usual", "global", "clean"),
+        ("original", 128, "original"),
+        ("usual", 128, "mixed"),
+        ("usual", 64, "mixed"),
+        ("original", 64, "mixed"),
+    ],
+)
+def test_a_value_that_is_neither_presets_is_mixed(statistics, loss_group, preset):
+    given = {"streams": ["imagenet100-class5"], "objectives": ["simclr"], "strategies": ["finetune"]}
+    data, training = {"imagenet100": {"statistics": statistics}}, {"loss_group": loss_group}
+    assert {preset_of(job.spec) for job in plan(**given, data=data, training=training).train.values()} == {preset}
+
+
+def test_the_values_without_the_preset_are_the_defaults_of_the_settings():
+    kinds = (CassleSettings, SwAVSettings, ResNetSettings, Training, *(data_sets.get(n).Settings for n in LOSS_GROUPS))
+    fields = [{name: field.default for name, field in kind.model_fields.items()} for kind in kinds]
+    for name, value in CLEAN.items():
+        assert {held[name] for held in fields if name in held} == {value}
+
+
+def test_every_switch_of_the_preset_has_a_value_without_it():
+    pairs = product((*LOSS_GROUPS, *ONLINE_DATA_SETS), objectives.names())
+    training = {key for pair in pairs for key in training_preset("original", *pair, batch_size=1024)}
+    assert {*STRATEGY, *OBJECTIVE, *DATA_SET, *SMALL_STEM, *training} == {*CLEAN}
 
 
 def test_the_small_stem_is_meant_for_the_same_images_here_and_in_the_network():

@@ -40,7 +40,10 @@ def test_the_package_is_the_command_and_its_help_imports_nothing_heavy():
         (["prepare", "--data_set", "digit", "--out", "x.npz"], "there is no data set 'digit': did you mean 'digits'"),
         (["show", "results/studies/none"], "there are no tables under results/studies/none"),
         (["status", "results/studies/none"], "nothing is known of results/studies/none"),
-        (["table", "--runs", "x", "--study", "y", "--stream", "s", "--probe", "p", "--out", "o"], "cannot read y"),
+        (
+            ["table", "--runs", "x", "--study", "y", "--stream", "s", "--probe", "p", "--out", "o"],
+            "there is no y; check",
+        ),
     ],
 )
 def test_a_verb_that_cannot_says_why_and_exits_with_1(here, capsys, words, message):

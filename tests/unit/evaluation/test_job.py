@@ -20,6 +20,7 @@ from cassle.training.build import build_model
 
 SITE = Site(execution={"device": "cpu", "state_minutes": 0})
 CACHED = {"classifier": "linear_cached"}
+SHORT = {"name": "linear", "epochs": 1}
 
 
 def half(count, seed):
@@ -162,6 +163,19 @@ def test_a_failed_evaluation_leaves_its_state_and_a_finished_one_does_not(folder
     monkeypatch.setattr(module.Source, "crops", crops)
     assert probe_checkpoint(request(folder, out, probes))["accuracies"] == whole["accuracies"]
     assert [path.name for path in out.parent.iterdir()] == ["out.json"]
+
+
+def test_an_evaluation_records_how_it_ran_and_in_which_precision_each_probe_saw_its_images(folder, tmp_path):
+    probes = ["knn", SHORT, "linear_cached", {"name": "semi_10", "classifier": SHORT}]
+    asked = request(folder, tmp_path / "out.json", probes)
+    labels = [part["label"] for part in asked.spec["probes"]]
+    site = Site(execution={"device": "cpu", "precision": "bf16", "threads": 2})
+    assert probe_checkpoint(replace(asked, site=site))["execution"] == {
+        "device": "cpu",
+        "precision": dict(zip(labels, ["fp32", "bf16", "fp32", "bf16"], strict=True)),
+        "threads": 2,
+    }
+    assert set(probe_checkpoint(asked)["execution"]["precision"].values()) == {"fp32"}
 
 
 def test_the_fingerprint_of_the_code_names_the_probes_that_ran(folder, tmp_path):

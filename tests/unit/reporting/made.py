@@ -37,6 +37,8 @@ def rows_of(matrix, strategy, seed=0, objective="simclr", **changes):
             "precision": "fp32",
             "loader": "device",
             "threads": "1",
+            "probe_device": "cpu",
+            "probe_precision": "fp32",
             "code": "c0de",
             "checkpoint": "0123456789abcdef",
             **changes,
@@ -82,3 +84,24 @@ def training_spec(scenario: str = "domain", **parts) -> dict:
     training = {"batch_size": 64, "views": [{"size": 16}, {"size": 16}]}
     usual = {"stream": stream, "backbone": named, "objective": named, "strategy": None, "training": training}
     return {**usual, **parts}
+
+
+def evaluation(accuracies, checkpoint, stream=STREAM, **changes) -> dict:
+    """What `cassle probe` writes: ``accuracies`` per probe, which knowing the task does not change."""
+    tasks = len(next(iter(accuracies.values())))
+    return {
+        "spec": {"probes": [{"label": probe, "name": probe, "settings": {}} for probe in accuracies]},
+        "accuracies": accuracies,
+        "task_aware": accuracies,
+        "own_tasks": {},
+        "stream": stream,
+        "data_set": "digits",
+        "scenario": stream.split("-")[1].rstrip("0123456789"),
+        "tasks": tasks,
+        "task_names": [f"part {task}" for task in range(tasks)],
+        "checkpoint": checkpoint,
+        "code": "c0de",
+        "execution": {"device": "cpu", "precision": dict.fromkeys(accuracies, "fp32"), "threads": 1},
+        "seconds": 3.6,
+        **changes,
+    }

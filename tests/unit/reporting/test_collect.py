@@ -1,11 +1,15 @@
 """From a folder of results to rows: who inherits a first task, and what is left out."""
 
+import re
+
 import pytest
 
+from cassle.errors import DataError
 from cassle.files import read_json, write_json
 from cassle.reporting.collect import IDENTITY, collect
 from cassle.reporting.frame import COLUMNS
-from tests.unit.reporting.made import training_spec
+from cassle.reporting.jobs import jobs_of
+from tests.unit.reporting.made import evaluation, training_spec
 
 STREAM = "digits-domain2"
 BACKBONE = f"{STREAM}/conv3"
@@ -33,18 +37,10 @@ class Results:
         }
         write_json(self.folder / place / "train.json", record)
 
-    def probe(self, place, checkpoint, stream=STREAM, **accuracies):
-        tasks = len(next(iter(accuracies.values())))
-        result = {
-            "accuracies": accuracies,
-            "stream": stream,
-            "data_set": "digits",
-            "scenario": stream.split("-")[1].rstrip("0123456789"),
-            "tasks": tasks,
-            "task_names": [f"part {task}" for task in range(tasks)],
-            "checkpoint": checkpoint,
-        }
-        write_json(self.folder / place / "probes" / stream / f"{'+'.join(accuracies)}.json", result)
+    def probe(self, place, checkpoint, stream=STREAM, changes=None, **accuracies):
+        file = self.folder / place / "probes" / stream / f"{'+'.join(accuracies)}.json"
+        write_json(file, evaluation(accuracies, checkpoint, stream, **(changes or {})))
+        return file
 
     def add(self, place, checkpoint, parent=None, knn=(0.5, 0.25), **changes):
         """A training and its evaluation."""
@@ -94,25 +90,24 @@ def test_an_evaluation_gives_a_row_per_evaluated_task_and_probe(results):
         "task_name": "part 0",
         "probe": "knn",
         "accuracy": 0.5,
-        "task_aware": None,
+        "task_aware": 0.5,
         "preset": "",
         "device": "cpu",
         "processes": 1,
         "precision": "fp32",
         "loader": "device",
         "threads": 1,
+        "probe_device": "cpu",
+        "probe_precision": "fp32",
         "code": "c0de",
         "checkpoint": "aaaa",
     }
 
 
 def test_a_probe_of_another_stream_names_that_ones_tasks(results):
-    place = f"{SIMCLR}/cassle/seed0/task1"
-    results.add(place, "aaaa")
-    file = results.folder / place / "probes" / STREAM / "knn.json"
-    held = read_json(file)
-    transfer = {"accuracies": {**held["accuracies"], "transfer": [0.125]}, "own_tasks": {"transfer": ["birds all"]}}
-    write_json(file, {**held, **transfer})
+    place, own = f"{SIMCLR}/cassle/seed0/task1", {"own_tasks": {"transfer": ["birds all"]}}
+    results.train(place, "aaaa")
+    results.probe(place, "aaaa", changes=own, knn=[0.5, 0.25], transfer=[0.125])
     rows = [(row["stream"], row["tasks"], row["task_name"]) for row in results.collect() if row["probe"] == "transfer"]
     assert rows == [(STREAM, 2, "birds all")]
 
@@ -232,6 +227,78 @@ def test_what_two_studies_evaluate_alike_stands_there_once(results):
         for probe in probes
         for task in (0, 1)
     ]
+
+
+def test_an_evaluation_says_where_and_in_which_precision_it_ran_that_of_the_random_network_too(results):
+    ran = {"execution": {"device": "H100", "precision": {"knn": "fp32", "linear": "bf16"}, "threads": 1}}
+    both = {"knn": [0.5, 0.25], "linear": [0.75, 0.5]}
+    results.train(f"{SIMCLR}/cassle/seed0/task1", "aaaa")
+    results.probe(f"{SIMCLR}/cassle/seed0/task1", "aaaa", changes=ran, **both)
+    results.probe(f"{BACKBONE}/random/seed0", None, changes=ran, **both)
+    said = {(row["strategy"], row["probe"]): (row["probe_device"], row["probe_precision"]) for row in results.collect()}
+    assert said == {
+        (strategy, probe): ("H100", precision)
+        for strategy in ("cassle", "random")
+        for probe, precision in (("knn", "fp32"), ("linear", "bf16"))
+    }
+
+
+def test_evaluations_that_contradict_each_other_are_refused_by_name(results):
+    place, untrained = f"{SIMCLR}/cassle/seed0/task1", f"{BACKBONE}/random/seed0"
+    results.train(place, "aaaa")
+    for folder, checkpoint in ((place, "aaaa"), (untrained, None)):
+        results.probe(folder, checkpoint, knn=[0.5, 0.5])
+        results.probe(folder, checkpoint, knn=[0.9, 0.9], online=[0.1, 0.2])
+    with pytest.raises(DataError) as error:
+        results.collect()
+    for folder in (place, untrained):
+        files = [results.folder / folder / "probes" / STREAM / name for name in ("knn.json", "knn+online.json")]
+        assert f"  knn in {files[1]} and in {files[0]}: 0.4000 apart" in str(error.value)
+    assert str(error.value).endswith("delete the older files (or all of these) and run the same command again")
+
+
+def test_a_contradiction_with_an_evaluation_of_an_earlier_checkpoint_is_none(results, capsys):
+    place = f"{SIMCLR}/cassle/seed0/task1"
+    results.train(place, "aaaa")
+    results.probe(place, "old", knn=[0.1, 0.1], online=[0.1, 0.2])
+    results.probe(place, "aaaa", knn=[0.5, 0.25])
+    assert results.cells() == {("cassle", 0, 1): [0.5, 0.25]}
+    assert "left out" in capsys.readouterr().out
+
+
+def test_a_first_task_that_strategies_share_is_named_once(results, capsys):
+    results.add(f"{SIMCLR}/first/seed0/task0", "aaaa", knn=(0.5, 0.25))
+    results.probe(f"{SIMCLR}/first/seed0/task0", "aaaa", knn=[0.505, 0.25], online=[0.1, 0.2])
+    for strategy in ("finetune", "cassle"):
+        results.train(f"{SIMCLR}/{strategy}/seed0/task1", strategy, parent="aaaa")
+    results.collect()
+    assert capsys.readouterr().out.count("left out") == 1
+
+
+@pytest.mark.parametrize("name", ["seedX/task1", "seed/task1", "seed0.old/task1", "seed0/task1b"])
+def test_a_folder_without_a_number_is_refused_by_its_name(results, name):
+    results.add(f"{SIMCLR}/cassle/{name}", "aaaa")
+    wrong = f"{SIMCLR}/cassle/{name.removesuffix('/task1')}"
+    with pytest.raises(DataError, match=f"{re.escape(wrong)}: '(seed|task)' wants a number behind it; rename"):
+        results.collect()
+    with pytest.raises(DataError, match=f"{re.escape(wrong)}: '(seed|task)' wants a number behind it; rename"):
+        jobs_of(results.folder)
+
+
+def test_a_random_networks_folder_without_a_number_is_refused_by_its_name(results):
+    results.probe(f"{BACKBONE}/random/seed0b", None, knn=[0.1, 0.2])
+    for read in (collect, jobs_of):
+        with pytest.raises(DataError, match="random/seed0b: 'seed' wants a number"):
+            read(results.folder)
+
+
+def test_a_record_whose_settings_are_incomplete_is_refused_by_its_name(results):
+    place = f"{SIMCLR}/cassle/seed0/task1"
+    results.add(place, "aaaa", spec={"strategy": None})
+    with pytest.raises(
+        DataError, match=r"task1/train\.json: its settings are incomplete .'training'.; delete that file"
+    ):
+        results.collect()
 
 
 def test_the_order_of_rows_does_not_depend_on_the_order_of_work(tmp_path):

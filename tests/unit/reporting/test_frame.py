@@ -17,6 +17,7 @@ from cassle.reporting.frame import (
     title_of,
     write_runs,
 )
+from cassle.reporting.jobs import read_jobs
 
 from .made import PROBE, STREAM, all_rows, summary
 from .made import rows_of as made_rows
@@ -116,9 +117,11 @@ def test_a_bad_file_is_refused_with_its_name_the_reason_and_what_to_do(tmp_path,
     assert str(error.value).endswith("delete it and run `cassle collect`")
 
 
-def test_a_missing_file_is_refused_with_its_name(tmp_path):
-    with pytest.raises(DataError, match=r"cannot read .*runs\.csv: .*No such file"):
-        read_runs(tmp_path / "runs.csv")
+@pytest.mark.parametrize("read", [read_runs, read_jobs])
+def test_a_missing_file_is_refused_with_its_name_and_nobody_is_told_to_delete_it(tmp_path, read):
+    with pytest.raises(DataError, match=r"there is no .*runs\.csv; check the path, or run `cassle collect") as error:
+        read(tmp_path / "runs.csv")
+    assert "delete" not in str(error.value)
 
 
 def test_a_summary_comes_back_as_it_was(tmp_path):

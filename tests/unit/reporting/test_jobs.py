@@ -77,12 +77,18 @@ def test_what_is_not_known_stays_empty(jobs):
 
 def test_what_a_run_took_includes_its_shared_first_task(jobs):
     trained = jobs[(jobs["job"] == "train") & (jobs["stream"] == STREAM)]
-    assert spent_on_run(trained, "conv3", "simclr", "cassle", 0) == 5400
-    assert spent_on_run(trained, "conv3", "simclr", "cassle", 0, "flops") == 11
+    assert spent_on_run(trained, "conv3", "simclr", "cassle", 0, tasks=2) == 5400
+    assert spent_on_run(trained, "conv3", "simclr", "cassle", 0, 2, "flops") == 11
     joint = jobs[(jobs["job"] == "train") & (jobs["stream"] == "digits-all")]
-    assert spent_on_run(joint, "conv3", "simclr", "offline", 0) == 7200
-    assert math.isnan(spent_on_run(joint, "conv3", "simclr", "offline", 0, "flops"))
-    assert math.isnan(spent_on_run(trained, "conv3", "byol", "cassle", 0))
+    assert spent_on_run(joint, "conv3", "simclr", "offline", 0, tasks=1) == 7200
+    assert math.isnan(spent_on_run(joint, "conv3", "simclr", "offline", 0, 1, "flops"))
+    assert math.isnan(spent_on_run(trained, "conv3", "byol", "cassle", 0, tasks=2))
+
+
+@pytest.mark.parametrize(("missing", "tasks"), [(0, 2), (1, 2), (None, 3)])
+def test_what_a_run_took_is_not_known_while_a_task_of_it_is_missing(jobs, missing, tasks):
+    trained = jobs[(jobs["job"] == "train") & (jobs["stream"] == STREAM) & (jobs["task"] != missing)]
+    assert math.isnan(spent_on_run(trained, "conv3", "simclr", "cassle", 0, tasks))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from cassle.reporting.figures import write_figure
 from cassle.reporting.frame import write_runs
 from cassle.reporting.jobs import jobs_of, write_jobs
 from cassle.reporting.page import cost_of, write_page
-from tests.unit.reporting.made import training_spec
+from tests.unit.reporting.made import evaluation, training_spec
 
 from .made import CASSLE, FINETUNE, OFFLINE, RANDOM_ROW, STREAM, summary
 
@@ -73,17 +73,7 @@ def write_results(results, strange="simclr"):
 
 
 def write_probe(place, accuracies, checkpoint):
-    result = {
-        "accuracies": {"knn": accuracies},
-        "stream": STREAM,
-        "data_set": "digits",
-        "scenario": "domain",
-        "tasks": 2,
-        "task_names": ["a", "b"],
-        "checkpoint": checkpoint,
-        "seconds": 3.6,
-    }
-    write_json(place / "probes" / STREAM / "knn.json", result)
+    write_json(place / "probes" / STREAM / "knn.json", evaluation({"knn": accuracies}, checkpoint))
 
 
 def write_all(folder, strange="simclr", **changes):
@@ -170,5 +160,5 @@ def test_cost_is_told_per_kind_and_device(tmp_path):
     from cassle.reporting.jobs import read_jobs
 
     cost = cost_of(read_jobs(tmp_path / "benchmark.csv"))
-    assert [row[:4] for row in cost["rows"]] == [["probe", "5", "0.01", ""], ["train, cpu", "4", "0.04", "1,000"]]
+    assert [row[:4] for row in cost["rows"]] == [["probe, cpu", "5", "0.01", ""], ["train, cpu", "4", "0.04", "1,000"]]
     assert json.dumps(cost)

@@ -11,7 +11,7 @@ import pytest
 
 from cassle.cli import main
 from cassle.errors import CassleError
-from cassle.files import write_json
+from cassle.files import read_json, write_json
 from cassle.reporting.figures import figures
 from cassle.reporting.figures.bars import bars
 from cassle.reporting.frame import read_runs
@@ -90,6 +90,30 @@ def test_a_second_look_sees_what_came_since(results):
 def test_a_study_that_never_started_is_refused(tmp_path):
     with pytest.raises(CassleError, match="start the study once"):
         write_partial(tmp_path / "studies" / "none")
+
+
+def test_a_folder_that_does_not_lie_beside_its_results_is_refused(results, capsys):
+    copy = shutil.copytree(results / FOLDER, results / "copy")
+    assert main(["table", "--partial", str(copy)]) == 1
+    assert f"{copy} is no folder of a study: give one such as results/studies/digits" in capsys.readouterr().err
+    assert not (copy / "partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("checkpoint", ..., "'checkpoint' is missing"),
+        ("execution", ..., "'execution' is missing"),
+        ("accuracies", {"knn": [0.5, 0.25, 0.125]}, "accuracies of knn has 3 values for 2 tasks"),
+    ],
+)
+def test_a_file_of_accuracies_that_is_none_is_named_and_no_table_written(results, capsys, key, value, said):
+    file = results / f"{STREAM}/conv3/simclr/finetune/seed0/task1/probes/{STREAM}/knn.json"
+    held = {**read_json(file), key: value}
+    write_json(file, {name: one for name, one in held.items() if one is not ...})
+    assert main(["table", "--partial", str(results / FOLDER)]) == 1
+    assert f"{file}: {said}; delete that file and run the workflow again" in capsys.readouterr().err
+    assert not (results / FOLDER / "partial").exists()
 
 
 def test_a_number_is_the_same_in_runs_tables_figures_and_page(results):

@@ -225,25 +225,71 @@ def test_units_and_execution_are_told_below_every_table(tmp_path):
     texts = tables(tmp_path, all_rows())
     units, difference, execution = notes(texts)
     assert units.startswith("Per cent.")
-    assert difference.startswith("A − fine-tuning: mean over seeds")
-    assert execution == "Run with device cpu; processes 1; precision fp32; loader device; threads 1."
+    assert difference.startswith("A − fine-tuning: mean difference over seeds")
+    assert execution == (
+        "Run with device cpu; processes 1; precision fp32; loader device; threads 1; probe_device cpu; "
+        "probe_precision fp32."
+    )
     assert notes(texts, "html") == [units, difference, execution]
     assert notes(texts, "tex") == [latex(note) for note in notes(texts)]
 
 
-@pytest.mark.parametrize("column", ["preset", "device", "processes", "precision", "loader", "threads", "code"])
+COLUMNS = ["preset", "device", "processes", "precision", "loader", "threads", "probe_device", "probe_precision"]
+
+
+@pytest.mark.parametrize("column", [*COLUMNS, "code"])
 def test_a_mixture_is_marked_in_its_cell_and_named_below(tmp_path, column):
     rows = [{**row, "preset": "clean"} for seed in (0, 1) for row in all_rows(seed=seed)]
     cassle = [row for row in rows if (row["strategy"], row["seed"]) == ("cassle", 1)]
     texts = tables(tmp_path, [{**row, column: "other"} if row in cassle else row for row in rows], seeds=[0, 1])
     assert [row[1] for row in body(texts)] == ["random network", "finetune", "cassle*", "offline"]
     *_, execution, mixture = notes(texts)
-    assert mixture == f"* mixes runs that differ in {column}."
+    assert mixture == f"* mixes or compares runs that differ in {column}."
     assert ("other" in execution) == (column != "code")
     table = csv.DictReader(texts["csv"].splitlines())
     assert {row["strategy"]: row["mixed"] for row in table} == {
         "random": "", "finetune": "", "cassle": column, "offline": ""
     }  # fmt: skip
+
+
+def executed(column, value):
+    """Two seeds of every strategy, of which CaSSLe was executed otherwise."""
+    rows = [{**row, "preset": "clean"} for seed in (0, 1) for row in all_rows(seed=seed)]
+    return [{**row, column: value} if row["strategy"] == "cassle" else row for row in rows]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_comparison_of_runs_that_were_executed_differently_is_marked_and_the_column_named(tmp_path, column):
+    texts = tables(tmp_path, executed(column, "other"), seeds=[0, 1])
+    head, *rows = markdown_cells(texts["md"])
+    difference = head.index("A − fine-tuning")
+    assert [row[1] for row in rows] == ["random network", "finetune", "cassle", "offline"]
+    assert [row[difference] for row in rows] == ["", "", "+8.0 [+8.0, +8.0]*", "+23.0 [+23.0, +23.0]"]
+    assert [row[head.index("A ↑")] for row in rows[1:3]] == ["70.0 ± 0.0", "**78.0 ± 0.0***"]
+    assert notes(texts)[-1] == f"* mixes or compares runs that differ in {column}."
+    assert "<b>78.0 ± 0.0</b>*</td>" in texts["html"]
+    assert r"\textbf{78.0 $\pm$ 0.0}*" in texts["tex"]
+    table = {(row["strategy"], row["metric"]): row for row in csv.DictReader(texts["csv"].splitlines())}
+    assert [table[name, "A"]["unlike"] for name in ("finetune", "cassle", "offline")] == ["", column, ""]
+
+
+def test_strategies_of_different_code_are_compared_without_a_mark(tmp_path):
+    texts = tables(tmp_path, executed("code", "of CaSSLe"), seeds=[0, 1])
+    assert "*" not in texts["md"].replace("**", "")
+
+
+def test_a_difference_tells_its_pairs_where_they_are_fewer_than_the_seeds(tmp_path):
+    rows = [row for row in three_seeds() if (row["strategy"], row["seed"]) != ("finetune", 2)]
+    texts = tables(tmp_path, rows, seeds=[0, 1, 2])
+    assert [row[5:] for row in body(texts)][1:] == [
+        ["2 of 3", ""],
+        ["3", "+7.0 [−5.7, +19.7] (2 pairs)"],
+        ["3", "+23.0 [+23.0, +23.0] (2 pairs)"],
+    ]
+    pairs = {row["strategy"]: row["pairs"] for row in csv.DictReader(texts["csv"].splitlines()) if row["metric"] == "A"}
+    assert pairs == {"random": "", "finetune": "", "cassle": "2", "offline": "2"}
+    one = [row for row in rows if (row["strategy"], row["seed"]) != ("finetune", 1)]
+    assert body(tables(tmp_path / "one", one, seeds=[0, 1, 2]))[2][-1] == "+6.0 (1 pair)"
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path):
@@ -295,3 +341,22 @@ def test_hours_and_operations_of_training_are_told_in_units_that_fit(tmp_path, s
     for metric, value in (("hours", seconds / 3600), ("flops", flops)):
         found = [(row["strategy"], float(row["mean"])) for row in table if row["metric"] == metric]
         assert found == ([] if value is None else [("cassle", pytest.approx(2 * value))])
+
+
+def test_hours_and_operations_are_those_of_finished_runs_in_every_format(tmp_path):
+    # Three tasks of an hour each; of seed 1 the last one is still to come. Three hours are told, not 2.5.
+    matrix = [[0.5] * 3] * 3
+    rows = rows_of(matrix, "finetune", 0) + rows_of(matrix[:2], "finetune", 1, tasks=3)
+    runs, study = write_study(tmp_path, rows, strategies=["finetune"], seeds=[0, 1])
+    done = [(0, "first", 0), (0, "finetune", 1), (0, "finetune", 2), (1, "first", 0), (1, "finetune", 1)]
+    place = {"job": "train", "stream": STREAM, "backbone": "conv3", "objective": "simclr", "attempts": 1}
+    took = {**place, "seconds": 3600.0, "flops": 1e15}
+    jobs = [{**took, "seed": seed, "strategy": name, "task": task} for seed, name, task in done]
+    write_jobs(tmp_path / "benchmark.csv", jobs)
+    write_tables(runs, study, STREAM, PROBE, tmp_path / "table.md", tmp_path / "benchmark.csv")
+    head, row = markdown_cells((tmp_path / "table.md").read_text())
+    shown = dict(zip(head, row, strict=True))
+    assert [shown[name] for name in ("n", "training (h)", "training (PFLOP)")] == ["1 of 2", "3.0", "3.0"]
+    table = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
+    told = {row["metric"]: (row["mean"], row["n"]) for row in table}
+    assert (told["hours"], told["flops"]) == (("3.0", "1"), ("3000000000000000.0", "1"))
