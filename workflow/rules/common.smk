@@ -19,7 +19,7 @@ find_own_commands()
 try:
     check_place(workflow.basedir)
     PLAN = plan_study(
-        config,
+        workflow.config_settings.config,
         workflow.configfiles,
         default=Path(workflow.basedir).parent / "config" / "config.yaml",
     )
