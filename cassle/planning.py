@@ -80,10 +80,32 @@ def other_code(plan: Plan, root: Path = Path()) -> str | None:
             found.append(job.folder)
     if not found:
         return None
-    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     return (
-        f"kept although the training code has changed since: {found[0]}{more}; delete their folders to train them anew"
+        f"kept although the training code has changed since: {_tasks(len(found))}, such as {found[0]}; delete their "
+        "folders to train them anew"
     )
+
+
+def other_tables(plan: Plan, root: Path = Path()) -> str | None:
+    """Return a notice of what tables of the plan's studies show and, once it has run, will not show any more, or None.
+
+    Two studies with one name have one folder of tables, and so has one study with changing words beside it.
+    """
+    told = []
+    for part in plan.parts():
+        file = root / part.folder / "study.json"
+        if file.is_file():
+            shown, now = read_json(file), part.summary()
+            for key in (*part.cells, "seeds"):
+                if key != "rows" and (gone := [f"{one}" for one in shown.get(key, []) if one not in now[key]]):
+                    told.append(f"{key} {', '.join(gone)} of {part.study.name}")
+    if not told:
+        return None
+    return f"tables will not show any more: {'; '.join(told)}. --config name=... gives this plan a folder of its own"
+
+
+def _tasks(number: int) -> str:
+    return "1 finished task" if number == 1 else f"{number} finished tasks"
 
 
 def refuse_overwriting(plan: Plan, root: Path = Path()) -> None:
@@ -103,10 +125,7 @@ def refuse_overwriting(plan: Plan, root: Path = Path()) -> None:
     if clashes:
         more = f"\n  and {len(clashes) - SHOWN} more" if len(clashes) > SHOWN else ""
         raise SettingsError(
-            f"this plan would train {len(clashes)} finished tasks again ({hours:.2g} hours of training) because their "
-            "settings changed:\n"
-            + "\n".join(clashes[:SHOWN])
-            + more
-            + "\nAllow it with --config overwrite=true, or give "
+            f"this plan would train {_tasks(len(clashes))} again ({hours:.2g} hours of training) because settings "
+            "changed:\n" + "\n".join(clashes[:SHOWN]) + more + "\nAllow it with --config overwrite=true, or give "
             "the changed settings in the study (they then get folders of their own)"
         )

@@ -44,7 +44,7 @@ def _parts(key: str, value: Any) -> Iterator[str]:
 
 
 def _settings(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield values of groups inside groups such as ``training.epochs=2``."""
+    """Yield values of groups as text, keys of groups inside groups joined by dots."""
     for key, value in sorted(values.items(), key=str):
         if isinstance(value, Mapping):
             yield from _settings(value, f"{prefix}{key}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import yaml
 
 from cassle.errors import SettingsError
 from cassle.options import merged, parse
-from cassle.settings.site import Site
+from cassle.settings.site import Execution, Site
 from cassle.settings.study import Study
+from cassle.settings.training import Training
+from cassle.tracking.wandb import WandbSettings
 
 WORDS = {
     "stream": "streams",
@@ -22,6 +25,8 @@ WORDS = {
     "probe": "probes",
 }
 """Singular words of one experiment and the study's list each stands for."""
+GROUPS = {"training": Training, "execution": Execution, "wandb": WandbSettings}
+"""Groups of a study's settings, and what may stand in each."""
 
 
 def spelled_out(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,11 +44,28 @@ def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
 
     A word holds for each grid of the study. Raises `SettingsError` for a grid that names no stream or no objective.
     """
-    study = parse(Study, spelled_out(given), where)
+    values = spelled_out(given)
+    _check_places(values, where)
+    study = parse(Study, values, where)
     for grid in [] if study.studies else study.complete_grids():
         if missing := [key for key in ("streams", "objectives") if not getattr(grid, key)]:
             raise SettingsError(f"{where}: '{missing[0]}' is missing; name at least one")
     return study
+
+
+def _check_places(values: Mapping[str, Any], where: str) -> None:
+    """Raise `SettingsError` for a key that stands beside its group, or has a dot in place of it."""
+    places = {key: group for group, model in GROUPS.items() for key in model.model_fields}
+    for key, value in values.items():
+        group, _, inner = str(key).rpartition(".")
+        if key not in Study.model_fields and group not in GROUPS:
+            inner = next(iter(get_close_matches(inner, sorted({*places, *Study.model_fields}), n=1, cutoff=0.5)), "")
+            group = "" if inner in Study.model_fields else places.get(inner, "")
+        if group:
+            told = str(value).lower() if isinstance(value, bool) else value
+            raise SettingsError(
+                f"{where}: unknown key '{key}': '{inner}' belongs into {group}: '{group}={{{inner}: {told}}}'"
+            )
 
 
 def read_studies(study: Study, folder: Path) -> list[Study]:

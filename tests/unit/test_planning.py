@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cassle.errors import SettingsError
-from cassle.planning import other_code, plan_study, refuse_overwriting, words_of
+from cassle.planning import other_code, other_tables, plan_study, refuse_overwriting, words_of
 from cassle.runs import resolve
 from cassle.settings.reading import read_study
 from cassle.training.build import training_code
@@ -162,7 +162,22 @@ def test_results_of_other_code_are_kept_and_reported(tmp_path):
     finished(tmp_path, first, code=training_code(first.spec))
     assert other_code(plan, tmp_path) is None
     finished(tmp_path, second, code="older")
-    assert f"kept although the training code has changed since: {second.folder}" in other_code(plan, tmp_path)
+    told = "kept although the training code has changed since: 1 finished task, such as"
+    assert f"{told} {second.folder}; delete" in other_code(plan, tmp_path)
+
+
+def test_tables_that_lose_something_are_reported_with_what_they_lose(tmp_path):
+    plan = resolve(read_study({**GRID, "name": "mine"}))
+    assert other_tables(plan, tmp_path) is None
+    more = resolve(read_study({**GRID, "name": "mine", "strategies": ["finetune", "cassle"], "seeds": [0, 1]}))
+    file = tmp_path / more.folder / "study.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(more.summary()))
+    assert other_tables(more, tmp_path) is None
+    told = other_tables(plan, tmp_path)
+    assert told.startswith("tables will not show any more: strategies cassle of mine; seeds 1 of mine. --config name=")
+    file.write_text(json.dumps(plan.summary()))
+    assert other_tables(more, tmp_path) is None
 
 
 def test_words_for_another_snakemake_survive_the_shell_and_mean_the_same():

@@ -13,6 +13,18 @@ GRID = {"streams": ["digits-domain5"], "objectives": ["simclr"], "strategies": [
     ("changes", "message"),
     [
         ({"objektives": ["byol"]}, "unknown key 'objektives': did you mean 'objectives'"),
+        ({"epochs": 3}, "unknown key 'epochs': 'epochs' belongs into training: 'training={epochs: 3}'"),
+        ({"epoch": 3}, "unknown key 'epoch': 'epochs' belongs into training: 'training={epochs: 3}'"),
+        ({"gpus": 2}, "unknown key 'gpus': 'gpus' belongs into execution: 'execution={gpus: 2}'"),
+        (
+            {"execution.loader": "dali"},
+            "unknown key 'execution.loader': 'loader' belongs into execution",
+        ),
+        (
+            {"checkpoints": True},
+            "unknown key 'checkpoints': 'checkpoints' belongs .* 'wandb={checkpoints: true}'",
+        ),
+        ({"zzz": 1}, "unknown key 'zzz': known: backbones, data"),
         ({"execution": {"devise": "cpu"}}, "unknown key 'execution.devise': did you mean 'device'"),
         ({"execution": {"device": "tpu"}}, "'execution.device' = 'tpu'"),
         ({"seeds": [0, 0]}, "'seeds' = .*: seeds must be different and not negative"),
