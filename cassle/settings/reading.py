@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from cassle.errors import SettingsError
-from cassle.options import merged, parse
+from cassle.options import Options, merged, parse
 from cassle.settings.site import Execution, Site
 from cassle.settings.study import Study
 from cassle.settings.training import Training
@@ -25,7 +25,7 @@ WORDS = {
     "probe": "probes",
 }
 """Singular words of one experiment and the study's list each stands for."""
-GROUPS = {"training": Training, "execution": Execution, "wandb": WandbSettings}
+GROUPS: dict[str, type[Options]] = {"training": Training, "execution": Execution, "wandb": WandbSettings}
 """Groups of a study's settings, and what may stand in each."""
 
 
