@@ -46,7 +46,7 @@ def _asked_for(
     where = ", ".join([*map(str, configfiles), *(["--config"] if words else [])])
     complete = {"grids", "studies"} & set(asked) or {"streams", "objectives"} <= set(asked)
     if not configfiles and not complete:
-        usual = read_yaml(default)
+        usual = spelled_out(read_yaml(default))
         if set(words) & set(WORDS):
             usual["name"] = name_of(asked)
         return replaced(usual, asked), f"{default}, {where}".removesuffix(", ")

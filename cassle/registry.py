@@ -50,9 +50,7 @@ class Registry(Generic[T]):
 
         def add(entry: T) -> T:
             if not re.fullmatch(self.allowed.pattern, name):
-                raise SettingsError(
-                    f"{self.kind} '{name}': a name has up to 64 signs, {self.allowed.told}, and no others"
-                )
+                raise SettingsError(f"{self.kind} '{name}': a name has up to 64 {self.allowed.told}, and no others")
             if name in self.reserved:
                 raise SettingsError(
                     f"{self.kind} '{name}': results call something else so; take another name than "

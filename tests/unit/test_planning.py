@@ -82,6 +82,13 @@ def test_a_study_file_without_a_name_is_named_with_the_words_beside_it(default, 
     assert plan_study({"seed": 3}, [mine], default).study.name == "mine"
 
 
+def test_words_go_before_the_words_of_a_file(default, mine):
+    for file, files in ((default, []), (mine, [mine])):
+        file.write_text(file.read_text() + "seed: 5\n")
+        assert plan_study({"seeds": [3]}, files, default).study.seeds == [3]
+        assert plan_study({"seed": 4}, files, default).study.seeds == [4]
+
+
 def test_every_word_holds_for_every_grid_of_a_file(tmp_path, default):
     file = tmp_path / "grids.yaml"
     grids = [{"objectives": ["byol", "simclr"], "strategies": ["cassle"], "offline": True}, {"objectives": ["vicreg"]}]

@@ -152,9 +152,7 @@ def test_a_plugin_that_begins_like_the_packages_own_names_replaces_none_of_them(
 
 @pytest.mark.parametrize("name", ["../hammer", "a/b", "-hammer", "two words", "hammer+saw", "a~b", "a,b", "", "x" * 65])
 def test_a_name_that_cannot_be_part_of_a_path_is_refused(name):
-    with pytest.raises(
-        SettingsError, match=re.escape(f"tool '{name}': a name has up to 64 signs, letters, digits, _ and -")
-    ):
+    with pytest.raises(SettingsError, match=re.escape(f"tool '{name}': a name has up to 64 letters, digits, _ and -")):
         Registry("tool", "toolbox").register(name)(object)
 
 
@@ -167,5 +165,5 @@ def test_names_that_mean_something_else_in_results_are_refused():
 
 @pytest.mark.parametrize("name", ["my-circles", "Circles", "a b"])
 def test_a_data_set_that_no_stream_could_name_is_refused(name):
-    with pytest.raises(SettingsError, match=f"data set '{name}': a name has up to 64 signs, small letters, digits"):
+    with pytest.raises(SettingsError, match=f"data set '{name}': a name has up to 64 small letters, digits"):
         data_sets.register(name)(object)

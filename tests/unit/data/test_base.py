@@ -252,7 +252,7 @@ def test_a_folder_of_ones_own_is_a_data_set_with_a_name_of_its_own(tmp_path, for
         ({"digits": {"kind": "folder"}}, "data set 'digits' is one of its own, so it cannot be a folder"),
         (
             {"my-birds": {"kind": "folder"}},
-            "data set 'my-birds': a name has up to 64 signs, small letters, digits and _",
+            "data set 'my-birds': a name has up to 64 small letters, digits and _",
         ),
     ],
 )
