@@ -9,41 +9,56 @@ from typing import Any
 
 from cassle.errors import SettingsError
 from cassle.files import canonical_json, read_json
-from cassle.options import differences
+from cassle.options import differences, merged
 from cassle.runs import Plan, resolve, together
-from cassle.settings.reading import WORDS, read_studies, read_study, read_yaml
+from cassle.settings.naming import name_of
+from cassle.settings.reading import WORDS, read_studies, read_study, read_yaml, replaced, spelled_out
 from cassle.training.build import training_code
 
 SHOWN = 5
 """Finished runs a message names one by one."""
 
 
-def plan_study(config: Mapping[str, Any], configfiles: Sequence[str | Path], default: Path) -> Plan:
-    """Return the plan of what the user asked for.
+def plan_study(words: Mapping[str, Any], configfiles: Sequence[str | Path], default: Path) -> Plan:
+    """Return the plan of what the user asked for: files of a study, and words of the command line.
 
-    A study file stands for itself, and so do words that name a stream and an objective; anything less changes the
-    default study, which then takes its name from the words. A study may list files of studies to do together, relative
-    to the folder of its own file. Raises `SettingsError` for impossible settings, and for a
-    plan that would overwrite finished work without ``overwrite=true``.
+    A study may list files of studies to do together, relative to the folder of its own file. Raises `SettingsError` for
+    impossible settings, and for a plan that would overwrite finished work without ``overwrite=true``.
     """
-    given = dict(config)
-    where = ", ".join(map(str, configfiles)) or "--config"
-    complete = {"grids", "studies"} & set(given) or (
-        {"stream", "streams"} & set(given) and {"objective", "objectives"} & set(given)
-    )
-    if not configfiles and not complete:
-        usual = read_yaml(default)
-        if set(given) & set(WORDS):
-            del usual["name"]
-        given = {**usual, **given}
-        where = str(default)
+    study = read_study(*_asked_for(words, configfiles, default))
     folder = Path(configfiles[-1]).parent if configfiles else Path()
-    study = read_study(given, where)
     plans = [resolve(one) for one in read_studies(study, folder)]
     plan = together(study, plans) if study.studies else plans[0]
     if not plan.study.overwrite:
         refuse_overwriting(plan)
     return plan
+
+
+def _asked_for(
+    words: Mapping[str, Any], configfiles: Sequence[str | Path], default: Path
+) -> tuple[dict[str, Any], str]:
+    """Return the values of a study and where they are from: of files, later ones over earlier ones, and words over all.
+
+    Files stand for themselves, and so do words that name streams and objectives; anything less changes the default
+    study, which takes its name from words of one experiment. Without a name in them, such words name others, too.
+    """
+    asked = spelled_out(words)
+    where = ", ".join([*map(str, configfiles), *(["--config"] if words else [])])
+    complete = {"grids", "studies"} & set(asked) or {"streams", "objectives"} <= set(asked)
+    if not configfiles and not complete:
+        usual = spelled_out(read_yaml(default))
+        if set(words) & set(WORDS):
+            usual["name"] = name_of(asked)
+        return replaced(usual, asked), f"{default}, {where}".removesuffix(", ")
+    files = [read_yaml(file) for file in configfiles]
+    given: dict[str, Any] = {}
+    for file in files:
+        given = merged(given, spelled_out(file))
+    given = replaced(given, asked)
+    single = any(set(one) & set(WORDS) for one in [*files, words])
+    if "name" not in given and (single or not files) and (name := name_of(given)):
+        given["name"] = name
+    return given, where
 
 
 def words_of(config: Mapping[str, Any], configfiles: Sequence[str | Path]) -> str:
@@ -65,10 +80,32 @@ def other_code(plan: Plan, root: Path = Path()) -> str | None:
             found.append(job.folder)
     if not found:
         return None
-    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     return (
-        f"kept although the training code has changed since: {found[0]}{more}; delete their folders to train them anew"
+        f"kept although the training code has changed since: {_tasks(len(found))}, such as {found[0]}; delete their "
+        "folders to train them anew"
     )
+
+
+def other_tables(plan: Plan, root: Path = Path()) -> str | None:
+    """Return a notice of what tables of the plan's studies show and, once it has run, will not show any more, or None.
+
+    Two studies with one name have one folder of tables, and so has one study with changing words beside it.
+    """
+    told = []
+    for part in plan.parts():
+        file = root / part.folder / "study.json"
+        if file.is_file():
+            shown, now = read_json(file), part.summary()
+            for key in (*part.cells, "seeds"):
+                if key != "rows" and (gone := [f"{one}" for one in shown.get(key, []) if one not in now[key]]):
+                    told.append(f"{key} {', '.join(gone)} of {part.study.name}")
+    if not told:
+        return None
+    return f"tables will not show any more: {'; '.join(told)}. --config name=... gives this plan a folder of its own"
+
+
+def _tasks(number: int) -> str:
+    return "1 finished task" if number == 1 else f"{number} finished tasks"
 
 
 def refuse_overwriting(plan: Plan, root: Path = Path()) -> None:
@@ -88,10 +125,7 @@ def refuse_overwriting(plan: Plan, root: Path = Path()) -> None:
     if clashes:
         more = f"\n  and {len(clashes) - SHOWN} more" if len(clashes) > SHOWN else ""
         raise SettingsError(
-            f"this plan would train {len(clashes)} finished tasks again ({hours:.2g} hours of training) because their "
-            "settings changed:\n"
-            + "\n".join(clashes[:SHOWN])
-            + more
-            + "\nAllow it with --config overwrite=true, or give "
+            f"this plan would train {_tasks(len(clashes))} again ({hours:.2g} hours of training) because settings "
+            "changed:\n" + "\n".join(clashes[:SHOWN]) + more + "\nAllow it with --config overwrite=true, or give "
             "the changed settings in the study (they then get folders of their own)"
         )

@@ -8,26 +8,40 @@ import importlib.util
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from cassle.errors import SettingsError, unknown
 
 T = TypeVar("T")
-NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+
+
+class Names(NamedTuple):
+    """Which names may be registered, as a pattern and as a user reads it."""
+
+    pattern: str
+    told: str
+
+
+IN_PATHS = Names(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "letters, digits, _ and -")
 """Names become parts of paths: of folders of results, and of parts that are joined by + and ~."""
+IN_STREAMS = Names(r"[a-z0-9_]{1,64}", "small letters, digits and _")
+"""Names become parts of streams, in which a - and the scenario follow."""
 
 
 class Registry(Generic[T]):
     """Maps names to classes or functions; every module of ``package`` is imported at the first look-up.
 
-    A new entry is therefore one new file in the package, or a plugin file outside it (`load_plugins`).
+    A new entry is therefore one new file in the package, or a plugin file outside it (`load_plugins`). ``reserved``
+    names mean something else in folders or tables.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, names: Names = IN_PATHS, reserved: Collection[str] = ()) -> None:
         self.kind = kind
         self.package = package
+        self.allowed = names
+        self.reserved = reserved
         self._entries: dict[str, T] = {}
         self._imported = False
 
@@ -35,9 +49,12 @@ class Registry(Generic[T]):
         """Return a decorator that files its argument under ``name``; a second owner of a name is an error."""
 
         def add(entry: T) -> T:
-            if not re.fullmatch(NAME, name):
+            if not re.fullmatch(self.allowed.pattern, name):
+                raise SettingsError(f"{self.kind} '{name}': a name has up to 64 {self.allowed.told}, and no others")
+            if name in self.reserved:
                 raise SettingsError(
-                    f"{self.kind} '{name}': a name has up to 64 letters, digits, _ and -, and no others"
+                    f"{self.kind} '{name}': results call something else so; take another name than "
+                    f"{', '.join(self.reserved)}"
                 )
             held = self._entries.get(name)
             if held is not None and getattr(held, "__module__", None) != getattr(entry, "__module__", None):

@@ -5,6 +5,8 @@ Nothing heavy is imported before a verb needs it, so that verbs for people answe
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import sys
 from contextlib import nullcontext
@@ -24,6 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with stoppable(args.verb) if args.job else nullcontext():
             args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        return 141  # as a shell says of SIGPIPE
     except CassleError as error:
         say(f"cassle {args.verb}: {error}", sys.stderr)
         return int(getattr(error, "exit_code", 1))
@@ -31,3 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
         say_stopped(args.verb, signal.SIGINT)
         return 128 + signal.SIGINT
     return 0
+
+
+def _reader_is_gone() -> bool:
+    """Return whether nobody reads standard output any more, as behind ``| head``; then nothing is said there again."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    gone = bool(poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return gone

@@ -57,7 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     Of what it parses, ``run`` is the function of the verb, and ``job`` tells whether the workflow calls it.
     """
-    parser = argparse.ArgumentParser(prog="cassle", description="Continual self-supervised learning, step by step.")
+    about = "Continual self-supervised learning, step by step."
+    parser = argparse.ArgumentParser(prog="cassle", description=about, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"cassle {__version__}")
     parser.set_defaults(job=False)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -113,6 +114,7 @@ def _add_people(verbs: Verbs) -> None:
     verb = add(plan)
     verb.add_argument("--configfile", nargs="+", default=[], help="file of a study, such as config/paper/all.yaml")
     verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as after snakemake --config, such as seed=3")
+    verb.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="the same")
     speed = verb.add_mutually_exclusive_group()
     speed.add_argument("--tflops", type=float, help="sustained 10^12 operations per second; else as finished trainings")
     speed.add_argument("--bench", metavar="FILE", help="speed of the step that `cassle bench step --out FILE` measured")
@@ -129,7 +131,7 @@ def _add_people(verbs: Verbs) -> None:
 
 def _add(verbs: Verbs, run: Verb, *flags: str, site: bool = False, **required: bool) -> argparse.ArgumentParser:
     """Add a verb with flags that may be left out, those of which it is told whether they are required, and its site."""
-    verb = verbs.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+    verb = verbs.add_parser(run.__name__, help=run.__doc__, description=run.__doc__, allow_abbrev=False)
     verb.set_defaults(run=run)
     for flag in flags:
         verb.add_argument(f"--{flag}", **_FLAGS[flag])

@@ -75,7 +75,9 @@ def plan(args: argparse.Namespace) -> None:
     rate = None if args.tflops is None else args.tflops * 1e12
     if args.bench is not None:
         rate = benched_rate(Path(args.bench))
-    print(cost_of(args.configfile, args.words, rate))
+    behind = [text for text in args.configfile if "=" in text and not Path(text).exists()]
+    files = [text for text in args.configfile if text not in behind]
+    print(cost_of(files, [*args.config, *behind, *args.words], rate))
 
 
 def show(args: argparse.Namespace) -> None:

@@ -15,7 +15,6 @@ from cassle.cost.rate import measured_rate
 from cassle.errors import SettingsError
 from cassle.planning import plan_study
 from cassle.runs import Plan
-from cassle.settings.reading import read_yaml
 from cassle.status import duration
 
 UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")
@@ -37,12 +36,18 @@ def cost_of(configfiles: Sequence[str], words: Sequence[str], rate: float | None
         raise SettingsError(f"no machine does {rate / 1e12:g} x 10^12 operations per second; give a number above 0")
     if bad := [word for word in words if "=" not in word]:
         raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as seed=3")
-    given: dict[str, Any] = {}
-    for file in configfiles:
-        given |= read_yaml(file)
-    given |= {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
+    given = {key: _value(text) for key, text in (word.split("=", 1) for word in words)}
     plan = plan_study(given, configfiles, DEFAULT)
     return describe(plan, measured_rate(plan) if rate is None else rate)
+
+
+def _value(text: str) -> Any:
+    """Return the value of a word as Snakemake reads it, to which all is text inside braces and brackets."""
+    try:
+        alone = yaml.safe_load(text)
+        return alone if isinstance(alone, bool | int | float) else yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError:
+        return text
 
 
 def short(value: float, unit: str = "") -> str:

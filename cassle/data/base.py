@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -21,7 +20,7 @@ from cassle.data.index import (
 )
 from cassle.errors import DataError, SettingsError
 from cassle.options import Options, PathText, parse
-from cassle.registry import Registry
+from cassle.registry import IN_STREAMS, Registry
 
 if TYPE_CHECKING:
     import torch
@@ -165,7 +164,7 @@ class DataSet:
         raise NotImplementedError
 
 
-data_sets: Registry[type[DataSet]] = Registry("data set", "cassle.data.sets")
+data_sets: Registry[type[DataSet]] = Registry("data set", "cassle.data.sets", IN_STREAMS)
 """Data set name -> class."""
 
 
@@ -179,8 +178,6 @@ def declare(data: Mapping[str, Mapping[str, Any]]) -> None:
         if "kind" not in settings:
             continue
         kind = data_sets.get(str(settings["kind"]))
-        if not re.fullmatch(r"[a-z0-9_]{1,64}", name):
-            raise SettingsError(f"data set '{name}': a name has up to 64 small letters, digits and _, and nothing else")
         if name in data_sets.names() and data_sets.get(name).kind is None:
             raise SettingsError(
                 f"data set '{name}' is one of its own, so it cannot be a {kind.name}; take another name"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cassle.nets.base import Backbone
 from cassle.nets.momentum import MomentumNetwork
 from cassle.options import Options
+from cassle.paths import RANDOM
 from cassle.registry import Registry
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
@@ -128,5 +129,5 @@ class Objective(nn.Module):
         """Move what follows the weights (momentum networks); ``moment.step`` is the step just done."""
 
 
-objectives: Registry[type[Objective]] = Registry("objective", "cassle.objectives")
+objectives: Registry[type[Objective]] = Registry("objective", "cassle.objectives", reserved=(RANDOM,))
 """Objective name -> class."""

@@ -18,27 +18,30 @@ RECIPES = Path(__file__).parents[2] / "config" / "recipes"
 
 def recipe_folders(study: Study) -> tuple[Path, ...]:
     """Return where recipes are looked for: the study's folder or the repository's, then beside each plugin."""
-    return (Path(study.recipes) if study.recipes else RECIPES, *(Path(plugin).parent for plugin in study.plugins))
+    own = Path(study.recipes) if study.recipes else RECIPES
+    return tuple(dict.fromkeys((own, *(Path(plugin).parent for plugin in study.plugins))))
 
 
 @cache
 def recipe_of(objective: str, data_set: str, folders: tuple[Path, ...]) -> Recipe:
     """Return the recipe of an objective for a data set, or for its kind, from the first folder that has one.
 
-    Raises `SettingsError` that says where to write one if there is none.
+    Raises `SettingsError` that says where to write one if there is none: beside a plugin first.
     """
-    others = []
+    held = {}
     for file in (folder / f"{objective}.yaml" for folder in folders):
         if file.is_file():
             entries = read_yaml(file)
             for name in (data_set, data_sets.get(data_set).kind):
                 if name in entries:
                     return parse(Recipe, entries[name], f"{file}, {name}")
-            others.append(f"{file} (it has: {', '.join(sorted(entries))})")
-    if others:
-        raise SettingsError(f"no recipe of {objective} for data set '{data_set}'; add one to {' or '.join(others)}")
-    places = " or ".join(str(folder) for folder in folders)
-    raise SettingsError(f"objective '{objective}' has no recipe: write {objective}.yaml in {places}")
+            held[file] = f"{file} (it has: {', '.join(sorted(entries))})"
+    usual, *beside_plugins = (folder / f"{objective}.yaml" for folder in folders)
+    if held:
+        places = [held.get(file, f"{file}") for file in beside_plugins] + ([held[usual]] if usual in held else [])
+        raise SettingsError(f"no recipe of {objective} for data set '{data_set}'; add one to {' or '.join(places)}")
+    places = [f"{file}" for file in (*beside_plugins, usual)]
+    raise SettingsError(f"objective '{objective}' has no recipe: write {' or '.join(places)}")
 
 
 def more_views(recipe: Recipe, word: str, where: str) -> list[dict[str, Any]]:

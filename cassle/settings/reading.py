@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cassle.errors import SettingsError
-from cassle.files import shortened
-from cassle.options import parse
-from cassle.settings.site import Site
-from cassle.settings.study import LONGEST_STUDY, Study
+from cassle.options import Options, merged, parse
+from cassle.settings.site import Execution, Site
+from cassle.settings.study import Study
+from cassle.settings.training import Training
+from cassle.tracking.wandb import WandbSettings
 
 WORDS = {
     "stream": "streams",
@@ -24,6 +25,18 @@ WORDS = {
     "probe": "probes",
 }
 """Singular words of one experiment and the study's list each stands for."""
+GROUPS: dict[str, type[Options]] = {"training": Training, "execution": Execution, "wandb": WandbSettings}
+"""Groups of a study's settings, and what may stand in each."""
+
+
+def spelled_out(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study's values with the words of one experiment as the lists they stand for, in its grids as well.
+
+    >>> spelled_out({"seed": 3, "grids": [{"seeds": [0, 1]}]})
+    {'grids': [{}], 'seeds': [3]}
+    """
+    words = {WORDS[key]: value if isinstance(value, list) else [value] for key, value in values.items() if key in WORDS}
+    return replaced({key: value for key, value in values.items() if key not in WORDS}, words)
 
 
 def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
@@ -31,19 +44,28 @@ def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
 
     A word holds for each grid of the study. Raises `SettingsError` for a grid that names no stream or no objective.
     """
-    values = dict(given)
-    named = "name" in values
-    words = {WORDS[word]: values.pop(word) for word in list(values) if word in WORDS}
-    lists = {key: value if isinstance(value, list) else [value] for key, value in words.items()}
-    study = parse(Study, replaced(values, lists), where)
-    if words and not named:
-        parts = [f"seed{value}" if key == "seeds" else f"{value}" for key, value in words.items()]
-        name = re.sub(r"[^A-Za-z0-9._+=,]+", "-", "-".join(parts)).strip("-")
-        study = study.model_copy(update={"name": shortened(name, LONGEST_STUDY)})
+    values = spelled_out(given)
+    _check_places(values, where)
+    study = parse(Study, values, where)
     for grid in [] if study.studies else study.complete_grids():
         if missing := [key for key in ("streams", "objectives") if not getattr(grid, key)]:
             raise SettingsError(f"{where}: '{missing[0]}' is missing; name at least one")
     return study
+
+
+def _check_places(values: Mapping[str, Any], where: str) -> None:
+    """Raise `SettingsError` for a key that stands beside its group, or has a dot in place of it."""
+    places = {key: group for group, model in GROUPS.items() for key in model.model_fields}
+    for key, value in values.items():
+        group, _, inner = str(key).rpartition(".")
+        if key not in Study.model_fields and group not in GROUPS:
+            inner = next(iter(get_close_matches(inner, sorted({*places, *Study.model_fields}), n=1, cutoff=0.5)), "")
+            group = "" if inner in Study.model_fields else places.get(inner, "")
+        if group:
+            told = str(value).lower() if isinstance(value, bool) else value
+            raise SettingsError(
+                f"{where}: unknown key '{key}': '{inner}' belongs into {group}: '{group}={{{inner}: {told}}}'"
+            )
 
 
 def read_studies(study: Study, folder: Path) -> list[Study]:
@@ -68,14 +90,17 @@ def read_studies(study: Study, folder: Path) -> list[Study]:
 
 
 def replaced(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a study's values with some keys replaced, in its grids as well."""
-    result = {**values, **changes}
+    """Return a study's values with some keys replaced, in its grids as well; mappings are merged key by key."""
+    result = merged(values, changes)
     if isinstance(result.get("grids"), list):
-        result["grids"] = [
-            {key: value for key, value in grid.items() if key not in changes} if isinstance(grid, dict) else grid
-            for grid in result["grids"]
-        ]
+        result["grids"] = [_grid(grid, changes) if isinstance(grid, dict) else grid for grid in result["grids"]]
     return result
+
+
+def _grid(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a grid still says for itself beside a study's changes."""
+    kept = {key: value for key, value in grid.items() if isinstance(changes.get(key, {}), Mapping)}
+    return merged(kept, {key: value for key, value in changes.items() if key in kept})
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

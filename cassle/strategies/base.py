@@ -14,6 +14,7 @@ from cassle.models.checkpoints import load_into
 from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
 from cassle.options import Options, parse
+from cassle.paths import FIRST, OFFLINE, RANDOM
 from cassle.registry import Registry
 from cassle.settings.training import Training
 from cassle.strategies.step import Step
@@ -181,5 +182,5 @@ class Taught(Strategy):
         return self.settings.teacher_batchnorm  # type: ignore[no-any-return]
 
 
-strategies: Registry[type[Strategy]] = Registry("strategy", "cassle.strategies")
+strategies: Registry[type[Strategy]] = Registry("strategy", "cassle.strategies", reserved=(FIRST, OFFLINE, RANDOM))
 """Strategy name -> class."""

@@ -127,27 +127,30 @@ class Composite(Strategy):
     def _named(self) -> list[tuple[str, Strategy]]:
         return [(name, cast(Strategy, part)) for name, part in self.parts.items()]
 
-    def _taught(self) -> list[Strategy]:
-        return [part for _, part in self._named() if part.teacher_batchnorm is not None]
+    def _agreed(self, what: str) -> Any:
+        """Return what all parts with a teacher ask of it, None without any; `SettingsError` where they differ."""
+        asked = {name: getattr(part, what) for name, part in self._named() if part.teacher_batchnorm is not None}
+        if len(set(asked.values())) > 1:
+            told = ", ".join(f"{value} ({name})" for name, value in asked.items())
+            raise SettingsError(f"its parts share one teacher, but ask for more than one {what}: {told}")
+        return next(iter(asked.values()), None)
 
     @property
     def teacher_batchnorm(self) -> Literal["frozen", "batch"] | None:
         """The one mode that all parts with a teacher ask for."""
-        modes = {part.teacher_batchnorm for part in self._taught()}
-        if len(modes) > 1:
-            raise SettingsError(f"{' + '.join(self.parts)} share one teacher, but ask for different BatchNorm modes")
-        return modes.pop() if modes else None
+        return cast(Literal["frozen", "batch"] | None, self._agreed("teacher_batchnorm"))
 
     @property
     def teacher_network(self) -> Literal["online", "momentum"]:
         """The one network that all parts with a teacher ask for."""
-        networks = {part.teacher_network for part in self._taught()}
-        if len(networks) > 1:
-            raise SettingsError(f"{' + '.join(self.parts)} share one teacher, but ask for different networks")
-        return networks.pop() if networks else "online"
+        return cast(Literal["online", "momentum"], self._agreed("teacher_network") or "online")
 
     def misfit(self, model: Model, training: Training) -> str | None:
-        """Return why one of the parts cannot act, if so."""
+        """Return why the parts have no teacher in common, or one of them cannot act, if so."""
+        try:
+            _ = self.teacher_batchnorm, self.teacher_network
+        except SettingsError as error:
+            return str(error)
         reasons = {name: part.misfit(model, training) for name, part in self._named()}
         return next((f"{name}: {reason}" for name, reason in reasons.items() if reason), None)
 

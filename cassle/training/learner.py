@@ -200,7 +200,7 @@ class Learner(pl.LightningModule):
             raise DivergenceError(
                 f"the {bad} is NaN or infinite in epoch {self.position.epoch}, up to step {self.position.step}; no "
                 "checkpoint was written. Lower the learning rate (training.optimizer.lr) or raise the precision "
-                "(execution.precision=fp32); finished tasks are kept"
+                "(execution={precision: fp32}); finished tasks are kept"
             )
 
     # State in the middle of a task

@@ -85,7 +85,7 @@ def finished(tmp_path_factory, words) -> Project:
 def parts(finished, given) -> dict[str, Plan]:
     """The plan of each study."""
     file = finished.folder / "config" / "paper" / "all.yaml"
-    return {part.study.name: part for part in plan_study({**read_yaml(file), **given}, [file], file).parts()}
+    return {part.study.name: part for part in plan_study(given, [file], file).parts()}
 
 
 @pytest.fixture(params=NAMES)

@@ -56,6 +56,8 @@ def train(study):
 def test_the_objective_and_the_strategy_train_and_act_from_the_second_task_on(example):
     given = yaml.safe_load((example / "study.yaml").read_text())
     changes = {"streams": ["digits-domain2"], "objectives": ["alignment"], "backbones": ["conv3-narrow"]}
+    joined = read_study({**given, **changes, "strategies": ["cassle+anchor"], "preset": "original"})
+    assert any("/cassle+anchor~" in folder for folder in resolve(joined).train)
     short = {"training": {"epochs": 1, "batch_size": 512}, "offline": False}
     lines = train(read_study({**given, **changes, **short}))
     penalties = {folder.split("/")[4]: line["penalty"] for folder, line in lines.items()}

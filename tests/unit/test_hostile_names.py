@@ -48,7 +48,7 @@ PLACES = {
 def planned(word: str, place: str):
     """The plan of a study that calls something by a word, or None where that is refused."""
     try:
-        return plan_study({**GRID, **PLACES[place](word)}, ["study.yaml"], Path("none"))
+        return plan_study({**GRID, **PLACES[place](word)}, [], Path("none"))
     except SettingsError:
         return None
 
@@ -82,20 +82,20 @@ def test_no_name_leads_out_of_the_results(place, word):
 def test_what_no_file_system_can_have_is_refused_by_key(key, path, message):
     given = {"data_root": path} if key == "data_root" else {"data": {"folder": {"root": path}}}
     with pytest.raises(SettingsError, match=f"(?s)'{key.rpartition('.')[2]}' = .*: {message}"):
-        plan_study({**GRID, **given}, ["study.yaml"], Path("none"))
+        plan_study({**GRID, **given}, [], Path("none"))
 
 
 @pytest.mark.parametrize("key", ["project", "entity"])
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", "a\\b", "a?b", "50%", "a:b", "a\nb", "a\0b", "", "x" * 129])
 def test_a_name_that_wandb_would_not_take_is_refused_at_the_dry_run(key, name):
     with pytest.raises(SettingsError, match=rf"'wandb\.{key}' = "):
-        plan_study({**GRID, "wandb": {"mode": "offline", key: name}}, ["study.yaml"], Path("none"))
+        plan_study({**GRID, "wandb": {"mode": "offline", key: name}}, [], Path("none"))
 
 
 def test_many_probes_and_words_share_a_name_that_a_file_system_takes():
     probes = [{"name": "knn", "k": k, "features": "projector"} for k in range(1, 12)]
-    plan = plan_study({**GRID, "probes": probes}, ["study.yaml"], Path("none"))
-    other = plan_study({**GRID, "probes": probes[::-1]}, ["study.yaml"], Path("none"))
+    plan = plan_study({**GRID, "probes": probes}, [], Path("none"))
+    other = plan_study({**GRID, "probes": probes[::-1]}, [], Path("none"))
     assert {len(Path(file).name) for file in plan.probe} == {125}
     assert not plan.probe.keys() & other.probe.keys()
     words = {"stream": "digits-domain2", "objective": "simclr", "strategy": "cassle", "seed": list(range(60))}
@@ -107,6 +107,6 @@ def test_many_probes_and_words_share_a_name_that_a_file_system_takes():
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", float("inf"), 10**400])
 def test_a_number_that_is_none_is_refused_by_key(value):
     with pytest.raises(SettingsError, match="objective simclr: 'temperature' = "):
-        plan_study({**GRID, "objectives": [{"name": "simclr", "temperature": value}]}, ["study.yaml"], Path("none"))
+        plan_study({**GRID, "objectives": [{"name": "simclr", "temperature": value}]}, [], Path("none"))
     with pytest.raises(SettingsError, match=r"'optimizer\..*lr' = "):
-        plan_study({**GRID, "training": {"optimizer": {"lr": value}}}, ["study.yaml"], Path("none"))
+        plan_study({**GRID, "training": {"optimizer": {"lr": value}}}, [], Path("none"))

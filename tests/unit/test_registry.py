@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
+from cassle.data.base import data_sets
 from cassle.errors import SettingsError
+from cassle.objectives.base import objectives
 from cassle.registry import Registry, load_plugins
+from cassle.strategies.base import strategies
 
 ENTRY = """
 from shared import tools
@@ -151,3 +154,16 @@ def test_a_plugin_that_begins_like_the_packages_own_names_replaces_none_of_them(
 def test_a_name_that_cannot_be_part_of_a_path_is_refused(name):
     with pytest.raises(SettingsError, match=re.escape(f"tool '{name}': a name has up to 64 letters, digits, _ and -")):
         Registry("tool", "toolbox").register(name)(object)
+
+
+def test_names_that_mean_something_else_in_results_are_refused():
+    for registry, names in ((strategies, ("first", "offline", "random")), (objectives, ("random",))):
+        for name in names:
+            with pytest.raises(SettingsError, match=f"{registry.kind} '{name}': results call something else so"):
+                registry.register(name)(object)
+
+
+@pytest.mark.parametrize("name", ["my-circles", "Circles", "a b"])
+def test_a_data_set_that_no_stream_could_name_is_refused(name):
+    with pytest.raises(SettingsError, match=f"data set '{name}': a name has up to 64 small letters, digits"):
+        data_sets.register(name)(object)

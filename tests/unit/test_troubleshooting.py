@@ -63,6 +63,15 @@ def says(message: str, text: str) -> bool:
     return bool(pieces)
 
 
+def test_nothing_advises_to_set_a_key_of_a_group_with_a_dot_which_snakemake_refuses():
+    dotted = re.compile(r"\b(?:execution|training|data|wandb)\.[a-z_.]+ ?=(?!=)")
+    pages = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("*/README.md")]
+    assert len(pages) > 10
+    told = [*messages(), *(page.read_text() for page in pages)]
+    assert [match[0] for text in told for match in dotted.finditer(text)] == []
+    assert dotted.search("take execution.precision=fp32")
+
+
 @pytest.mark.parametrize("page", ["docs/troubleshooting.md", "docs/data.md"])
 def test_every_message_that_a_page_explains_exists(page):
     missing = [message for message in quoted(page) if message not in OF_PYTHON]

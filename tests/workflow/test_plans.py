@@ -1,10 +1,12 @@
 """What a dry run plans, and what it refuses, before anything has run."""
 
+import re
+
 import pytest
 
 from cassle.cost.estimate import jobs_by_rule
+from cassle.cost.text import cost_of
 from cassle.planning import plan_study
-from cassle.settings.reading import read_yaml
 from tests.workflow.conftest import REPOSITORY, planned_jobs
 
 JOBS_OF_THE_DEFAULT_STUDY = {
@@ -67,8 +69,16 @@ def test_a_study_of_the_paper_is_planned_without_any_data_and_asks_where_they_ar
     assert code == 0
     assert said.count("where is cifar100? Give the folder that holds it") == 1
     planned = planned_jobs(said)
-    study = read_yaml(REPOSITORY / "config/paper/cifar100_methods.yaml")
-    assert planned == jobs_by_rule(plan_study(study, ["cifar100_methods.yaml"], REPOSITORY))
+    assert planned == jobs_by_rule(plan_study({}, [REPOSITORY / "config/paper/cifar100_methods.yaml"], REPOSITORY))
+
+
+def test_words_hold_for_every_grid_of_a_file_as_cassle_plan_says(fresh):
+    file = REPOSITORY / "config/paper/cifar100_methods.yaml"
+    words = ["offline=false", "objectives=[simclr]", "strategies=[finetune]"]
+    planned = fresh.plan("--configfile", str(file), "--config", *words)
+    assert (planned["train_first_task"], planned["train_next_task"]) == (1, 4)
+    told = re.findall(r"^(\w+) +(\d+) +0$", cost_of([str(file)], words), re.MULTILINE)
+    assert planned == {rule: int(number) for rule, number in told if rule != "total"}
 
 
 def test_one_experiment_is_asked_for_by_words(fresh):

@@ -122,6 +122,12 @@ def test_changed_training_code_plans_nothing_but_is_reported(project):
     assert code == 0
     assert "Nothing to be done" in said
     assert "kept although the training code has changed since" in said
+    (project.folder / "results/studies/tiny/tables/digits-domain2/knn.md").unlink()
+    code, said = project.run(*TINY, "--until", "make_table")
+    assert code == 0
+    before, _, end = said.rpartition("%) done")
+    told = "kept although the training code has changed since: 4 finished tasks, such as"
+    assert (told in before, told in end) == (True, True)
 
 
 def test_a_changed_recipe_plans_the_chains_of_that_objective_if_overwriting_is_allowed(project):

@@ -7,7 +7,7 @@ from cassle.files import canonical_json
 from cassle.locks import clear_stale
 from cassle.notices import notices
 from cassle.paths import check_place, find_own_commands
-from cassle.planning import other_code, plan_study
+from cassle.planning import other_code, other_tables, plan_study
 from cassle.reporting.show import where
 from cassle.runs import targets
 from cassle.status import last_words, write_plan
@@ -19,18 +19,17 @@ find_own_commands()
 try:
     check_place(workflow.basedir)
     PLAN = plan_study(
-        config,
+        workflow.config_settings.config,
         workflow.configfiles,
         default=Path(workflow.basedir).parent / "config" / "config.yaml",
     )
 except CassleError as error:
     raise WorkflowError(str(error)) from None
 
-if (notice := other_code(PLAN)) is not None:
-    logger.warning(notice)
-
+KEPT = other_code(PLAN) if workflow.is_main_process else None
 if workflow.is_main_process:
-    for notice in notices(PLAN, remote=workflow.non_local_exec):
+    others = notices(PLAN, remote=workflow.non_local_exec)
+    for notice in filter(None, (KEPT, other_tables(PLAN), *others)):
         logger.warning(notice)
 
 if workflow.is_main_process and not workflow.dryrun:
@@ -57,6 +56,12 @@ def begin_study():
     write_plan(Path(STUDY), list(PLAN.train), list(PLAN.probe), trackers, others)
     for verb in trackers:
         start_follower(verb, Path(STUDY))
+
+
+def end_study():
+    """Repeat at the end, where it is seen, what of the results other code has made."""
+    if KEPT is not None:
+        print(f"\n{KEPT}\n")
 
 
 def get_site(wildcards, input):

@@ -254,4 +254,4 @@ def open_loader(
 
         return DaliLoader(images, rows, views, device, threads)
     kind = "lie in memory" if resident else "stay in files"
-    raise SettingsError(f"execution.loader={name} does not fit a data set whose images {kind}; take auto")
+    raise SettingsError(f"loader '{name}' does not fit a data set whose images {kind}; take execution={{loader: auto}}")

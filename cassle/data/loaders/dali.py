@@ -201,7 +201,7 @@ def import_dali() -> SimpleNamespace:
         from nvidia.dali.plugin.pytorch import feed_ndarray
     except ImportError as error:
         raise CassleError(
-            f"execution.loader=dali needs NVIDIA DALI, which is not installed ({error}); install it with `make dali`, "
-            "or take execution.loader=torchvision"
+            f"loader 'dali' needs NVIDIA DALI, which is not installed ({error}); install it with `make dali`, or take "
+            "execution={loader: torchvision}"
         ) from error
     return SimpleNamespace(Pipeline=Pipeline, fn=fn, types=types, feed_ndarray=feed_ndarray)

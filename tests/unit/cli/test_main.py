@@ -76,3 +76,37 @@ def test_a_full_disk_is_told_and_the_same_words_succeed_once_there_is_room(here,
     for name, usual in made.items():
         assert usual is None or (disk.folder / name).read_bytes() == Path(usual).read_bytes()
         assert (disk.folder / name).stat().st_size > 0
+
+
+SAY = """
+import sys
+import cassle.cli.parser as parser
+from cassle.cli import main
+
+def status(args):
+    sys.stdin.read()
+    for line in range({lines}):
+        print(line)
+
+parser.status = status
+sys.exit(main(["status"]))
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_leaves_early_is_no_error(lines):
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", SAY.format(lines=lines)], **pipes) as verb:
+        verb.stdout.close()
+        verb.stdin.close()
+        assert verb.stderr.read() == b""
+    assert verb.returncode == 141
+
+
+def test_another_broken_pipe_is_an_error(monkeypatch):
+    def status(args):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("cassle.cli.parser.status", status)
+    with pytest.raises(BrokenPipeError):
+        main(["status"])

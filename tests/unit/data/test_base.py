@@ -250,7 +250,10 @@ def test_a_folder_of_ones_own_is_a_data_set_with_a_name_of_its_own(tmp_path, for
     [
         ({"finches": {"kind": "foldre"}}, "there is no data set 'foldre': did you mean 'folder'?"),
         ({"digits": {"kind": "folder"}}, "data set 'digits' is one of its own, so it cannot be a folder"),
-        ({"my-birds": {"kind": "folder"}}, "data set 'my-birds': a name has up to 64 small letters, digits and _"),
+        (
+            {"my-birds": {"kind": "folder"}},
+            "data set 'my-birds': a name has up to 64 small letters, digits and _",
+        ),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(data, message):

@@ -33,7 +33,7 @@ def test_views_that_a_recipe_does_not_keep_are_refused(changes, message):
 
 
 def test_an_objective_without_a_recipe_says_where_to_write_one(tmp_path):
-    with pytest.raises(SettingsError, match=f"'simclr' has no recipe: write simclr.yaml in {tmp_path}"):
+    with pytest.raises(SettingsError, match=f"'simclr' has no recipe: write {tmp_path}/simclr.yaml"):
         plan(recipes=str(tmp_path))
 
 
@@ -41,3 +41,15 @@ def test_a_recipe_without_the_data_set_says_what_it_has(tmp_path):
     (tmp_path / "simclr.yaml").write_text("cifar100: {}\n")
     with pytest.raises(SettingsError, match=r"no recipe of simclr for data set 'digits'.*it has: cifar100"):
         plan(recipes=str(tmp_path))
+
+
+def test_a_recipe_is_best_written_beside_a_plugin_and_each_place_is_named_once(tmp_path):
+    for file in ("mine/one.py", "mine/two.py", "other/three.py"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "simclr.yaml").write_text("cifar100: {}\n")
+    plugins = [str(tmp_path / file) for file in ("mine/one.py", "mine/two.py", "other/three.py")]
+    with pytest.raises(SettingsError) as refused:
+        plan(recipes=str(tmp_path), plugins=plugins)
+    mine, other = (f"{tmp_path}/{folder}/simclr.yaml" for folder in ("mine", "other"))
+    assert str(refused.value).endswith(f"add one to {mine} or {other} or {tmp_path}/simclr.yaml (it has: cifar100)")

@@ -4,7 +4,7 @@ import pytest
 
 from cassle.errors import SettingsError
 from cassle.runs import resolve
-from cassle.settings.reading import read_studies, read_study, read_yaml
+from cassle.settings.reading import read_studies, read_study, read_yaml, replaced
 
 GRID = {"streams": ["digits-domain5"], "objectives": ["simclr"], "strategies": ["cassle"]}
 
@@ -13,6 +13,18 @@ GRID = {"streams": ["digits-domain5"], "objectives": ["simclr"], "strategies": [
     ("changes", "message"),
     [
         ({"objektives": ["byol"]}, "unknown key 'objektives': did you mean 'objectives'"),
+        ({"epochs": 3}, "unknown key 'epochs': 'epochs' belongs into training: 'training={epochs: 3}'"),
+        ({"epoch": 3}, "unknown key 'epoch': 'epochs' belongs into training: 'training={epochs: 3}'"),
+        ({"gpus": 2}, "unknown key 'gpus': 'gpus' belongs into execution: 'execution={gpus: 2}'"),
+        (
+            {"execution.loader": "dali"},
+            "unknown key 'execution.loader': 'loader' belongs into execution",
+        ),
+        (
+            {"checkpoints": True},
+            "unknown key 'checkpoints': 'checkpoints' belongs .* 'wandb={checkpoints: true}'",
+        ),
+        ({"zzz": 1}, "unknown key 'zzz': known: backbones, data"),
         ({"execution": {"devise": "cpu"}}, "unknown key 'execution.devise': did you mean 'device'"),
         ({"execution": {"device": "tpu"}}, "'execution.device' = 'tpu'"),
         ({"seeds": [0, 0]}, "'seeds' = .*: seeds must be different and not negative"),
@@ -32,7 +44,7 @@ def test_a_missing_key_is_named():
         read_study({"streams": ["digits-domain5"]})
 
 
-def test_words_stand_for_lists_of_one_and_name_the_study():
+def test_words_stand_for_lists_of_one():
     study = read_study({"stream": "digits-class5", "objective": "byol", "strategy": "cassle", "seed": 1})
     assert (study.streams, study.objectives, study.strategies, study.seeds) == (
         ["digits-class5"],
@@ -40,7 +52,6 @@ def test_words_stand_for_lists_of_one_and_name_the_study():
         ["cassle"],
         [1],
     )
-    assert study.name == "digits-class5-byol-cassle-seed1"
 
 
 def test_words_replace_the_lists_of_a_study_file_and_keep_its_name():
@@ -50,12 +61,6 @@ def test_words_replace_the_lists_of_a_study_file_and_keep_its_name():
 
 def test_values_inside_lists_that_arrive_as_text_are_read_as_numbers():
     assert read_study({**GRID, "seeds": ["4", "5"]}).seeds == [4, 5]
-
-
-def test_any_words_give_a_name_that_can_be_a_folder():
-    study = read_study({**GRID, "seed": [0, 1], "objective": [{"name": "simclr", "temperature": 0.5}]})
-    assert "/" not in study.name
-    assert " " not in study.name
 
 
 def test_a_site_is_the_part_of_a_study_that_says_where_it_runs():
@@ -114,6 +119,14 @@ def test_a_wrong_key_of_a_grid_is_named():
 def test_a_word_holds_for_every_grid():
     study = read_study({**GRID, "grids": [{"seeds": [0, 1]}, {}], "seed": 3})
     assert [grid.seeds for grid in study.complete_grids()] == [[3], [3]]
+
+
+def test_what_is_laid_over_a_study_replaces_lists_of_its_grids_and_goes_before_what_they_say_of_training():
+    grids = [{"seeds": [0, 1], "offline": True, "training": {"epochs": 5, "batch_size": 64}}, {}]
+    laid = replaced({**GRID, "grids": grids}, {"seeds": [3], "offline": False, "training": {"epochs": 1}})
+    first, second = read_study(laid).complete_grids()
+    assert (first.seeds, first.offline, first.training) == ([3], False, {"epochs": 1, "batch_size": 64})
+    assert (second.seeds, second.offline, second.training) == ([3], False, {"epochs": 1})
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Joined strategies: hooks in order, one teacher, one room with prefixes, settings per part."""
 
+import re
+
 import pytest
 import torch
 
@@ -173,9 +175,9 @@ def test_a_teacher_that_parts_do_not_agree_on_is_refused_when_a_plugin_hid_it(mo
 
     taught = build_parts("less_forget", TeacherSettings().model_dump(), model, 0)
     both = Composite({"mine": Hidden(Options(), model), "less_forget": taught}, model)
-    with pytest.raises(SettingsError, match="different BatchNorm modes"):
-        _ = both.teacher_batchnorm
-    with pytest.raises(SettingsError, match="different networks"):
+    told = r"share one teacher, but ask for more than one teacher_batchnorm: batch \(mine\), frozen \(less_forget\)"
+    assert re.search(told, both.misfit(model, None))
+    with pytest.raises(SettingsError, match="more than one teacher_network"):
         _ = both.teacher_network
 
 

@@ -72,9 +72,9 @@ def test_auto_goes_by_where_the_images_are(opened):
 
 def test_a_loader_that_does_not_fit_the_images_is_refused(opened):
     resident = InMemory(torch.zeros(COUNT, 3, 4, 4, dtype=torch.uint8), torch.zeros(COUNT), torch.zeros(COUNT))
-    with pytest.raises(SettingsError, match="loader=device does not fit a data set whose images stay in files"):
+    with pytest.raises(SettingsError, match="loader 'device' does not fit a data set whose images stay in files"):
         opened("device")
-    with pytest.raises(SettingsError, match="loader=dali does not fit a data set whose images lie in memory"):
+    with pytest.raises(SettingsError, match="loader 'dali' does not fit a data set whose images lie in memory"):
         opened("dali", given=resident)
 
 
