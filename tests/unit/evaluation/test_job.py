@@ -197,10 +197,12 @@ def marked(file, **changes):
 def test_what_a_file_of_other_probes_knows_of_the_checkpoint_is_taken_over(folder, tmp_path, monkeypatch, capsys):
     transfer = {"name": "transfer", "to": "digits-domain2", **CACHED}
     whole = probe_checkpoint(request(folder, tmp_path / "whole.json", ["knn", transfer], others=["digits-domain2"]))
-    known = [marked(tmp_path / "whole.json"), tmp_path / "gone.json"]
+    execution = {**whole["execution"], "precision": dict.fromkeys(whole["accuracies"], "bf16")}
+    known = [marked(tmp_path / "whole.json", execution=execution), tmp_path / "gone.json"]
     mixed = probe_checkpoint(request(folder, tmp_path / "mixed.json", ["online", "knn"], known=known))
     assert mixed["accuracies"]["knn"] == [-1.0] * 5
     assert min(mixed["accuracies"]["online"]) >= 0
+    assert mixed["execution"]["precision"] == {"online": "fp32", "knn": "bf16"}
     assert capsys.readouterr().out == f"knn: as in {known[0]}\n"
     monkeypatch.setattr(module, "features_of", lambda *what: pytest.fail("images were looked at"))
     again = request(folder, tmp_path / "again.json", [transfer], others=["digits-domain2"], known=known)
