@@ -40,8 +40,9 @@ def test_no_letter_is_wider_than_it_is_taken_for(font):
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_of_the_paper_fits_a_page_with_three_seeds_cost_and_published_numbers(name, font):
     for table in filled_tables(name):
-        text = latex_text(table)
-        parts = tabulars(text)
+        assert {"A − fine-tuning", "training (h)", "training (PFLOP)"} <= set(table.heads)
+        assert all(row["training (h)"].text for row in table.rows if row["objective"].text != "—")
+        parts = tabulars(latex_text(table))
         assert [part[0] for part in parts] == parts_of(table)
         assert [head for part in parts for head in part[0][1:]] == table.heads[table.labels :]
         assert len(parts) <= 3
