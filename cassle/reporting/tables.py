@@ -18,7 +18,8 @@ from cassle.reporting.statistics import paired, spread
 from cassle.reporting.tidy import csv_text
 
 MISSING = "missing"
-MIXED, OTHER_EPOCHS = "*", "†"
+MIXED = "*"
+OTHER_EPOCHS = "†"
 AWARE = "A known task ↑"
 HEADS = {"A": "A ↑", "F": "F ↓", "T": "T ↑"}
 UP = {"A": 1, "F": -1, "T": 1}
