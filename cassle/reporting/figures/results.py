@@ -37,7 +37,7 @@ def results(cells: list[Cell]) -> Figure:
     colours = colour_of(cells)
     strategies = list(dict.fromkeys(c.strategy for group in groups.values() for c in group if c.continual))
     width = 0.8 / max(len(strategies), 1)
-    wide = max(3.4, 1.2 + len(groups) * max(0.6, 0.3 * len(strategies)))
+    wide = max(3.4, 1.2 + len(groups) * max(1.0, 0.3 * len(strategies)))
     figure, axes = plt.subplots(figsize=(wide, 2.8))
     for place, group in enumerate(groups.values()):
         for cell in group:

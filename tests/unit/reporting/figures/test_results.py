@@ -1,9 +1,12 @@
 """The results figure: heights are the numbers of the table, hollow marks those that were published."""
 
 from dataclasses import replace
+from itertools import pairwise
 
+import matplotlib.pyplot as plt
 import pytest
 
+from cassle.reporting.figures.base import STYLE
 from cassle.reporting.figures.results import results
 
 from ..made import FINETUNE, rows_of
@@ -75,3 +78,15 @@ def test_every_bar_is_within_the_axes(cells, situation):
     (axes,) = results(cells(situation)).axes
     low, high = axes.get_ylim()
     assert all(low < height <= high for height in heights(axes))
+
+
+def test_names_of_the_papers_objectives_do_not_touch(cells):
+    names = ["byol", "barlow_twins", "mocov2plus", "simclr", "swav", "vicreg"]
+    study = {"backbones": ["resnet18"], "objectives": names, "strategies": ["finetune", "cassle"]}
+    with plt.rc_context(STYLE):
+        figure = results(cells(stream="cifar100-class5", probe="online", **study))
+        figure.canvas.draw()
+        (axes,) = figure.axes
+        boxes = [tick.get_window_extent() for tick in axes.get_xticklabels()]
+    assert len(boxes) == 6
+    assert all(left.x1 + 4 < right.x0 for left, right in pairwise(boxes))
