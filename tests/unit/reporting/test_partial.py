@@ -14,6 +14,7 @@ from cassle.errors import CassleError
 from cassle.files import read_json, write_json
 from cassle.reporting.figures import figures
 from cassle.reporting.figures.bars import bars
+from cassle.reporting.figures.forgetting_against_accuracy import forgetting_against_accuracy
 from cassle.reporting.frame import read_runs
 from cassle.reporting.jobs import read_jobs
 from cassle.reporting.matrix import cells_of
@@ -132,8 +133,13 @@ def test_a_number_is_the_same_in_runs_tables_figures_and_page(results):
     means = {(row["strategy"], row["metric"]): 100 * float(row["mean"] or "nan") for row in table}
     assert {name: pytest.approx(means[name, "A"]) for name in wanted} == wanted
     assert (means["finetune", "F"], means["cassle", "F"]) == (pytest.approx(30), pytest.approx(10))
+    assert (means["finetune", "T"], means["cassle", "T"]) == (pytest.approx(10), pytest.approx(10))
     assert means["random", "A"] == pytest.approx(15)
-    (axes,) = bars(cells_of(runs, summary(), STREAM, "knn")).axes
+    cells = cells_of(runs, summary(), STREAM, "knn")
+    (axes,) = forgetting_against_accuracy(cells).axes
+    points = [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines if len(line.get_xdata())]
+    assert points == [pytest.approx((30, 70)), pytest.approx((10, 78))]
+    (axes,) = bars(cells).axes
     assert [round(bar.get_height(), 6) for bar in axes.patches] == list(wanted.values())
     for text in ((out / f"tables/{STREAM}/knn.{end}").read_text() for end in ("md", "tex", "html")):
         assert all(f"{value:.1f}" in text for value in [*wanted.values(), 30.0, 10.0, 15.0])
