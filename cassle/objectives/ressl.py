@@ -36,6 +36,7 @@ class ReSSLSettings(Options):
 
     hidden_dim: int = Field(2048, gt=0, description="width of the projector's hidden layer")
     output_dim: int = Field(256, gt=0, description="size of the projection z")
+    batchnorm: bool = Field(False, description="BatchNorm in the projector")
     temperature_q: float = Field(0.1, gt=0, description="temperature of the query's relation to the queue")
     temperature_k: float = Field(0.04, gt=0, description="temperature of the key's, lower so that it is sharper")
     queue_size: int = Field(65536, gt=0, description="past keys that images are related to")
@@ -62,7 +63,7 @@ class ReSSL(Objective):
     def __init__(self, settings: ReSSLSettings, backbone: Backbone, num_classes: int) -> None:
         super().__init__(settings, backbone, num_classes)
         dim = settings.output_dim
-        self.projector = mlp([backbone.feature_dim, settings.hidden_dim, dim], batchnorm=False)
+        self.projector = mlp([backbone.feature_dim, settings.hidden_dim, dim], batchnorm=settings.batchnorm)
         self.momentum = MomentumNetwork(backbone, self.projector)
         self.register_buffer("queue", F.normalize(torch.randn(settings.queue_size, dim), dim=1))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))

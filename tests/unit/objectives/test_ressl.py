@@ -49,6 +49,13 @@ def close(loss, expected):
     torch.testing.assert_close(loss, torch.as_tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("batchnorm", [False, True])
+def test_the_projector_normalises_only_if_asked(backbone, batchnorm):
+    made = ReSSL(SETTINGS.model_copy(update={"batchnorm": batchnorm}), backbone, 10)
+    found = [type(layer).__name__ for layer in made.projector]
+    assert found == ["Linear", *(["BatchNorm1d"] if batchnorm else []), "ReLU", "Linear"]
+
+
 def test_images_unrelated_to_the_whole_queue_relate_to_all_of_it_alike():
     axes = torch.eye(6, dtype=torch.float64)
     close(ressl_loss(axes[:2], axes[:2], axes[2:], TQ, TK), math.log(4))
