@@ -1,5 +1,6 @@
 """Loaders: what turns a task's images into batches. One protocol, one file each."""
 
-from cassle.data.loaders.base import Loader, TaskRows, open_loader
+from cassle.data.loaders.base import Loader, TaskRows
+from cassle.data.loaders.opening import open_loader
 
 __all__ = ["Loader", "TaskRows", "open_loader"]

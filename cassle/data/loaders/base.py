@@ -1,4 +1,4 @@
-"""What a loader is, which images a step reads, and how the setting ``execution.loader`` chooses."""
+"""What a loader is, and which images a step reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cassle.data.file_images import FileImages
 from cassle.data.on_device import send
 from cassle.data.views import Views
 from cassle.distributed import Share
-from cassle.errors import DataError, SettingsError
+from cassle.errors import DataError
 from cassle.random import generator
 from cassle.tensors.batch import Batch
 
@@ -223,35 +223,3 @@ class AheadLoader(ABC):
         if self._online is None or self._online[:2] != (epoch, step):
             raise RuntimeError(f"the labelled images of step {step} of epoch {epoch} come with its batch, not alone")
         return self._online[2:]
-
-
-def open_loader(
-    choice: str,
-    images: FileImages | InMemory,
-    rows: TaskRows,
-    views: Views,
-    device: torch.device,
-    threads: int,
-) -> Loader:
-    """Return the loader that ``execution.loader`` names.
-
-    ``auto`` goes by the data set, never by the machine, since loaders differ in the last digits of their pixels:
-    ``device`` where the images are in memory, ``torchvision`` where they are files. ``threads`` are those of the job.
-    """
-    resident = isinstance(images, InMemory)
-    name = ("device" if resident else "torchvision") if choice == "auto" else choice
-    if isinstance(images, InMemory) and name == "device":
-        from cassle.data.loaders.device import DeviceLoader
-
-        return DeviceLoader(images.to(device), rows.to(device))
-    rows = rows if name == "device" else rows.to("cpu")  # files are read by processes and threads of the host
-    if name == "torchvision":
-        from cassle.data.loaders.torchvision import TorchvisionLoader
-
-        return TorchvisionLoader(images, rows, views, device, threads)
-    if isinstance(images, FileImages) and name == "dali":
-        from cassle.data.loaders.dali import DaliLoader
-
-        return DaliLoader(images, rows, views, device, threads)
-    kind = "lie in memory" if resident else "stay in files"
-    raise SettingsError(f"loader '{name}' does not fit a data set whose images {kind}; take execution={{loader: auto}}")
