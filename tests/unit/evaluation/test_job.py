@@ -235,7 +235,19 @@ def other_execution(folder, place, monkeypatch):
     return {"site": Site(execution={"device": "cpu", "threads": 2})}
 
 
-@pytest.mark.parametrize("change", [other_checkpoint, other_data, other_code, other_execution])
+def other_precision(folder, place, monkeypatch):
+    return {"site": Site(execution={"device": "cpu", "precision": "bf16"})}
+
+
+def other_device(folder, place, monkeypatch):
+    monkeypatch.setattr(module, "device_name", lambda device: "another processor")
+    return {}
+
+
+OTHERS = [other_checkpoint, other_data, other_code, other_execution, other_precision, other_device]
+
+
+@pytest.mark.parametrize("change", OTHERS)
 def test_what_was_found_under_other_conditions_is_found_anew(folder, tmp_path, monkeypatch, change):
     probe_checkpoint(request(folder, tmp_path / "knn.json", ["knn"]))
     changes = change(folder, tmp_path, monkeypatch)
