@@ -9,11 +9,12 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
@@ -84,7 +85,8 @@ def browser():
     (theirs_in, ours_out), (ours_in, theirs_out) = (
         [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in os.pipe()] for _ in range(2)
     )
-    with tempfile.TemporaryDirectory() as profile:
+    # its helpers may write into the profile a moment longer than it lives, and what stays there is of no use
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         words = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
         process = subprocess.Popen(
             [binary, *words, "--no-first-run", "about:blank"],
@@ -93,6 +95,7 @@ def browser():
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         os.close(theirs_in), os.close(theirs_out)
         try:
@@ -100,6 +103,8 @@ def browser():
         finally:
             process.terminate()
             process.wait(SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def faults(chromium: Browser, page: Path) -> list[str]:
