@@ -125,7 +125,7 @@ def _add_people(verbs: Verbs) -> None:
     verb = add(bench, "out", site=True)
     verb.add_argument("part", choices=BENCHES, help="what is measured")
     verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as data_set=digits batch_size=256")
-    add(export, checkpoint=True, out=True)
+    add(export, site=True, checkpoint=True, out=True)
     add(schema, out=True)
 
 

@@ -104,12 +104,11 @@ def bench(args: argparse.Namespace) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
-    """Write the backbone of a checkpoint as a plain state dict that torchvision loads."""
-    from cassle.files import save_tensors
-    from cassle.models.checkpoints import load_checkpoint
+    """Write the backbone of a checkpoint as a plain state dict, and print the Python code that loads it."""
+    from cassle.evaluation.export import export_backbone
 
-    model = load_checkpoint(args.checkpoint).model
-    save_tensors(args.out, {k.removeprefix("backbone."): v for k, v in model.items() if k.startswith("backbone.")})
+    site_of(args)
+    print(export_backbone(Path(args.checkpoint), Path(args.out)))
 
 
 def schema(args: argparse.Namespace) -> None:

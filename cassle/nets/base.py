@@ -30,6 +30,15 @@ class Backbone(nn.Module):
         """Return the features (B, F)."""
         return self.stages(images)[1]
 
+    @classmethod
+    def as_code(cls, name: str, image_size: int, settings: Any) -> str:
+        """Return lines of Python that build ``network``, whose tensors have the names and shapes of this backbone's."""
+        return (
+            "from cassle.nets.base import backbones\n\n"
+            f"kind = backbones.get({name!r})\n"
+            f"network = kind({image_size}, kind.Settings(**{settings.model_dump()!r}))"
+        )
+
 
 backbones: Registry[type[Backbone]] = Registry("backbone", "cassle.nets.backbones")
 """Backbone name -> class."""

@@ -53,6 +53,17 @@ class ResNet(Backbone):
             maps.append(x)
         return maps, x.mean(dim=(2, 3))
 
+    @classmethod
+    def as_code(cls, name: str, image_size: int, settings: ResNetSettings) -> str:
+        """Return lines that build torchvision's network with a stem for such images, as `Backbone.as_code`."""
+        lines = ["import torchvision", "", f"network = torchvision.models.{cls.architecture}()"]
+        if image_size <= SMALL_IMAGE:
+            lines += [
+                f"network.conv1 = torch.nn.Conv2d(3, 64, 3, padding={settings.stem_padding}, bias=False)",
+                "network.maxpool = torch.nn.Identity()",
+            ]
+        return "\n".join([*lines, "network.fc = torch.nn.Identity()"])
+
 
 @backbones.register("resnet18")
 class ResNet18(ResNet):
