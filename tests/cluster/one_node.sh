@@ -4,9 +4,14 @@
 set -euo pipefail
 
 state=/tmp/one-node-slurm
+conf=/etc/slurm/slurm.conf
+mark="# made by one_node.sh, which removes it"
 host=$(hostname)
 
+ours() { [ ! -e "$conf" ] || grep -qxF "$mark" "$conf"; }
+
 up() {
+  ours || { echo "$conf is of a Slurm that this machine already has: use another machine" >&2 && return 1; }
   command -v slurmctld > /dev/null || { apt-get -qq update && apt-get -qq install -y slurm-wlm munge; }
   rm -rf "$state" && mkdir -p "$state/ctld" "$state/d" /etc/slurm
   head -c 1024 /dev/urandom > "$state/munge.key" && chmod 600 "$state/munge.key"
@@ -14,7 +19,8 @@ up() {
     --log-file="$state/munged.log" --seed-file="$state/munge.seed"
   # Jobs do not inherit SLURM_CONF, so the file lies where Slurm looks by itself. The node claims to have what the
   # profile asks for, whatever this machine has.
-  cat > /etc/slurm/slurm.conf << CONF
+  cat > "$conf" << CONF
+$mark
 ClusterName=one
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
@@ -51,6 +57,7 @@ CONF
 }
 
 down() {
+  ours || return 0
   [ ! -f "$state/slurmctld.pid" ] || timeout 30 scancel --user=root || true
   for _ in $(seq 90); do # after KillWait Slurm kills what does not end
     pgrep -x slurmstepd > /dev/null || break
@@ -63,7 +70,7 @@ down() {
     compgen -G "$state/*.pid" > /dev/null || break
     sleep 1
   done
-  rm -rf "$state" /etc/slurm/slurm.conf
+  rm -rf "$state" "$conf"
 }
 
 case "${1:-}" in
