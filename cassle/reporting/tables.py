@@ -7,27 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from cassle.files import write_text
+from cassle.reporting import entries
+from cassle.reporting.cells import cells_of
+from cassle.reporting.entries import MIXED, OTHER_EPOCHS, TIMES, WORK
 from cassle.reporting.formats import UNDEFINED, Entry, Table, html_text, markdown_text
 from cassle.reporting.frame import EXECUTION, read_runs, read_summary, title_of
 from cassle.reporting.jobs import read_jobs
 from cassle.reporting.latex import latex_text
-from cassle.reporting.matrix import METRICS, Cell, accuracy_aware, cells_of
+from cassle.reporting.matrix import METRICS, Cell
 from cassle.reporting.mixtures import unlike
 from cassle.reporting.names import FINETUNE, RANDOM
-from cassle.reporting.statistics import paired, spread
 from cassle.reporting.tidy import csv_text
 
-MISSING = "missing"
-MIXED = "*"
-OTHER_EPOCHS = "†"
 AWARE = "A known task ↑"
 HEADS = {"A": "A ↑", "F": "F ↓", "T": "T ↑"}
 UP = {"A": 1, "F": -1, "T": 1}
 """Metric -> 1 if more is better, -1 if less is."""
-TIMES = {"h": 1.0, "min": 1 / 60, "s": 1 / 3600}
-"""Unit of a column of training times -> hours it has."""
-WORK = {f"{prefix}FLOP": 1000.0**power for power, prefix in zip(range(6, 1, -1), "EPTGM", strict=True)}
-"""Unit of a column of training's operations -> operations it has."""
 
 
 def write_tables(
@@ -57,8 +52,10 @@ def table_of(cells: list[Cell], title: str) -> Table:
     sources: list[str] = []
     differing = {column for cell in cells for column in cell.mixed}
     best = _best(cells, differing)
+    untrained = {cell.backbone: cell for cell in cells if cell.strategy == RANDOM}
     bases = {(c.backbone, c.objective): c for c in cells if c.strategy == FINETUNE}
-    time, work = _unit(TIMES, [cell.hours for cell in cells]), _unit(WORK, [cell.flops for cell in cells])
+    time = entries.unit(TIMES, [cell.hours for cell in cells])
+    work = entries.unit(WORK, [cell.flops for cell in cells])
     rows = []
     for cell in cells:
         row = {
@@ -67,19 +64,30 @@ def table_of(cells: list[Cell], title: str) -> Table:
             "strategy": Entry(
                 "random network" if cell.strategy == RANDOM else cell.strategy, mark=MIXED if cell.mixed else ""
             ),
-            **{head: _metric(cell, letter, best) for letter, head in HEADS.items()},
-            AWARE: _aware(cell),
-            "n": Entry(*_seeds(cell)),
-            "A − fine-tuning": _difference(cell, bases.get((cell.backbone, cell.objective)), differing),
+            **{head: _metric(cell, letter, best, untrained, differing) for letter, head in HEADS.items()},
+            AWARE: entries.aware(cell),
+            "n": entries.seeds(cell),
+            "A − fine-tuning": entries.difference(cell, bases.get((cell.backbone, cell.objective)), differing),
         }
         for letter in METRICS:
-            row |= _published(cell, letter, sources)
-        row[f"training ({time})"] = _spent(cell.hours, TIMES[time])
-        row[f"training ({work})"] = _spent(cell.flops, WORK[work])
+            row |= entries.published(cell, letter, sources)
+        row[f"training ({time})"] = entries.spent(cell.hours, TIMES[time])
+        row[f"training ({work})"] = entries.spent(cell.flops, WORK[work])
         rows.append(row)
     heads = [head for head in (rows[0] if rows else {}) if _shown(head, rows)]
     labels = sum(head in ("backbone", "objective", "strategy") for head in heads)
     return Table(title, heads, rows, labels, _notes(cells, heads, differing), sources)
+
+
+def _metric(
+    cell: Cell, name: str, best: dict[tuple[int, str], str], untrained: dict[str, Cell], differing: set[str]
+) -> Entry:
+    """Return a metric, marked if it was compared with what ran differently: other strategies, the random network."""
+    place = (id(cell), name)
+    mark = best.get(place, "")
+    if name == "T" and cell.values(METRICS[name]):
+        mark = mark or entries.marked(unlike((cell, untrained[cell.backbone])), differing)
+    return entries.metric(cell, name, place in best, mark)
 
 
 def _shown(head: str, rows: list[dict[str, Entry]]) -> bool:
@@ -88,24 +96,6 @@ def _shown(head: str, rows: list[dict[str, Entry]]) -> bool:
     if head == AWARE:  # where every task has every class, to know the task changes nothing
         return any(row[head].text not in ("", row[HEADS["A"]].text) for row in rows)
     return any(row[head].text for row in rows)
-
-
-def _metric(cell: Cell, name: str, best: dict[tuple[int, str], str]) -> Entry:
-    """Return mean ± spread in per cent; a dash where the metric means nothing, and a word where a run is missing."""
-    if not cell.has(name):
-        return Entry(UNDEFINED)
-    values, place = cell.values(METRICS[name]), (id(cell), name)
-    return Entry(*_per_cent(values), bold=place in best, mark=best.get(place, "")) if values else Entry(MISSING)
-
-
-def _aware(cell: Cell) -> Entry:
-    values = cell.values(accuracy_aware)
-    return Entry(*_per_cent(values)) if values else Entry()
-
-
-def _per_cent(values: list[float]) -> tuple[str, float]:
-    mean = 100 * float(np.mean(values))
-    return (f"{mean:.1f} ± {100 * spread(values):.1f}" if len(values) > 1 else f"{mean:.1f}"), mean
 
 
 def _best(cells: list[Cell], differing: set[str]) -> dict[tuple[int, str], str]:
@@ -123,78 +113,10 @@ def _best(cells: list[Cell], differing: set[str]) -> dict[tuple[int, str], str]:
     best: dict[tuple[int, str], str] = {}
     for (_, _, name), found in groups.items():
         if len(found) > 1:
-            mark = _marked(unlike(cell for cell, _ in found), differing)
+            mark = entries.marked(unlike(cell for cell, _ in found), differing)
             most = max(value for _, value in found)
             best |= {(id(cell), name): mark for cell, printed in found if printed == most}
     return best
-
-
-def _marked(columns: list[str], differing: set[str]) -> str:
-    """Return the mark of a number that compares runs differing in columns, which are added to those told below."""
-    differing |= set(columns)
-    return MIXED if columns else ""
-
-
-def _seeds(cell: Cell) -> tuple[str, float]:
-    n, wanted = len(cell.values(METRICS["A"])), len(cell.seeds)
-    return (str(n) if n == wanted else f"{n} of {wanted}"), n
-
-
-def _difference(cell: Cell, base: Cell | None, differing: set[str]) -> Entry:
-    """Return the paired difference to fine-tuning in points of A, with its interval if there are several pairs.
-
-    It is marked where the two were executed differently; the columns are added to ``differing``.
-    """
-    if base is None or cell is base or cell.strategy == RANDOM:
-        return Entry()
-    found = paired(cell, base, METRICS["A"])
-    if found is None:
-        return Entry()
-    interval = f" [{signed(100 * found.low)}, {signed(100 * found.high)}]" if found.n > 1 else ""
-    pairs = f" ({found.n} pair{'s' if found.n > 1 else ''})" if found.n < len(cell.values(METRICS["A"])) else ""
-    mark = _marked(unlike((cell, base)), differing)
-    return Entry(signed(100 * found.mean) + interval + pairs, 100 * found.mean, mark=mark)
-
-
-def signed(value: float) -> str:
-    """Return a number with one digit and its sign; zero has none.
-
-    >>> signed(-0.04), signed(3.14), signed(-2)
-    ('0.0', '+3.1', '−2.0')
-    """
-    text = f"{value:+.1f}"
-    return "0.0" if text[1:] == "0.0" else text.replace("-", "−")
-
-
-def _published(cell: Cell, name: str, sources: list[str]) -> dict[str, Entry]:
-    """Return the columns of the published number and of ours minus it; its source becomes a footnote.
-
-    Between numbers of different epochs no difference is taken.
-    """
-    columns = f"published {name}", f"{name} − published"
-    if name not in cell.published:
-        return dict.fromkeys(columns, Entry())
-    number = cell.published[name]
-    if number.source not in sources:
-        sources.append(number.source)
-    value, values = 100 * number.value, cell.values(METRICS[name])
-    comparable = number.comparable(cell.epochs)
-    text = f"{value:.1f}" if comparable else f"{value:.1f}{OTHER_EPOCHS}"
-    theirs = Entry(text, value, mark=chr(ord("a") + sources.index(number.source)))
-    gap = 100 * float(np.mean(values)) - value if values else float("nan")
-    return dict(zip(columns, (theirs, Entry(signed(gap), gap) if values and comparable else Entry()), strict=True))
-
-
-def _unit(units: dict[str, float], spent: list[dict[int, float]]) -> str:
-    """Return the largest unit that the most of what was spent has one of, else the smallest."""
-    most = max((value for one in spent for value in one.values()), default=0.0)
-    return next((name for name, size in units.items() if most >= size), list(units)[-1])
-
-
-def _spent(spent: dict[int, float], unit: float) -> Entry:
-    """Return the mean over the seeds that have A."""
-    values = [value / unit for value in spent.values()]
-    return Entry(f"{np.mean(values):.1f}", float(np.mean(values))) if values else Entry()
 
 
 def _notes(cells: list[Cell], heads: list[str], differing: set[str]) -> list[str]:

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from cassle.data.streams import Stream
+from cassle.reporting.cells import cells_of, place_of
 from cassle.reporting.formats import Table
 from cassle.reporting.frame import COLUMNS as RUNS
 from cassle.reporting.frame import tables_of, title_of
 from cassle.reporting.jobs import COLUMNS as JOBS
-from cassle.reporting.matrix import cells_of, place_of
 from cassle.reporting.tables import table_of
 from cassle.runs import resolve
 from cassle.settings.reading import read_study, read_yaml

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cassle.reporting.matrix import METRICS, cells_of, matrix_of
+from cassle.reporting.cells import cells_of
+from cassle.reporting.matrix import METRICS, matrix_of
 from cassle.reporting.statistics import spread
 
 from .made import CASSLE, FINETUNE, OFFLINE, PROBE, RANDOM_ROW, STREAM, all_rows, rows_of, summary

@@ -12,12 +12,12 @@ import pytest
 from cassle.cli import main
 from cassle.errors import CassleError
 from cassle.files import read_json, write_json
+from cassle.reporting.cells import cells_of
 from cassle.reporting.figures import figures
 from cassle.reporting.figures.bars import bars
 from cassle.reporting.figures.forgetting_against_accuracy import forgetting_against_accuracy
 from cassle.reporting.frame import read_runs
 from cassle.reporting.jobs import read_jobs
-from cassle.reporting.matrix import cells_of
 from cassle.reporting.partial import write_partial
 
 from .made import CASSLE, FINETUNE, OFFLINE, STREAM, summary

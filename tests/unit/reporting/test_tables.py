@@ -273,6 +273,17 @@ def test_a_comparison_of_runs_that_were_executed_differently_is_marked_and_the_c
     assert [table[name, "A"]["unlike"] for name in ("finetune", "cassle", "offline")] == ["", column, ""]
 
 
+@pytest.mark.parametrize("column", ["probe_device", "probe_precision"])
+def test_forward_transfer_is_marked_where_the_random_network_was_evaluated_otherwise(tmp_path, column):
+    trained = dict.fromkeys(COLUMNS, "")
+    rows = [{**row, **trained, column: "other"} if row["strategy"] == "random" else row for row in all_rows()]
+    texts = tables(tmp_path, rows)
+    head, *shown = markdown_cells(texts["md"])
+    assert [row[head.index("T ↑")][-1] for row in shown] == ["—", "*", "*", "—"]
+    assert not any(row[head.index(name)].replace("**", "").endswith("*") for row in shown for name in ("A ↑", "F ↓"))
+    assert notes(texts)[-1] == f"* mixes or compares runs that differ in {column}."
+
+
 def test_strategies_of_different_code_are_compared_without_a_mark(tmp_path):
     texts = tables(tmp_path, executed("code", "of CaSSLe"), seeds=[0, 1])
     assert "*" not in texts["md"].replace("**", "")

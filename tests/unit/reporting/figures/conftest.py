@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from cassle.reporting.matrix import cells_of
+from cassle.reporting.cells import cells_of
 
 from ..made import FINETUNE, PROBE, STREAM, all_rows, rows_of, summary
 

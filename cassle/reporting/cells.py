@@ -1,0 +1,125 @@
+"""The cells of a study's table: which runs belong to each, and what is known of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cassle.evaluation.metrics import average_accuracy
+from cassle.paths import ONLINE
+from cassle.reporting.frame import EXECUTION, rows_of
+from cassle.reporting.jobs import spent_on_run
+from cassle.reporting.matrix import Cell, Matrix, matrix_of
+from cassle.reporting.names import OFFLINE, RANDOM, shown_names
+from cassle.reporting.published import Published, published
+
+
+def cells_of(
+    runs: pd.DataFrame, study: dict[str, Any], stream: str, probe: str, jobs: pd.DataFrame | None = None
+) -> list[Cell]:
+    """Return the cells of a study's table in its order: per backbone, random, then per objective its strategies.
+
+    Where the study says which of them belong together (``rows``), the others are left out. They are called by the
+    study's names for labels. ``jobs``: rows of ``benchmark.csv``; without them, no hours are known.
+    """
+    rows = runs[(runs["stream"] == stream) & (runs["probe"] == probe) & runs["seed"].isin(study["seeds"])]
+    seeds = tuple(study["seeds"])
+
+    cells = []
+    wanted = rows_of(study, stream, probe)
+    names = study.get("names", {})
+    shown, epochs = shown_names(wanted, names), _epochs(study, stream, probe)
+
+    def others(*place: str) -> dict[str, Published]:
+        if study.get("own_recipes"):  # where every label means other settings
+            return {}
+        known = (names.get(label, label) for label in (stream, *place, probe))
+        return published(*known, epochs=epochs.get(place))
+
+    for backbone in dict.fromkeys(place[0] for place in wanted):
+        own = rows[rows["backbone"] == backbone]
+        parts = dict(iter(own.groupby(["objective", "strategy"])))
+        untrained = parts.get(("", RANDOM), own[:0])
+        matrices, aware = _matrices(untrained, single=True), _aware(untrained, single=True)
+        random = None if probe == ONLINE else {seed: matrix[0] for seed, matrix in matrices.items()}
+        if random:
+            found = others(backbone, "", RANDOM)
+            ran = _execution(untrained)
+            cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, ran, found))
+        for objective, strategy in (place[1:] for place in wanted if place[0] == backbone):
+            part = parts.get((objective, strategy), own[:0])
+            single = strategy == OFFLINE
+            measured = _matrices(part, single)
+            spent = _spent(jobs, place_of(study, stream, strategy), (backbone, objective, strategy), measured)
+            cell = Cell(
+                shown[backbone],
+                shown[objective],
+                shown[strategy],
+                seeds,
+                measured,
+                aware=_aware(part, single),
+                random=random,
+                execution=_execution(part),
+                published=others(backbone, objective, strategy),
+                epochs=epochs.get((backbone, objective, strategy)),
+                hours={seed: seconds / 3600 for seed, seconds in spent["seconds"].items()},
+                flops=spent["flops"],
+            )
+            cells.append(cell)
+    return cells
+
+
+def place_of(study: dict[str, Any], stream: str, strategy: str) -> str:
+    """Return the stream that a cell's models are trained on: for joint training that of everything."""
+    if strategy != OFFLINE:
+        return stream
+    joint: str = study.get("joint", {}).get(stream, f"{stream.partition('-')[0]}-all")
+    return joint
+
+
+def _epochs(study: dict[str, Any], stream: str, probe: str) -> dict[tuple[str, ...], int]:
+    """Return (backbone, objective, strategy) -> epochs per task, of the rows of a table whose study says so."""
+    keys = ("backbone", "objective", "strategy")
+    rows = [row for row in study.get("rows", []) if (row["stream"], row["probe"]) == (stream, probe)]
+    return {tuple(row[key] for key in keys): row["epochs"] for row in rows if "epochs" in row}
+
+
+def _execution(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the values of each column of execution; code counts from the second task, first ones depend on less."""
+    later = rows[rows["task"] > 0] if (rows["task"] > 0).any() else rows
+    found = {column: set((later if column == "code" else rows)[column]) for column in EXECUTION}
+    return {column: sorted(values - {""}) for column, values in found.items()}
+
+
+def _spent(
+    jobs: pd.DataFrame | None, place: str, run: tuple[str, str, str], matrices: dict[int, Matrix]
+) -> dict[str, dict[int, float]]:
+    """Return column -> seed -> what all trainings of a finished run took of it, where that is known.
+
+    ``place``: the stream that is trained on. A run without A is not finished: what it took so far is no cost of one.
+    """
+    found: dict[str, dict[int, float]] = {"seconds": {}, "flops": {}}
+    if jobs is None:
+        return found
+    trained = jobs[(jobs["job"] == "train") & (jobs["stream"] == place)]
+    for seed, matrix in matrices.items():
+        for column, by_seed in found.items():
+            value = spent_on_run(trained, *run, seed, len(matrix), column)
+            if not np.isnan(average_accuracy(matrix)) and not np.isnan(value):
+                by_seed[seed] = value
+    return found
+
+
+def _aware(rows: pd.DataFrame, single: bool) -> dict[int, Matrix]:
+    return _matrices(rows[rows["task_aware"].notna()], single, "task_aware")
+
+
+def _matrices(rows: pd.DataFrame, single: bool, column: str = "accuracy") -> dict[int, Matrix]:
+    found = {}
+    evaluated = int(rows["evaluated_task"].max()) + 1 if len(rows) else 0  # a probe may look at another stream's tasks
+    for seed, part in rows.groupby("seed"):
+        models = 1 if single else int(part["tasks"].iloc[0])
+        found[int(str(seed))] = matrix_of(part, models, evaluated, column)
+    return found
