@@ -88,8 +88,8 @@ def read_foreign(path: Path) -> Any:
     except Exception as error:  # a damaged zip or pickle can raise almost anything
         raise CheckpointError(
             f"cannot read {path} without running what it contains: {unreadable(error)}. Where you trust the file, "
-            f"write its tensors with the software that made it: torch.save(torch.load('{path.name}', weights_only=False)"
-            "['state_dict'], 'plain.pt')"
+            "write its tensors with the software that made it: "
+            f"torch.save(torch.load('{path.name}', weights_only=False)['state_dict'], 'plain.pt')"
         ) from error
 
 
