@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -133,11 +134,16 @@ def load_tensors(path: str | Path, device: torch.device | str = "cpu") -> Any:
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # a damaged zip or pickle can raise almost anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"cannot read checkpoint {path}: {reason}; it is damaged or was not written by this software: delete "
-            "it and run the workflow again"
+            f"cannot read checkpoint {path}: {unreadable(error)}; it is damaged or was not written by this software: "
+            "delete it and run the workflow again"
         ) from error
+
+
+def unreadable(error: Exception) -> str:
+    """Return in one line why `torch.load` failed, without its advice to run whatever the file contains."""
+    gist = re.search(r"WeightsUnpickler error:\s*(.+?)(?: Please use|\n|$)", str(error))
+    return gist[1].rstrip(".") if gist else (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def link(path: Path, name: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -12,6 +13,19 @@ from cassle.errors import SettingsError, nearest
 
 M = TypeVar("M", bound=BaseModel)
 
+
+_WANTED = {
+    "list_type": "must be a list",
+    "dict_type": "must hold keys and values, such as {key: value}",
+    "model_type": "must hold keys and values, such as {key: value}",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+}
+"""What was wanted in place of a value of another type, in words of YAML and not of Python."""
 
 LONGEST_NAME = 255
 """Bytes of a file's or folder's name that usual file systems take."""
@@ -57,10 +71,13 @@ def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
         return f"'{key}' is missing"
     if not loc:
         return str(error["msg"].removeprefix("Value error, "))
-    hint = ""
-    if isinstance(error.get("input"), str) and error["type"].startswith(("float", "int")):
-        hint = " (YAML reads 3e-4 as text: write 3.0e-4)" if "e" in error["input"].lower() else ""
-    return f"'{key}' = {error.get('input')!r}: {error['msg'].removeprefix('Value error, ')}{hint}"
+    given = error.get("input")
+    said = _WANTED.get(error["type"], str(error["msg"]).removeprefix("Value error, "))
+    if error["type"] == "list_type" and isinstance(given, str | int | float):
+        said += f", such as [{given}]"
+    if isinstance(given, str) and re.search(r"\de[-+]?\d", given) and error["type"].startswith(("float", "int")):
+        said += " (YAML reads 3e-4 as text: write 3.0e-4)"
+    return f"'{key}' = {given!r}: {said}"
 
 
 def _fields_at(annotation: Any, loc: tuple[Any, ...]) -> set[str]:

@@ -12,7 +12,7 @@ from cassle.files import canonical_json, read_json
 from cassle.options import differences, merged
 from cassle.runs import Plan, resolve, together
 from cassle.settings.naming import name_of
-from cassle.settings.reading import WORDS, read_studies, read_study, read_yaml, replaced, spelled_out
+from cassle.settings.reading import WORDS, read_studies, read_study, read_yaml, refuse_both, replaced, spelled_out
 from cassle.training.build import training_code
 
 SHOWN = 5
@@ -42,6 +42,7 @@ def _asked_for(
     Files stand for themselves, and so do words that name streams and objectives; anything less changes the default
     study, which takes its name from words of one experiment. Without a name in them, such words name others, too.
     """
+    refuse_both(words, "--config")
     asked = spelled_out(words)
     where = ", ".join([*map(str, configfiles), *(["--config"] if words else [])])
     complete = {"grids", "studies"} & set(asked) or {"streams", "objectives"} <= set(asked)
@@ -52,7 +53,8 @@ def _asked_for(
         return replaced(usual, asked), f"{default}, {where}".removesuffix(", ")
     files = [read_yaml(file) for file in configfiles]
     given: dict[str, Any] = {}
-    for file in files:
+    for path, file in zip(configfiles, files, strict=True):
+        refuse_both(file, str(path))
         given = merged(given, spelled_out(file))
     given = replaced(given, asked)
     single = any(set(one) & set(WORDS) for one in [*files, words])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from cassle.cli.job import available_cores, site_of
+from cassle.cli.job import available_cores, object_of, site_of
+from cassle.errors import SettingsError
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -16,7 +16,7 @@ def prepare(args: argparse.Namespace) -> None:
     from cassle.files import write_text
 
     site = site_of(args)
-    settings = {**site.data.get(args.data_set, {}), **json.loads(args.settings)}
+    settings = {**site.data.get(args.data_set, {}), **object_of(args, "settings")}
     index = data_sets.get(args.data_set)(**settings).index(site.root, args.cores or available_cores())
     write_text(Path(args.out).with_name("prepare.md"), describe_index(index))
     write_index(args.out, index)
@@ -32,7 +32,9 @@ def split(args: argparse.Namespace) -> None:
     from cassle.options import parse
 
     site = site_of(args)
-    stream = parse(Stream, json.loads(args.spec), "--spec") if args.spec else Stream.parse(args.stream, site.data)
+    if not (args.spec or args.stream):
+        raise SettingsError("give --stream NAME, such as digits-domain6, or --spec")
+    stream = parse(Stream, object_of(args, "spec"), "--spec") if args.spec else Stream.parse(args.stream, site.data)
     made = split_stream(stream, read_index(args.index))
     check_tasks(made)
     write_text(Path(args.out).with_suffix(".md"), describe(made))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cassle.cli.job import leased, site_of
+from cassle.cli.job import leased, object_of, site_of
 
 if TYPE_CHECKING:
     from cassle.settings.site import Site
@@ -23,7 +22,7 @@ def probe(args: argparse.Namespace) -> None:
         from cassle.paths import index_file, split_file
 
         checkpoint = Path(args.checkpoint) if args.checkpoint else None
-        spec = json.loads(args.spec) if args.spec else _probe_words(args, site, checkpoint)
+        spec = object_of(args, "spec") if args.spec else _probe_words(args, site, checkpoint)
         streams = streams_of(spec)
         index = args.index or [index_file(stream.index) for stream in streams]
         split = args.split or [split_file(stream.name) for stream in streams]
@@ -40,7 +39,7 @@ def features(args: argparse.Namespace) -> None:
         from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
 
         index, split, checkpoint, out = map(Path, (args.index, args.split, args.checkpoint, args.out))
-        write_snapshot(SnapshotRequest(json.loads(args.spec), site, index, split, checkpoint, out, args.images))
+        write_snapshot(SnapshotRequest(object_of(args, "spec"), site, index, split, checkpoint, out, args.images))
 
 
 @contextmanager
@@ -48,7 +47,7 @@ def _begun(args: argparse.Namespace) -> Iterator[Site]:
     """Yield where an evaluation runs, devices leased; a failure leaves word for the next attempt of the workflow."""
     from cassle.failures import remembered
 
-    with remembered(Path(args.out), json.loads(args.spec), args.attempt) if args.spec else nullcontext():
+    with remembered(Path(args.out), object_of(args, "spec"), args.attempt) if args.spec else nullcontext():
         site = site_of(args)
         with leased(args.gpus, site.execution, args.out):
             yield site

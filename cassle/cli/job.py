@@ -8,10 +8,23 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from cassle.errors import SettingsError
 
 if TYPE_CHECKING:
     from cassle.settings.site import Execution, Site
+
+
+def object_of(args: argparse.Namespace, flag: str) -> dict[str, Any]:
+    """Return the JSON object that a flag holds; `SettingsError` if it is none."""
+    try:
+        value = json.loads(getattr(args, flag))
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"--{flag} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise SettingsError(f"--{flag} must be a JSON object, such as '{{\"key\": 1}}', not {type(value).__name__}")
+    return value
 
 
 def site_of(args: argparse.Namespace) -> Site:
@@ -21,7 +34,7 @@ def site_of(args: argparse.Namespace) -> Site:
     from cassle.registry import load_plugins
     from cassle.settings.site import Site
 
-    site = parse(Site, json.loads(args.site), "--site")
+    site = parse(Site, object_of(args, "site"), "--site")
     load_plugins(site.plugins)
     declare(site.data)
     return site

@@ -23,7 +23,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "attempt": {"type": int, "default": 1, "help": "which attempt of the workflow at this job this is"},
     "backbone": {"help": "network of a file of other software, such as resnet18"},
     "cells": {"help": "JSON of the streams, objectives, strategies, ... a table shows"},
-    "checkpoint": {"help": "a checkpoint.pt, or a file of other software (with --backbone)"},
+    "checkpoint": {"help": "a checkpoint.pt; for probe also a file of other software, with --backbone"},
     "cores": {"type": int, "default": 0, "help": "processes that read images; by default all cores there are"},
     "data_set": {"help": "name of the data set"},
     "folder": {"help": "where checkpoint.pt, train.json and metrics.jsonl go"},

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+from cassle.cli.job import object_of
 from cassle.errors import SettingsError
 
 
@@ -25,7 +25,7 @@ def study(args: argparse.Namespace) -> None:
     """Write the cells that a study's tables show."""
     from cassle.files import write_json
 
-    write_json(args.out, json.loads(args.cells))
+    write_json(args.out, object_of(args, "cells"))
 
 
 def table(args: argparse.Namespace) -> None:

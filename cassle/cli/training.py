@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from cassle.cli.job import leased, site_of
+from cassle.cli.job import leased, object_of, site_of
 from cassle.cli.words import fill_in_memory, fill_in_training
 from cassle.errors import SettingsError
 
@@ -24,7 +23,7 @@ def train(args: argparse.Namespace) -> None:
         raise SettingsError(
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
         )
-    spec, folder = json.loads(args.spec), Path(args.folder)
+    spec, folder = object_of(args, "spec"), Path(args.folder)
     record = folder / "train.json"
     if launched():
         follow_parent()
@@ -50,7 +49,7 @@ def remember(args: argparse.Namespace) -> None:
         raise SettingsError(
             "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --checkpoint, --out"
         )
-    spec, out, memory = json.loads(args.spec), Path(args.out), Path(args.memory) if args.memory else None
+    spec, out, memory = object_of(args, "spec"), Path(args.out), Path(args.memory) if args.memory else None
     with remembered(out, spec, args.attempt):
         site = site_of(args)
         with leased(args.gpus, site.execution, out.with_name("remember.json")):

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from cassle.cli.job import object_of
 from cassle.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _planned(args: argparse.Namespace) -> tuple[Plan, int]:
     words = words_of(args.words)
     task = words.pop("task", 0)
     plan = resolve(read_study(words))
-    args.site = json.dumps({**plan.study.site().model_dump(mode="json"), **json.loads(args.site)})
+    args.site = json.dumps({**plan.study.site().model_dump(mode="json"), **object_of(args, "site")})
     return plan, task
 
 

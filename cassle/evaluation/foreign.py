@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from cassle.errors import CheckpointError
-from cassle.files import fingerprint_tensors
+from cassle.files import fingerprint_tensors, unreadable
 from cassle.models.checkpoints import load_into
 from cassle.nets.base import Backbone
 
@@ -86,11 +86,10 @@ def read_foreign(path: Path) -> Any:
         with safe_globals([(type("Placeholder", (Placeholder,), {}), name) for name in names]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged zip or pickle can raise almost anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"cannot read {path} without running what it contains: {reason}. Where you trust the file, write its "
-            f"tensors with the software that made it: torch.save(torch.load('{path.name}', weights_only=False)"
-            "['state_dict'], 'plain.pt')"
+            f"cannot read {path} without running what it contains: {unreadable(error)}. Where you trust the file, "
+            "write its tensors with the software that made it: "
+            f"torch.save(torch.load('{path.name}', weights_only=False)['state_dict'], 'plain.pt')"
         ) from error
 
 

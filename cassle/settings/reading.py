@@ -39,6 +39,13 @@ def spelled_out(values: Mapping[str, Any]) -> dict[str, Any]:
     return replaced({key: value for key, value in values.items() if key not in WORDS}, words)
 
 
+def refuse_both(values: Mapping[str, Any], where: str) -> None:
+    """Raise `SettingsError` where one place gives a word and the list it stands for."""
+    for word, key in WORDS.items():
+        if word in values and key in values:
+            raise SettingsError(f"{where}: '{word}' and '{key}' say the same thing; give one of them")
+
+
 def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
     """Return the study that a mapping describes; words such as ``objective=byol`` replace the whole list.
 

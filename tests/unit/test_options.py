@@ -94,6 +94,21 @@ def test_a_number_that_yaml_reads_as_text_gets_a_hint():
     assert "YAML" not in refusal(leaf={"depth": 0.5})
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"leaves": "oak"}, "'leaves' = 'oak': must be a list, such as [oak]"),
+        ({"leaf": "oak"}, "'leaf' = 'oak': must hold keys and values, such as {key: value}"),
+        ({"named": 3}, "'named' = 3: must hold keys and values, such as {key: value}"),
+        ({"leaf": {"depth": "one"}}, "'leaf.depth' = 'one': must be a whole number"),
+        ({"leaf": {"weight": "much"}}, "'leaf.weight' = 'much': must be a number"),
+        ({"leaf": {"weight": None}}, "'leaf.weight' = None: must be a number"),
+    ],
+)
+def test_a_value_of_another_type_is_told_in_words_of_yaml(values, said):
+    assert refusal(**values) == f"tree.yaml: {said}"
+
+
 def test_good_values_become_typed_and_are_not_changed():
     values = {"size": 2, "leaves": [{"weight": 3}], "optimizer": {"name": "lars"}}
     tree = parse(Tree, values, "tree.yaml")

@@ -136,6 +136,16 @@ def test_an_error_names_the_file_it_is_in(default, mine):
         plan_study({**GRID, "sedes": [1]}, [], default)
 
 
+def test_a_word_and_its_list_in_one_place_contradict_each_other(default, mine, tmp_path):
+    words = {"stream": "digits-class2", "objective": "byol", "strategy": "cassle"}
+    with pytest.raises(SettingsError, match="--config: 'strategy' and 'strategies' say the same thing"):
+        plan_study({**words, "strategies": ["finetune"]}, [], default)
+    file = tmp_path / "both.yaml"
+    file.write_text("streams: [digits-class2]\nobjectives: [byol]\nseed: 1\nseeds: [0, 1]\n")
+    with pytest.raises(SettingsError, match=f"{file}: 'seed' and 'seeds' say the same thing; give one of them"):
+        plan_study({}, [file], default)
+
+
 def test_a_plan_that_would_overwrite_says_what_and_how_many_hours(tmp_path):
     plan = resolve(read_study(GRID))
     for job in plan.train.values():

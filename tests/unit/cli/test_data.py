@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from cassle.cli import main
 from cassle.data.base import read_index
 from tests.unit.cli.by_hand import SPLIT
@@ -35,6 +37,20 @@ def test_a_data_set_that_cannot_be_used_leaves_no_index(tmp_path, capsys):
     assert said.startswith("cassle prepare: folder has 1 images that cannot be used:")
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["prepare", "--data_set", "digits", "--site", "{data_root: /data}"], "--site is not JSON: "),
+        (["prepare", "--data_set", "digits", "--settings", "[1]"], "--settings must be a JSON object, such as"),
+        (["split", "--index", "index.npz"], "give --stream NAME, such as digits-domain6, or --spec"),
+        (["split", "--index", "index.npz", "--spec", "digits-class2"], "--spec is not JSON: "),
+    ],
+)
+def test_words_that_are_no_settings_are_told(tmp_path, capsys, words, said):
+    assert main([*words, "--out", str(tmp_path / "out.npz")]) == 1
+    assert capsys.readouterr().err.startswith(f"cassle {words[0]}: {said}")
 
 
 def test_files_are_prepared_without_torch(tmp_path):
