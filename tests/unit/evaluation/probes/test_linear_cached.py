@@ -1,5 +1,7 @@
 """The linear probe on cached features: its optimum in closed form, and a penalty chosen without test labels."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -171,6 +173,17 @@ def test_the_penalty_that_suits_held_out_training_images_best_is_used_the_strong
     assert sorted(choice[0]) == sorted(PENALTIES)
     assert final[0] == [chosen]
     assert torch.equal(found, test_labels) == bool(good)
+
+
+def test_labels_of_test_images_have_no_say_in_the_choice(separable, fits):
+    train, labels, test, test_labels = separable
+    calls = fits({1e-3})
+    data = evaluation(train, labels, test, 3)
+    answers = LinearCached(penalties=[1e-1, 1e-2]).scores(data).argmax(dim=1)
+    assert (answers == test_labels).sum() == 0
+    misleading = replace(data, test=replace(data.test, labels=answers))
+    LinearCached(penalties=PENALTIES).scores(misleading)
+    assert calls[-1][0] == [1e-3]
 
 
 @pytest.mark.parametrize(("share", "kept"), [(0.1, 54), (0.25, 45), (0.001, 59)])
