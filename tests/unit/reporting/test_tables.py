@@ -77,6 +77,11 @@ def test_a_small_study_worked_out_by_hand(tmp_path):
     ]
 
 
+def test_strategies_that_are_equal_as_printed_are_bold_together(tmp_path):
+    _, _, finetune, cassle, _ = markdown_cells(tables(tmp_path, all_rows(shift=-0.0798))["md"])
+    assert finetune[2] == cassle[2] == "**70.0**"
+
+
 def three_seeds():
     return [row for seed, shift in enumerate((-0.02, 0.0, 0.02)) for row in all_rows(seed, shift)]
 

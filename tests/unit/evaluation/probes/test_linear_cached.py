@@ -175,6 +175,17 @@ def test_the_penalty_that_suits_held_out_training_images_best_is_used_the_strong
     assert torch.equal(found, test_labels) == bool(good)
 
 
+def test_what_counts_is_how_images_are_classified_that_a_fit_has_not_seen(monkeypatch):
+    labels = torch.arange(60) % 2
+    train = drawn(60, seed=2, dim=50).float()
+    train[:, 0] += 3 * labels  # one feature tells, and the others invite to learn by heart
+    penalties = []
+    fit = module.fit_logistic
+    monkeypatch.setattr(module, "fit_logistic", lambda *what, **more: penalties.append(what[3]) or fit(*what, **more))
+    predicted(train, labels, train, 2, penalties=[1e-6, 1.0], held_out=0.5)
+    assert penalties[-1] == [1.0]
+
+
 def test_labels_of_test_images_have_no_say_in_the_choice(separable, fits):
     train, labels, test, test_labels = separable
     calls = fits({1e-3})
