@@ -57,6 +57,11 @@ def test_a_contradiction_that_no_code_settles_is_refused_with_both_names(one, ot
         told({"a.json": one, "b.json": other})
 
 
+def test_what_one_task_gains_does_not_make_up_for_what_another_one_loses():
+    with pytest.raises(DataError, match=r"a\.json and in b\.json: 0\.4000 apart"):
+        told({"a.json": found(0.3, 0.7), "b.json": found(0.7, 0.3)})
+
+
 def test_evaluations_of_different_tasks_contradict_each_other():
     with pytest.raises(DataError, match=r"a\.json and in b\.json: 1\.0000 apart"):
         told({"a.json": found(0.5), "b.json": found(0.5, 0.5)})

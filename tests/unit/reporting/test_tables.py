@@ -349,19 +349,22 @@ def test_hours_and_operations_of_training_are_told_in_units_that_fit(tmp_path, s
 
 
 def test_hours_and_operations_are_those_of_finished_runs_in_every_format(tmp_path):
-    # Three tasks of an hour each; of seed 1 the last one is still to come. Three hours are told, not 2.5.
-    matrix = [[0.5] * 3] * 3
-    rows = rows_of(matrix, "finetune", 0) + rows_of(matrix[:2], "finetune", 1, tasks=3)
-    runs, study = write_study(tmp_path, rows, strategies=["finetune"], seeds=[0, 1])
-    done = [(0, "first", 0), (0, "finetune", 1), (0, "finetune", 2), (1, "first", 0), (1, "finetune", 1)]
+    # Three tasks of an hour each; of seed 1 the last one is still to come, and of seed 2, whose tasks took longer, its
+    # evaluation. Three hours are told, neither 2.5 nor 3.5.
+    matrix, every = [[0.5] * 3] * 3, [("first", 0), ("finetune", 1), ("finetune", 2)]
+    rows = rows_of(matrix, "finetune", 0) + [row for s in (1, 2) for row in rows_of(matrix[:2], "finetune", s, tasks=3)]
+    runs, study = write_study(tmp_path, rows, strategies=["finetune"], seeds=[0, 1, 2])
     place = {"job": "train", "stream": STREAM, "backbone": "conv3", "objective": "simclr", "attempts": 1}
-    took = {**place, "seconds": 3600.0, "flops": 1e15}
-    jobs = [{**took, "seed": seed, "strategy": name, "task": task} for seed, name, task in done]
+    jobs = [
+        {**place, "seconds": hours * 3600.0, "flops": hours * 1e15, "seed": seed, "strategy": name, "task": task}
+        for seed, hours, done in ((0, 1, every), (1, 1, every[:2]), (2, 4 / 3, every))
+        for name, task in done
+    ]
     write_jobs(tmp_path / "benchmark.csv", jobs)
     write_tables(runs, study, STREAM, PROBE, tmp_path / "table.md", tmp_path / "benchmark.csv")
     head, row = markdown_cells((tmp_path / "table.md").read_text())
     shown = dict(zip(head, row, strict=True))
-    assert [shown[name] for name in ("n", "training (h)", "training (PFLOP)")] == ["1 of 2", "3.0", "3.0"]
+    assert [shown[name] for name in ("n", "training (h)", "training (PFLOP)")] == ["1 of 3", "3.0", "3.0"]
     table = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
     told = {row["metric"]: (row["mean"], row["n"]) for row in table}
     assert (told["hours"], told["flops"]) == (("3.0", "1"), ("3000000000000000.0", "1"))
