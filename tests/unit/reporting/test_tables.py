@@ -1,6 +1,7 @@
 """Tables: four files that show the same numbers, worked out by hand, and what they say of mixtures and gaps."""
 
 import csv
+import math
 import re
 from html.parser import HTMLParser
 
@@ -215,6 +216,16 @@ def test_csv_gives_mean_spread_and_number_of_seeds_as_fractions(tmp_path):
     assert float(row["mean"]) == pytest.approx(0.78, rel=1e-12)
     assert float(row["std"]) == pytest.approx(0.02, rel=1e-9)
     assert row["n"] == "3"
+
+
+def test_csv_gives_differences_to_fine_tuning_with_their_sign_and_interval(tmp_path):
+    table = csv.DictReader(tables(tmp_path, three_seeds(), seeds=[0, 1, 2])["csv"].splitlines())
+    rows = {row["metric"]: row for row in table if row["strategy"] == "cassle"}
+    found = {name: [float(row[key]) for key in ("minus_finetune", "low", "high")] for name, row in rows.items()}
+    half = 4.302653 * 0.02 / math.sqrt(3)
+    assert found["A"] == pytest.approx([0.08, 0.08 - half, 0.08 + half])
+    assert found["F"] == pytest.approx([-0.2, -0.2, -0.2])
+    assert {row["pairs"] for row in rows.values()} == {"3"}
 
 
 def notes(texts, ending="md"):
