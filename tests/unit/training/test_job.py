@@ -67,6 +67,17 @@ def test_the_same_job_gives_the_same_bits(request_for):
     assert_equal_bits(*(request.folder for request in requests))
 
 
+def test_a_network_learns_from_its_own_task_and_the_online_classifier_from_the_images_of_all_tasks(request_for):
+    request = request_for(planned()[0])
+    task = assemble(request)
+    with StopRequest() as stop:
+        rows = begin(request, task, stop).loader.rows
+    of_task = torch.as_tensor(task.split.train_task)
+    assert set(of_task.tolist()) == {-1, 0, 1}
+    assert torch.equal(rows.positions, (of_task == 0).nonzero().flatten())
+    assert torch.equal(rows.labelled, (of_task != -1).nonzero().flatten())
+
+
 @pytest.mark.parametrize(("choice", "passes"), [("apart", 0), ("shared", 1)])
 def test_images_of_the_online_classifier_enter_batchnorm_only_if_asked(request_for, choice, passes):
     request = request_for(planned(online_batch=choice)[0])
