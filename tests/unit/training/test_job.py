@@ -78,6 +78,18 @@ def test_a_network_learns_from_its_own_task_and_the_online_classifier_from_the_i
     assert torch.equal(rows.labelled, (of_task != -1).nonzero().flatten())
 
 
+def test_the_online_classifier_has_a_learning_rate_of_its_own_and_no_weight_decay(request_for):
+    request = request_for(planned("byol")[1])
+    with StopRequest() as stop:
+        learner = begin(request, assemble(request), stop)
+    groups = {group["name"]: group for group in learner.configure_optimizers().param_groups}
+    settings = learner.training_settings
+    assert (groups["classifier"]["lr"], groups["classifier"]["weight_decay"]) == (settings.classifier_lr, 0)
+    decays = {name: group["weight_decay"] for name, group in groups.items() if name != "classifier"}
+    assert decays == dict.fromkeys(("backbone", "objective", "distillation"), settings.optimizer.weight_decay)
+    assert settings.optimizer.weight_decay > 0
+
+
 @pytest.mark.parametrize(("choice", "passes"), [("apart", 0), ("shared", 1)])
 def test_images_of_the_online_classifier_enter_batchnorm_only_if_asked(request_for, choice, passes):
     request = request_for(planned(online_batch=choice)[0])
