@@ -240,9 +240,15 @@ def stop_after(steps, monkeypatch):
     monkeypatch.setattr(Learner, "on_train_batch_end", hook)
 
 
-@pytest.mark.parametrize(("objective", "steps"), [("simclr", 1), ("byol", 4), ("byol", 5), ("byol", 6)])
-def test_an_interrupted_task_ends_in_the_same_bits(request_for, monkeypatch, objective, steps):
-    jobs = planned(objective, epochs=2)
+BATCH = {"name": "cassle", "teacher_batchnorm": "batch"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "strategy", "steps"),
+    [("simclr", "cassle", 1), ("byol", "cassle", 4), ("byol", "cassle", 5), ("byol", "cassle", 6), ("byol", BATCH, 6)],
+)
+def test_an_interrupted_task_ends_in_the_same_bits(request_for, monkeypatch, objective, strategy, steps):
+    jobs = planned(objective, strategy, epochs=2)
     request = request_for(jobs[0])
     train_task(request)
     parent = request.folder / "checkpoint.pt"
