@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cassle.errors import CassleError, CheckpointError, DataError, DivergenceError, Interrupted
+from cassle.files import load_tensors
 from cassle.models.checkpoints import load_checkpoint
 from cassle.training import job as job_module
 from cassle.training.job import begin, fit, train_task
@@ -404,6 +405,23 @@ def test_a_loss_that_is_not_finite_ends_the_job_without_a_checkpoint(request_for
         train_task(request)
     assert not (request.folder / "checkpoint.pt").exists()
     assert first_task.exists()
+
+
+def test_the_last_state_of_a_training_that_diverges_is_from_before_it_did(request_for, monkeypatch):
+    record = Learner.record
+
+    def recorded(self, losses, online):
+        record(self, losses, online)
+        if self.moment.step == 2:
+            self.sums += torch.nan
+
+    monkeypatch.setattr(Learner, "record", recorded)
+    request = request_for(planned()[0], state_minutes=0)
+    with pytest.raises(DivergenceError, match="up to step 3"):
+        train_task(request)
+    state = load_tensors(request.folder / "state.pt")
+    assert state["step"] == 2
+    assert state["sums"].isfinite().all()
 
 
 def test_a_damaged_checkpoint_is_refused_by_name(request_for, first_task):
