@@ -166,6 +166,14 @@ def test_a_killed_job_that_waited_is_forgotten(start, tmp_path):
             assert free == [other]
 
 
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1)])
+def test_a_job_that_shares_with_nobody_and_one_that_would_are_never_on_one_device(monkeypatch, first, second):
+    monkeypatch.setenv("CASSLE_DEVICES", "0")
+    with lease(1, jobs_per_gpu=first), pytest.raises(CassleError, match="no lease of 1 of 1 GPUs"):
+        with lease(1, jobs_per_gpu=second, timeout=0):
+            pass
+
+
 def test_so_many_jobs_share_a_device_as_they_allow_and_spread_first():
     with lease(1, 2) as first, lease(1, 2) as second:
         assert sorted(first + second) == ["0", "1"]
