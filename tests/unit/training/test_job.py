@@ -14,7 +14,7 @@ from cassle.files import load_tensors
 from cassle.models.checkpoints import load_checkpoint
 from cassle.training import job as job_module
 from cassle.training.job import begin, fit, train_task
-from cassle.training.learner import Learner
+from cassle.training.learner import LOSSES, Learner
 from cassle.training.state import StopRequest
 from cassle.training.step import training_step
 from cassle.training.task import assemble
@@ -54,6 +54,21 @@ def test_a_task_leaves_checkpoint_record_and_metrics_and_no_state(request_for, f
     assert lines[0]["loss"] == pytest.approx(lines[0]["objective"] + lines[0]["penalty"])
     visible = {path.name for path in request.folder.iterdir() if not path.name.startswith(".")}
     assert visible == {"checkpoint.pt", "train.json", "metrics.jsonl"}
+
+
+def test_metrics_of_an_epoch_are_means_over_its_steps(request_for, first_task, monkeypatch):
+    found, record = [], Learner.record
+
+    def recorded(self, losses, online):
+        found.append([losses.total.item(), losses.objective.item(), losses.penalty.item(), online.item()])
+        record(self, losses, online)
+
+    monkeypatch.setattr(Learner, "record", recorded)
+    request = request_for(planned()[1], first_task)
+    train_task(request)
+    line = json.loads((request.folder / "metrics.jsonl").read_text())
+    assert len(found) == 1438 // 256
+    assert [line[name] for name in LOSSES] == pytest.approx(torch.tensor(found).double().mean(dim=0).tolist())
 
 
 def test_a_checkpoint_says_what_made_it_but_not_when_or_where(request_for, first_task):
