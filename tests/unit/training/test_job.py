@@ -71,6 +71,19 @@ def test_metrics_of_an_epoch_are_means_over_its_steps(request_for, first_task, m
     assert [line[name] for name in LOSSES] == pytest.approx(torch.tensor(found).double().mean(dim=0).tolist())
 
 
+def test_every_epoch_is_trained_at_its_own_rate_from_the_first_to_the_last(request_for, monkeypatch):
+    rates, step = [], Learner.training_step
+
+    def recorded(self, *what):
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        return step(self, *what)
+
+    monkeypatch.setattr(Learner, "training_step", recorded)
+    schedule = {"name": "warmup_cosine", "warmup_epochs": 2, "warmup_start_lr": 1e-4, "min_lr": 0.0}
+    train_task(request_for(planned(epochs=4, batch_size=1024, optimizer={"lr": 1e-3}, schedule=schedule)[0]))
+    assert rates == pytest.approx([1e-4, 1e-3, 1e-3, 5e-4])
+
+
 def test_a_checkpoint_says_what_made_it_but_not_when_or_where(request_for, first_task):
     assert set(load_checkpoint(first_task).meta) == {"spec", "code", "versions", "data", "parent", "memory"}
 
