@@ -12,6 +12,7 @@ import torch
 from cassle.errors import CassleError, CheckpointError, DataError, DivergenceError, Interrupted
 from cassle.files import load_tensors
 from cassle.models.checkpoints import load_checkpoint
+from cassle.objectives.simclr import SimCLR
 from cassle.training import job as job_module
 from cassle.training.job import begin, fit, train_task
 from cassle.training.learner import LOSSES, Learner
@@ -291,6 +292,26 @@ def test_an_interrupted_task_ends_in_the_same_bits(request_for, monkeypatch, obj
     assert not (broken.folder / "checkpoint.pt").exists()
     train_task(broken)
     assert_equal_bits(whole.folder, broken.folder)
+
+
+def test_an_objective_begins_a_task_once_however_often_its_training_is_stopped(request_for, first_task, monkeypatch):
+    begun = []
+    monkeypatch.setattr(SimCLR, "begin_task", lambda self, start: begun.append((start.task, start.seed)))
+    request = request_for(planned()[1], first_task)
+    with monkeypatch.context() as patch:
+        stop_after(1, patch)
+        with pytest.raises(Interrupted):
+            train_task(request)
+    train_task(request)
+    assert begun == [(1, 0)]
+
+
+def test_a_trainer_that_ends_early_leaves_no_checkpoint(request_for, monkeypatch):
+    monkeypatch.setattr(job_module.pl.Trainer, "fit", lambda self, learner: None)
+    request = request_for(planned()[0])
+    with pytest.raises(RuntimeError, match="trained 0 of 1 epochs"):
+        train_task(request)
+    assert not (request.folder / "checkpoint.pt").exists()
 
 
 @pytest.fixture
