@@ -213,7 +213,8 @@ class Learner(pl.LightningModule):
     def save(self) -> bool:
         """Save everything that a resumed training needs to end in the same tensors; a loss that is NaN is not saved.
 
-        It is the same in all processes, and the first one writes it. Returns whether there was room for it.
+        The teacher is not part of it: what drifts in one are statistics that it does not normalise with. It is the same
+        in all processes, and the first one writes it. Returns whether there was room for it.
         """
         self.check_finite()
         if not distributed.primary():
@@ -224,7 +225,6 @@ class Learner(pl.LightningModule):
             {
                 "model": self.model.state_dict(),
                 "strategy": self.strategy.state_dict(),
-                "teacher": None if self.teacher is None else self.teacher.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": None if scaler is None else scaler.state_dict(),
                 "sums": self.sums,
@@ -239,8 +239,6 @@ class Learner(pl.LightningModule):
         """Take over a saved state before training starts; the optimiser's part follows in `on_fit_start`."""
         self.model.load_state_dict(value["model"])
         self.strategy.load_state_dict(value["strategy"])
-        if self.teacher is not None:
-            self.teacher.load_state_dict(value["teacher"])
         self.sums.copy_(value["sums"])
         self._restored = value
 

@@ -189,6 +189,13 @@ def test_a_forked_child_that_ends_does_not_free_its_parents_device(monkeypatch):
             pass
 
 
+def test_jobs_that_would_share_stay_off_the_device_of_one_that_shares_with_nobody(monkeypatch):
+    monkeypatch.setenv("CASSLE_DEVICES", "0")
+    refused = pytest.raises(CassleError, match="no lease of 1 of 1 GPUs")
+    with lease(1, 1), refused, lease(1, 2, timeout=0):
+        pass
+
+
 def test_a_job_that_shares_with_nobody_stays_off_a_shared_device():
     with lease(1, 2) as shared, lease(1, 1) as alone:
         assert shared != alone

@@ -94,6 +94,19 @@ def test_a_free_folder_is_entered_without_a_word(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_forked_child_that_lives_on_holds_nothing(tmp_path):
+    with exclusive(tmp_path):
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+    try:
+        assert holder(tmp_path) is None
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 def test_folders_of_other_trainings_are_not_held(start, tmp_path):
     with exclusive(tmp_path / "one"):
         assert start(INSIDE, tmp_path / "two").stdout.readline() == "inside\n"

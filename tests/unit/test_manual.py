@@ -53,6 +53,31 @@ def test_the_table_of_objectives_holds_each_setting_its_default_and_its_meaning(
     assert "".join(rows) in MANUAL
 
 
+def value_of(text):
+    """The default that a manual's text means: JSON, or a word."""
+    try:
+        return json.loads(text.strip("`"))
+    except ValueError:
+        return text.strip("`")
+
+
+@pytest.mark.parametrize("registry", [strategies, distillations, backbones, probes], ids=lambda registry: registry.kind)
+def test_the_defaults_in_the_table_of_a_kind_of_method_are_those_it_has(registry):
+    compared = 0
+    for line in MANUAL.splitlines():
+        head, _, text = line.removeprefix("| ").partition(" | ")
+        names = re.findall(r"`([^`]+)`", head)
+        if not names or not set(names) <= set(registry.names()):
+            continue
+        for key, given in re.findall(r"`(\w+)` \(([^):]+)", text):
+            several = given.split(", ") if len(names) > 1 and ", " in given else [given] * len(names)
+            for name, value in zip(names, several, strict=True):
+                default = registry.get(name).Settings().model_dump(mode="json")[key]
+                assert (name, key, value_of(value)) == (name, key, default["name"] if key == "classifier" else default)
+                compared += 1
+    assert compared
+
+
 def test_every_figure_is_named():
     assert [name for name in figure_names() if f"`{name}`" not in MANUAL] == []
 

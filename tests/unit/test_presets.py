@@ -21,6 +21,7 @@ from cassle.presets import (
     SMALL_STEM,
     STRATEGY,
     backbone_preset,
+    data_preset,
     objective_preset,
     preset_of,
     strategy_preset,
@@ -45,6 +46,13 @@ def test_clean_changes_nothing():
     assert backbone_preset("clean", ResNetSettings, 32) == {}
     assert training_preset("clean", "cifar100", "simclr", 256) == {}
     assert plan().summary()["names"] == {}
+
+
+def test_statistics_that_a_study_gives_count_before_the_presets():
+    given = {"cifar100": {"statistics": "usual"}}
+    assert data_preset("original", given)["cifar100"] == {"statistics": "usual"}
+    assert data_preset("original", given)["imagenet100"] == {"statistics": "original"}
+    assert data_preset("clean", given) == given
 
 
 def test_original_sets_every_switch_of_the_release():

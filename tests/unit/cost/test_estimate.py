@@ -16,6 +16,7 @@ from cassle.paths import index_file
 from cassle.planning import plan_study
 from cassle.runs import resolve
 from cassle.settings.reading import read_study
+from cassle.status import duration
 from cassle.training.build import build_model
 from tests.workflow.test_plans import JOBS_OF_THE_DEFAULT_STUDY
 
@@ -169,6 +170,38 @@ def test_what_is_done_is_counted_and_its_speed_measured(plan, tmp_path):
     assert counts(jobs)["train_first_task"] == (1, 1)
     cost = next(job.flops for job in jobs if job.name == first)
     assert measured_rate(plan, tmp_path) == pytest.approx(cost / 4)
+
+
+def test_a_first_task_that_was_given_tells_nothing_of_the_speed(tmp_path):
+    (tmp_path / "first.pt").write_bytes(b"weights")
+    given = resolve(read_study({**TINY, "first_checkpoint": str(tmp_path / "first.pt")}))
+    first, second, _ = given.train
+    finish(given, first, tmp_path, seconds=0.0)
+    assert measured_rate(given, tmp_path) is None
+    finish(given, second, tmp_path, seconds=4.0)
+    cost = next(job.flops for job in jobs_of(given, tmp_path) if job.name == second)
+    assert measured_rate(given, tmp_path) == pytest.approx(cost / 4)
+
+
+def test_a_memory_is_done_once_it_lies_there(tmp_path):
+    plan, (first, _) = remembering("ewc", tmp_path)
+    assert counts(jobs_of(plan, tmp_path))["remember_task"] == (2, 0)
+    (tmp_path / first.name).parent.mkdir(parents=True)
+    (tmp_path / first.name).touch()
+    assert counts(jobs_of(plan, tmp_path))["remember_task"] == (2, 1)
+
+
+def test_what_is_done_is_neither_computed_nor_written_again(plan, tmp_path):
+    first = next(iter(plan.train))
+    finish(plan, first, tmp_path)
+    jobs = jobs_of(plan, tmp_path)
+    left = [job for job in jobs if job.name != first]
+    lines = describe(plan, 1e6, tmp_path).splitlines()
+    flops, held, rest = sum(job.flops for job in left), *(sum(job.bytes for job in some) for some in (jobs, left))
+    assert f"GPU time       {duration(flops / 1e6)} to come, at 1 MFLOP/s" in lines
+    assert f"disk           {short(held, 'B')} of checkpoints, {short(rest, 'B')} of them to come" in lines
+    assert flops < 0.8 * sum(job.flops for job in jobs)
+    assert rest < 0.8 * held
 
 
 def test_a_finished_task_of_other_settings_is_not_done(plan, tmp_path):

@@ -9,6 +9,7 @@ from cassle.cost.flops import forward_flops, step_cost, training_flops
 from cassle.objectives.base import objectives
 from cassle.runs import RECIPES, resolve
 from cassle.settings.reading import read_study, read_yaml
+from cassle.training.build import build_model, build_strategy
 
 PAPER = RECIPES.parent / "paper"
 RESNET = {"name": "resnet18", "settings": {"stem_padding": 2}}
@@ -50,6 +51,26 @@ def test_a_first_task_costs_the_same_for_every_strategy_and_a_teacher_costs_some
     tuned, distilled = (step_cost(specs("simclr", name)[1], 16, 10) for name in ("finetune", "cassle"))
     assert distilled.flops > tuned.flops
     assert distilled.checkpoint_bytes > tuned.checkpoint_bytes
+
+
+@pytest.mark.parametrize(
+    ("strategy", "held", "share"), [("er", 500, 2), ("er", 16, 1.25), ("der", 32, 1.5), ("lump", 500, 1)]
+)
+def test_replayed_images_cost_as_much_as_own_ones_once_there_are_any(strategy, held, share):
+    chosen = {"name": strategy, "buffer_size": held}
+    replayed, plain = (specs("simclr", choice, training={"batch_size": 64}) for choice in (chosen, "finetune"))
+    first, second = (
+        step_cost(r, 16, 10).flops / step_cost(p, 16, 10).flops for r, p in zip(replayed, plain, strict=True)
+    )
+    assert (first, second) == (1, pytest.approx(share))
+
+
+@pytest.mark.parametrize("strategy", ["finetune", "cassle"])
+def test_a_checkpoint_takes_the_bytes_of_its_tensors(strategy):
+    spec = specs("byol", strategy, backbone="conv3-narrow")[1]
+    model = build_model(spec, 16, 10)
+    held = [*model.state_dict().values(), *build_strategy(spec, model).state_dict().values()]
+    assert step_cost(spec, 16, 10).checkpoint_bytes == sum(tensor.nbytes for tensor in held)
 
 
 def test_more_and_smaller_views_cost_more_and_less():

@@ -175,6 +175,15 @@ def test_boxes_are_uniform_in_area_and_log_uniform_in_ratio():
     assert place.mean() == pytest.approx(0.5, abs=6 / math.sqrt(12 * 4000))
 
 
+def test_a_box_may_lie_anywhere_the_last_row_and_column_included():
+    boxes = draw_boxes(4000, 4, 6, (4 / 24, 4 / 24), (1.0, 1.0), torch.Generator().manual_seed(0))
+    assert {tuple(box[2:].tolist()) for box in boxes} == {(2, 2)}
+    counts = torch.bincount(boxes[:, 0].long() * 5 + boxes[:, 1].long())
+    # 3 x 5 places; six standard deviations of a count of 4000 / 15
+    assert len(counts) == 15
+    assert (counts - 4000 / 15).abs().max() < 6 * math.sqrt(4000 / 15)
+
+
 def test_the_ratio_of_a_box_is_its_width_over_its_height():
     boxes = draw_boxes(50, 100, 100, (0.1, 0.2), (2.0, 3.0), torch.Generator().manual_seed(0))
     ratio = boxes[:, 3] / boxes[:, 2]

@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cassle.data.base import Index, Part, data_sets, write_index
-from cassle.data.streams import Split, Stream, check_tasks, class_order, describe, read_split, split, write_split
+from cassle.data.streams import (
+    Split,
+    Stream,
+    check_tasks,
+    class_order,
+    describe,
+    random_parts,
+    read_split,
+    split,
+    write_split,
+)
 from cassle.errors import DataError, SettingsError
 
 untimed = settings(deadline=None)
@@ -99,6 +109,13 @@ def test_data_tasks_are_equal_parts_and_the_first_also_takes_the_remainder(cut):
         sizes = np.bincount(tasks, minlength=stream.tasks).tolist()
         assert sizes == [share + rest] + [share] * (stream.tasks - 1)
     assert made.classes == [list(range(index.num_classes))] * stream.tasks
+
+
+def test_parts_are_cut_from_the_permutation_that_torch_draws_from_the_seed_of_the_original_release():
+    order = torch.randperm(11, generator=torch.Generator().manual_seed(42))
+    parts = random_parts(11, 3)
+    for task, part in enumerate(order.split([5, 3, 3])):
+        assert np.flatnonzero(parts == task).tolist() == sorted(part.tolist())
 
 
 def test_data_tasks_are_drawn_at_random_whatever_the_labels():

@@ -238,6 +238,20 @@ def test_choices_are_drawn_independently_of_each_other():
     assert (table - torch.eye(6)).abs().max() < 6 / math.sqrt(5000)
 
 
+def test_how_much_is_uniform_whatever_was_chosen_and_how_much_of_the_rest():
+    strengths = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
+    drawn = draw(ViewSettings(size=8, jitter=0.5, blur=0.5, rotate=90, **strengths), 20_000, 8, 8, generator())
+    both = (drawn.jitter[3] != 0) & (drawn.sigma > 0)
+    low = torch.tensor([0.6, 0.6, 0.8, -0.1, 0.1, -90])
+    high = torch.tensor([1.4, 1.4, 1.2, 0.1, 2.0, 90])
+    share = (torch.stack([*drawn.jitter, drawn.sigma, drawn.degrees], dim=1)[both] - low) / (high - low)
+    count = len(share)
+    assert 4000 < count < 6000
+    assert (share.mean(dim=0) - 1 / 2).abs().max() < 6 / math.sqrt(12 * count)
+    assert (share.var(dim=0) - 1 / 12).abs().max() < 0.1 / 12
+    assert (torch.corrcoef(share.T) - torch.eye(6)).abs().max() < 6 / math.sqrt(count)
+
+
 @untimed
 @given(
     st.integers(1, 20),

@@ -81,6 +81,7 @@ def test_all_probes_share_one_extraction_and_give_an_accuracy_per_task(folder, t
     for label, row in found["accuracies"].items():
         assert all(aware >= free for aware, free in zip(found["task_aware"][label], row, strict=True))
     assert found["accuracies"]["linear_cached"][0] > 0.5
+    assert sum(found["task_aware"]["online"]) > sum(found["accuracies"]["online"])
     assert found["own_tasks"] == {}
     assert read_json(tmp_path / "out.json") == found
 
@@ -255,6 +256,16 @@ def test_what_was_found_under_other_conditions_is_found_anew(folder, tmp_path, m
     assert min(probe_checkpoint(asked)["accuracies"]["knn"]) >= 0
     asked.spec["seed"] = 1
     assert min(probe_checkpoint(asked)["accuracies"]["knn"]) >= 0
+
+
+def test_a_fit_never_goes_on_from_that_of_another_network_other_data_precision_or_code(folder, tmp_path, monkeypatch):
+    names, kind = [], module.StateFile
+    monkeypatch.setattr(module, "StateFile", lambda where, name, *more: names.append(name) or kind(where, name, *more))
+    asked = request(folder, tmp_path / "out.json", [SHORT])
+    probe_checkpoint(asked)
+    for change in (other_checkpoint, other_data, other_precision, other_code):
+        probe_checkpoint(replace(asked, **change(folder, tmp_path, monkeypatch)))
+    assert len(set(names)) == len(names) == 5
 
 
 @pytest.mark.parametrize("content", ["[1]", '{"loss": 1}'])

@@ -3,6 +3,7 @@
 import torch
 
 from cassle.data.base import InMemory
+from cassle.data.loaders import TaskRows
 from cassle.data.sets.digits import Digits
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import clean_view
@@ -37,6 +38,12 @@ def test_an_epoch_is_a_function_of_seed_and_number():
     assert all(torch.equal(x, y) for one, two in zip(first, again, strict=True) for x, y in zip(one, two, strict=True))
     assert not torch.equal(first[0][0], later[0][0])
     assert not torch.equal(first[0][0], other[0][0])
+
+
+def test_images_come_in_another_order_than_in_the_training_of_the_same_seed():
+    labels = torch.cat([labels for _, labels in epoch_of(0)])
+    trained = TaskRows(torch.arange(4, 20), torch.arange(0), 5, 0, 0).order(0)[:15]
+    assert labels.tolist() != trained.tolist()
 
 
 def test_crops_of_the_whole_image_without_a_flip_are_the_clean_images():

@@ -157,6 +157,16 @@ def test_first_centroids_are_drawn_for_seed_and_task(make, other):
     assert not torch.equal(found[0], found[2])
 
 
+def test_first_centroids_are_drawn_anew_for_every_epoch(make):
+    objective = make()
+    objective.begin_task(start())
+    found = []
+    for epoch in range(2):
+        objective.begin_epoch(moment(epoch * STEPS))
+        found.append(objective.centroids.clone())
+    assert not torch.equal(*found)
+
+
 def test_more_clusters_than_images_are_refused_before_training(make):
     with pytest.raises(SettingsError, match=r"wants 5 clusters, but task 1 has 4 .* lower objective\.num_prototypes"):
         make().begin_task(start(images=4))

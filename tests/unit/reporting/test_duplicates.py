@@ -1,5 +1,6 @@
 """Which of several evaluations of the same counts, and which contradictions nothing settles."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,18 @@ def test_of_what_differs_by_rounding_the_first_counts_and_the_rest_is_named(caps
 def test_a_contradiction_that_no_code_settles_is_refused_with_both_names(one, other):
     with pytest.raises(DataError, match=r"knn in a\.json and in b\.json: 0\.2000 apart\ndelete the older files"):
         told({"a.json": one, "b.json": other})
+
+
+@pytest.mark.parametrize(("other", "apart"), [(0.519, False), (0.521, True)])
+def test_more_than_one_point_in_the_mean_over_tasks_is_no_rounding(other, apart):
+    files = {"a.json": found(0.5, 0.25), "b.json": found(other, 0.25)}
+    with pytest.raises(DataError, match="contradict") if apart else nullcontext():
+        told(files)
+
+
+def test_what_one_task_gains_does_not_make_up_for_what_another_one_loses():
+    with pytest.raises(DataError, match=r"a\.json and in b\.json: 0\.4000 apart"):
+        told({"a.json": found(0.3, 0.7), "b.json": found(0.7, 0.3)})
 
 
 def test_evaluations_of_different_tasks_contradict_each_other():

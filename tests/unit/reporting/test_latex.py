@@ -93,6 +93,14 @@ def test_a_published_number_and_the_difference_to_it_stay_together():
     assert last == ["strategy", "published A", "A − published"]
 
 
+def test_a_source_has_the_letter_of_the_numbers_that_it_is_the_source_of():
+    table = table_of_names("simclr", "cassle")
+    row = {**table.rows[0], "number 0": Entry("50.0", mark="a"), "number 1": Entry("60.0", mark="b")}
+    text = latex_text(replace(table, rows=[row], sources=["one paper", "another"]))
+    assert ("50.0$^{a}$" in text, "60.0$^{b}$" in text) == (True, True)
+    assert ("$^{a}$ one paper" in text, "$^{b}$ another" in text) == (True, True)
+
+
 def test_several_backbones_stand_in_the_headings():
     table = table_of_names("simclr", "cassle")
     rows = [{**table.rows[0], "backbone": Entry(name)} for name in ("conv3", "resnet18")]

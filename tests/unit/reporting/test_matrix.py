@@ -69,6 +69,14 @@ def test_without_the_random_network_there_is_no_forward_transfer():
     assert [found.strategy for found in cells(rows)] == ["finetune", "cassle", "offline"]
 
 
+def test_under_the_online_probe_which_no_random_network_has_forward_transfer_means_nothing():
+    rows = pd.DataFrame(rows_of(CASSLE, "cassle", probe="online"))
+    (found,) = cells_of(rows, summary(strategies=["cassle"]), STREAM, "online")
+    assert [found.has(name) for name in "AFT"] == [True, True, False]
+    (found,) = cells(rows_of(CASSLE, "cassle"), strategies=["cassle"])
+    assert found.has("T")  # it is missing
+
+
 def test_each_seed_is_compared_with_its_own_random_network():
     rows = [
         *rows_of(CASSLE, "cassle", seed=0),

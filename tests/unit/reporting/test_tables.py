@@ -1,6 +1,7 @@
 """Tables: four files that show the same numbers, worked out by hand, and what they say of mixtures and gaps."""
 
 import csv
+import math
 import re
 from html.parser import HTMLParser
 
@@ -75,6 +76,11 @@ def test_a_small_study_worked_out_by_hand(tmp_path):
         ["simclr", "cassle", "**78.0**", "**10.0**", "**10.0**", "1", "+8.0"],
         ["simclr", "offline", "93.0", "—", "—", "1", "+23.0"],
     ]
+
+
+def test_strategies_that_are_equal_as_printed_are_bold_together(tmp_path):
+    _, _, finetune, cassle, _ = markdown_cells(tables(tmp_path, all_rows(shift=-0.0798))["md"])
+    assert finetune[2] == cassle[2] == "**70.0**"
 
 
 def three_seeds():
@@ -210,6 +216,16 @@ def test_csv_gives_mean_spread_and_number_of_seeds_as_fractions(tmp_path):
     assert float(row["mean"]) == pytest.approx(0.78, rel=1e-12)
     assert float(row["std"]) == pytest.approx(0.02, rel=1e-9)
     assert row["n"] == "3"
+
+
+def test_csv_gives_differences_to_fine_tuning_with_their_sign_and_interval(tmp_path):
+    table = csv.DictReader(tables(tmp_path, three_seeds(), seeds=[0, 1, 2])["csv"].splitlines())
+    rows = {row["metric"]: row for row in table if row["strategy"] == "cassle"}
+    found = {name: [float(row[key]) for key in ("minus_finetune", "low", "high")] for name, row in rows.items()}
+    half = 4.302653 * 0.02 / math.sqrt(3)
+    assert found["A"] == pytest.approx([0.08, 0.08 - half, 0.08 + half])
+    assert found["F"] == pytest.approx([-0.2, -0.2, -0.2])
+    assert {row["pairs"] for row in rows.values()} == {"3"}
 
 
 def notes(texts, ending="md"):
@@ -355,19 +371,22 @@ def test_hours_and_operations_of_training_are_told_in_units_that_fit(tmp_path, s
 
 
 def test_hours_and_operations_are_those_of_finished_runs_in_every_format(tmp_path):
-    # Three tasks of an hour each; of seed 1 the last one is still to come. Three hours are told, not 2.5.
-    matrix = [[0.5] * 3] * 3
-    rows = rows_of(matrix, "finetune", 0) + rows_of(matrix[:2], "finetune", 1, tasks=3)
-    runs, study = write_study(tmp_path, rows, strategies=["finetune"], seeds=[0, 1])
-    done = [(0, "first", 0), (0, "finetune", 1), (0, "finetune", 2), (1, "first", 0), (1, "finetune", 1)]
+    # Three tasks of an hour each; of seed 1 the last one is still to come, and of seed 2, whose tasks took longer, its
+    # evaluation. Three hours are told, neither 2.5 nor 3.5.
+    matrix, every = [[0.5] * 3] * 3, [("first", 0), ("finetune", 1), ("finetune", 2)]
+    rows = rows_of(matrix, "finetune", 0) + [row for s in (1, 2) for row in rows_of(matrix[:2], "finetune", s, tasks=3)]
+    runs, study = write_study(tmp_path, rows, strategies=["finetune"], seeds=[0, 1, 2])
     place = {"job": "train", "stream": STREAM, "backbone": "conv3", "objective": "simclr", "attempts": 1}
-    took = {**place, "seconds": 3600.0, "flops": 1e15}
-    jobs = [{**took, "seed": seed, "strategy": name, "task": task} for seed, name, task in done]
+    jobs = [
+        {**place, "seconds": hours * 3600.0, "flops": hours * 1e15, "seed": seed, "strategy": name, "task": task}
+        for seed, hours, done in ((0, 1, every), (1, 1, every[:2]), (2, 4 / 3, every))
+        for name, task in done
+    ]
     write_jobs(tmp_path / "benchmark.csv", jobs)
     write_tables(runs, study, STREAM, PROBE, tmp_path / "table.md", tmp_path / "benchmark.csv")
     head, row = markdown_cells((tmp_path / "table.md").read_text())
     shown = dict(zip(head, row, strict=True))
-    assert [shown[name] for name in ("n", "training (h)", "training (PFLOP)")] == ["1 of 2", "3.0", "3.0"]
+    assert [shown[name] for name in ("n", "training (h)", "training (PFLOP)")] == ["1 of 3", "3.0", "3.0"]
     table = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
     told = {row["metric"]: (row["mean"], row["n"]) for row in table}
     assert (told["hours"], told["flops"]) == (("3.0", "1"), ("3000000000000000.0", "1"))

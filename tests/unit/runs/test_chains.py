@@ -2,6 +2,7 @@
 
 import hashlib
 
+from cassle.strategies.base import strategies
 from tests.unit.runs.world import folders, plan
 
 
@@ -14,6 +15,16 @@ def test_the_first_task_is_trained_once_for_all_strategies():
     }
     assert made.train[f"{base}/cassle/seed0/task1"].parent == f"{base}/first/seed0/task0"
     assert made.train[f"{base}/cassle/seed0/task2"].parent == f"{base}/cassle/seed0/task1"
+
+
+def test_a_strategy_that_acts_in_the_first_task_has_one_of_its_own(monkeypatch):
+    monkeypatch.setattr(strategies.get("cassle"), "shares_first_task", False)
+    made = plan()
+    base = "results/digits-domain3/conv3/simclr"
+    first = {task: made.train[f"{base}/{task}/seed0/task0"].spec["strategy"] for task in ("first", "cassle")}
+    assert (first["first"], first["cassle"]["name"]) == (None, "cassle")
+    assert made.train[f"{base}/finetune/seed0/task1"].parent == f"{base}/first/seed0/task0"
+    assert made.train[f"{base}/cassle/seed0/task1"].parent == f"{base}/cassle/seed0/task0"
 
 
 def test_offline_is_the_joint_stream_evaluated_on_the_tasks_of_every_stream():

@@ -13,6 +13,12 @@ def test_long_variants_are_hashed_and_short_ones_read_aloud():
     assert len(long) == len("simclr~") + 10
 
 
+def test_long_variants_of_other_values_have_other_names():
+    long = {f"a_rather_long_key_{i}": i for i in range(4)}
+    assert label_of("simclr", long) == label_of("simclr", dict(reversed(long.items())))
+    assert label_of("simclr", long) != label_of("simclr", {**long, "a_rather_long_key_0": 5})
+
+
 @pytest.mark.parametrize(
     ("changes", "said", "shown"),
     [

@@ -51,6 +51,11 @@ def test_a_sample_of_a_sample_is_what_one_draw_from_everything_would_keep():
     assert torch.equal(joined[kept_rows(keys[joined], tasks[joined], 7, "reservoir")], once)
 
 
+def test_which_images_of_a_task_stay_tells_nothing_of_which_of_another_one_do():
+    keys = chain([40, 40], buffer_size=80)[-1]["keys"]
+    assert len(set(keys.tolist())) == 80
+
+
 @pytest.mark.parametrize(("size", "shares"), [(12, [4, 4, 4]), (14, [5, 5, 4]), (2, [1, 1, 0]), (0, [0, 0, 0])])
 def test_a_uniform_buffer_gives_each_task_the_same_share(size, shares):
     memory = chain([20, 10, 30], selection="uniform", buffer_size=size)[-1]

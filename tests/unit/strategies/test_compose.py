@@ -97,6 +97,15 @@ def model_of(plan):
     return build_model(next(iter(plan.train.values())).spec, 16, 10)
 
 
+def test_parts_of_one_shape_do_not_start_with_the_same_weights():
+    form = {"space": "features", "distillation": {"name": "mse", "hidden_dim": 8}}
+    settings = resolve_strategy("cassle+pfr", {"cassle": form, "pfr": {"hidden_dim": 8}}, SimCLR)
+    parts = build_parts("cassle+pfr", settings, model_of(planned("simclr", "cassle")), 0).parts
+    one, other = (next(part.parameters()) for part in parts.values())
+    assert one.shape == other.shape
+    assert not torch.equal(one, other)
+
+
 def test_a_part_starts_with_the_weights_that_it_has_alone():
     plan = planned("simclr", "cassle+er")
     model = model_of(plan)

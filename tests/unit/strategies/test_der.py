@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from cassle.objectives.barlow_twins import BarlowTwins, BarlowTwinsSettings
 from cassle.random import generator
 from cassle.strategies.base import TaskEnd
 from cassle.strategies.der import DarkExperienceReplay, DERSettings, der_loss
@@ -23,7 +24,7 @@ def test_the_loss_is_the_mean_squared_error_to_the_stored_outputs():
 def end_of(model, batch):
     """Function from task, positions and an offset of all features to the end of a task."""
 
-    def make(task, positions, offset=0.0):
+    def make(task, positions, offset=0.0, model=model):
         positions = torch.as_tensor(positions)
 
         def features(chosen):
@@ -51,12 +52,14 @@ def test_a_full_buffer_keeps_each_image_with_its_own_output(model, end_of):
         assert len(memory["positions"]) == 7
 
 
-def test_projections_can_be_stored_instead(model, end_of):
+def test_projections_can_be_stored_instead_each_of_its_image_alone(model_of, end_of):
+    model = model_of(BarlowTwins, BarlowTwinsSettings(hidden_dim=8, output_dim=4))
     strategy = DarkExperienceReplay(DERSettings(output="projections"), model)
-    end = end_of(0, [0, 1])
+    end = end_of(0, [0, 1], model=model)
+    end.model.train()
     stored = strategy.remember(end, {})["outputs"]
     with torch.no_grad():
-        expected = end.model.objective.eval().project(torch.tensor([[0.0], [1.0]]) * torch.ones(32))
+        expected = model.eval().objective.project(torch.tensor([[0.0], [1.0]]) * torch.ones(32))
     torch.testing.assert_close(stored, expected)
 
 

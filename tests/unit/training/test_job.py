@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from cassle.errors import CassleError, CheckpointError, DataError, DivergenceError, Interrupted
+from cassle.files import load_tensors
 from cassle.models.checkpoints import load_checkpoint
+from cassle.objectives.simclr import SimCLR
 from cassle.training import job as job_module
 from cassle.training.job import begin, fit, train_task
-from cassle.training.learner import Learner
+from cassle.training.learner import LOSSES, Learner
 from cassle.training.state import StopRequest
 from cassle.training.step import training_step
 from cassle.training.task import assemble
@@ -55,6 +57,34 @@ def test_a_task_leaves_checkpoint_record_and_metrics_and_no_state(request_for, f
     assert visible == {"checkpoint.pt", "train.json", "metrics.jsonl"}
 
 
+def test_metrics_of_an_epoch_are_means_over_its_steps(request_for, first_task, monkeypatch):
+    found, record = [], Learner.record
+
+    def recorded(self, losses, online):
+        found.append([losses.total.item(), losses.objective.item(), losses.penalty.item(), online.item()])
+        record(self, losses, online)
+
+    monkeypatch.setattr(Learner, "record", recorded)
+    request = request_for(planned()[1], first_task)
+    train_task(request)
+    line = json.loads((request.folder / "metrics.jsonl").read_text())
+    assert len(found) == 1438 // 256
+    assert [line[name] for name in LOSSES] == pytest.approx(torch.tensor(found).double().mean(dim=0).tolist())
+
+
+def test_every_epoch_is_trained_at_its_own_rate_from_the_first_to_the_last(request_for, monkeypatch):
+    rates, step = [], Learner.training_step
+
+    def recorded(self, *what):
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        return step(self, *what)
+
+    monkeypatch.setattr(Learner, "training_step", recorded)
+    schedule = {"name": "warmup_cosine", "warmup_epochs": 2, "warmup_start_lr": 1e-4, "min_lr": 0.0}
+    train_task(request_for(planned(epochs=4, batch_size=1024, optimizer={"lr": 1e-3}, schedule=schedule)[0]))
+    assert rates == pytest.approx([1e-4, 1e-3, 1e-3, 5e-4])
+
+
 def test_a_checkpoint_says_what_made_it_but_not_when_or_where(request_for, first_task):
     assert set(load_checkpoint(first_task).meta) == {"spec", "code", "versions", "data", "parent", "memory"}
 
@@ -65,6 +95,29 @@ def test_the_same_job_gives_the_same_bits(request_for):
     for request in requests:
         train_task(request)
     assert_equal_bits(*(request.folder for request in requests))
+
+
+def test_a_network_learns_from_its_own_task_and_the_online_classifier_from_the_images_of_all_tasks(request_for):
+    request = request_for(planned()[0])
+    task = assemble(request)
+    with StopRequest() as stop:
+        rows = begin(request, task, stop).loader.rows
+    of_task = torch.as_tensor(task.split.train_task)
+    assert set(of_task.tolist()) == {-1, 0, 1}
+    assert torch.equal(rows.positions, (of_task == 0).nonzero().flatten())
+    assert torch.equal(rows.labelled, (of_task != -1).nonzero().flatten())
+
+
+def test_the_online_classifier_has_a_learning_rate_of_its_own_and_no_weight_decay(request_for):
+    request = request_for(planned("byol")[1])
+    with StopRequest() as stop:
+        learner = begin(request, assemble(request), stop)
+    groups = {group["name"]: group for group in learner.configure_optimizers().param_groups}
+    settings = learner.training_settings
+    assert (groups["classifier"]["lr"], groups["classifier"]["weight_decay"]) == (settings.classifier_lr, 0)
+    decays = {name: group["weight_decay"] for name, group in groups.items() if name != "classifier"}
+    assert decays == dict.fromkeys(("backbone", "objective", "distillation"), settings.optimizer.weight_decay)
+    assert settings.optimizer.weight_decay > 0
 
 
 @pytest.mark.parametrize(("choice", "passes"), [("apart", 0), ("shared", 1)])
@@ -217,9 +270,15 @@ def stop_after(steps, monkeypatch):
     monkeypatch.setattr(Learner, "on_train_batch_end", hook)
 
 
-@pytest.mark.parametrize(("objective", "steps"), [("simclr", 1), ("byol", 4), ("byol", 5), ("byol", 6)])
-def test_an_interrupted_task_ends_in_the_same_bits(request_for, monkeypatch, objective, steps):
-    jobs = planned(objective, epochs=2)
+BATCH = {"name": "cassle", "teacher_batchnorm": "batch"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "strategy", "steps"),
+    [("simclr", "cassle", 1), ("byol", "cassle", 4), ("byol", "cassle", 5), ("byol", "cassle", 6), ("byol", BATCH, 6)],
+)
+def test_an_interrupted_task_ends_in_the_same_bits(request_for, monkeypatch, objective, strategy, steps):
+    jobs = planned(objective, strategy, epochs=2)
     request = request_for(jobs[0])
     train_task(request)
     parent = request.folder / "checkpoint.pt"
@@ -233,6 +292,26 @@ def test_an_interrupted_task_ends_in_the_same_bits(request_for, monkeypatch, obj
     assert not (broken.folder / "checkpoint.pt").exists()
     train_task(broken)
     assert_equal_bits(whole.folder, broken.folder)
+
+
+def test_an_objective_begins_a_task_once_however_often_its_training_is_stopped(request_for, first_task, monkeypatch):
+    begun = []
+    monkeypatch.setattr(SimCLR, "begin_task", lambda self, start: begun.append((start.task, start.seed)))
+    request = request_for(planned()[1], first_task)
+    with monkeypatch.context() as patch:
+        stop_after(1, patch)
+        with pytest.raises(Interrupted):
+            train_task(request)
+    train_task(request)
+    assert begun == [(1, 0)]
+
+
+def test_a_trainer_that_ends_early_leaves_no_checkpoint(request_for, monkeypatch):
+    monkeypatch.setattr(job_module.pl.Trainer, "fit", lambda self, learner: None)
+    request = request_for(planned()[0])
+    with pytest.raises(RuntimeError, match="trained 0 of 1 epochs"):
+        train_task(request)
+    assert not (request.folder / "checkpoint.pt").exists()
 
 
 @pytest.fixture
@@ -375,6 +454,23 @@ def test_a_loss_that_is_not_finite_ends_the_job_without_a_checkpoint(request_for
         train_task(request)
     assert not (request.folder / "checkpoint.pt").exists()
     assert first_task.exists()
+
+
+def test_the_last_state_of_a_training_that_diverges_is_from_before_it_did(request_for, monkeypatch):
+    record = Learner.record
+
+    def recorded(self, losses, online):
+        record(self, losses, online)
+        if self.moment.step == 2:
+            self.sums += torch.nan
+
+    monkeypatch.setattr(Learner, "record", recorded)
+    request = request_for(planned()[0], state_minutes=0)
+    with pytest.raises(DivergenceError, match="up to step 3"):
+        train_task(request)
+    state = load_tensors(request.folder / "state.pt")
+    assert state["step"] == 2
+    assert state["sums"].isfinite().all()
 
 
 def test_a_damaged_checkpoint_is_refused_by_name(request_for, first_task):

@@ -9,7 +9,11 @@ import pytest
 import torch
 
 from cassle.data.base import read_index
+from cassle.data.loaders.base import TaskRows
+from cassle.data.loaders.device import DeviceLoader
 from cassle.data.streams import read_split
+from cassle.data.view_settings import ViewSettings
+from cassle.data.views import Views
 from cassle.errors import CheckpointError, DataError, Interrupted, SettingsError
 from cassle.files import save_tensors
 from cassle.models.checkpoints import load_checkpoint
@@ -19,8 +23,9 @@ from cassle.settings.site import Execution, Site
 from cassle.training.job import train_task
 from cassle.training.learner import Learner
 from cassle.training.memories import MemoryFile, check_memory, load_memory
-from cassle.training.remember import RememberRequest, remember_task
+from cassle.training.remember import RememberRequest, remember_task, task_end
 from cassle.training.task import TrainRequest
+from tests.unit.strategies.world import CPU, noise, positions
 from tests.unit.training.conftest import STREAM
 
 STRATEGY = {"name": "ewc+er", "er": {"buffer_size": 40}}
@@ -182,6 +187,25 @@ def test_a_memory_of_something_else_is_refused(world, memory, changes, parent, d
     data = data or read_index(world.prepared / "index.npz").fingerprint
     with pytest.raises(CheckpointError, match=message):
         check_memory("memory.pt", memory, {**world.second.spec, **changes}, parent, data)
+
+
+def test_no_task_goes_on_from_a_memory_that_does_not_belong_to_it(world, memory, tmp_path):
+    other = tmp_path / "other.pt"
+    save_tensors(other, {"format": 1, "memory": memory.tensors, "meta": {**memory.meta, "data": "0" * 16}})
+    with pytest.raises(CheckpointError, match="counts images of other data"):
+        train_task(world.training(world.second, "x", memory=other))
+    spec = {**world.job.spec, "task": 1, "stream": {**world.job.spec["stream"], "tasks": 3}}
+    with pytest.raises(CheckpointError, match="counts images of other data"):
+        remember_task(world.remembering(spec=spec, previous=other, out=tmp_path / "memory.pt"))
+
+
+def test_batches_that_are_remembered_from_are_not_those_of_the_training(world):
+    views = Views([ViewSettings(size=16)], (0.5,) * 3, (0.25,) * 3)
+    end = task_end(None, world.job.spec, 8, noise(), positions(0), views, CPU)
+    trained = DeviceLoader(noise(), TaskRows(positions(0), positions(0), 8, 0, 0)).epoch(0)
+    for one, other in zip(end.batches(8), trained, strict=True):
+        assert not torch.equal(one.index, other.index)
+        assert one.generator.initial_seed() != other.generator.initial_seed()
 
 
 def test_a_file_that_is_no_memory_is_refused(world, tmp_path):

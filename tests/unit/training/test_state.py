@@ -64,10 +64,10 @@ def start():
 
 
 def test_a_state_comes_back_to_the_training_that_saved_it(tmp_path):
-    StateFile(tmp_path, "key", 10).save({"model": {"weight": torch.arange(3)}, "epoch": 2, "teacher": None})
+    StateFile(tmp_path, "key", 10).save({"model": {"weight": torch.arange(3)}, "epoch": 2, "scaler": None})
     value = StateFile(tmp_path, "key", 10).load()
     assert torch.equal(value["model"]["weight"], torch.arange(3))
-    assert (value["epoch"], value["teacher"]) == (2, None)
+    assert (value["epoch"], value["scaler"]) == (2, None)
 
 
 def test_a_training_without_a_state_starts_without_a_word(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from itertools import islice
 
 import pytest
 import torch
@@ -151,6 +152,20 @@ def test_views_depend_on_seed_task_epoch_and_step(opened):
     loaders = [opened(seed=seed, task=task) for seed in (0, 1) for task in (0, 1)]
     views = [batch.views[0] for loader in loaders for epoch in (0, 1) for batch in loader.epoch(epoch)]
     assert len({tuple(view.flatten().tolist()) for view in views}) == len(views) == 24
+
+
+def test_every_batch_has_a_generator_of_its_own(opened):
+    loader = opened()
+    seeds = [batch.generator.initial_seed() for epoch in range(2) for batch in loader.epoch(epoch)]
+    assert len(set(seeds)) == len(seeds) == 6
+
+
+def test_a_loader_that_gives_another_step_than_was_asked_for_is_found_out(opened, monkeypatch):
+    loader = opened()
+    start = loader.start
+    monkeypatch.setattr(loader, "start", lambda steps: start(islice(steps, 1, None)))
+    with pytest.raises(RuntimeError, match="the loader gave step 1 of epoch 0 for 0"):
+        next(loader.epoch(0))
 
 
 def test_drawing_batches_leaves_the_global_generator_alone(opened):

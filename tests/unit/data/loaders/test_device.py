@@ -97,6 +97,14 @@ def test_a_replay_is_asked_with_the_number_of_own_rows(batch_size):
     assert set(asked) == {batch_size}
 
 
+def test_what_is_drawn_for_one_purpose_tells_nothing_of_what_is_drawn_for_another():
+    rows = made_loader().rows
+    first = {
+        rows.generator(purpose, 0, 0).initial_seed() for purpose in ("order", "views", "online", "replay", "batch")
+    }
+    assert len(first) == 5
+
+
 def test_images_left_out_of_an_epoch_have_their_turn_in_another():
     loader = made_loader(23, 5)
     visited = {position for epoch in range(10) for batch in indices(loader, epoch) for position in batch}

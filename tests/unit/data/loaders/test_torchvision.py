@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from cassle.data.base import InMemory
 from cassle.data.loaders import torchvision as module
-from cassle.data.loaders.torchvision import transform
+from cassle.data.loaders.base import TaskRows
+from cassle.data.loaders.torchvision import StepReader, transform
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import apply, draw
 
@@ -117,6 +119,24 @@ def test_blurs_agree_in_their_width():
 def test_rotations_agree():
     plain, batched = (views[:, 0, 2, 8] for views in both(ramps(32, 32), rotate=20.0))
     assert agree(plain, batched)
+
+
+def test_pixels_of_128_and_above_are_solarised():
+    chain = transform(ViewSettings(size=16, **OFF, solarise=1.0))
+    halves = torch.tensor([127, 128], dtype=torch.uint8).repeat_interleave(8).expand(3, 16, 16)
+    assert chain(halves)[0, 0, [0, 15]].tolist() == [127, 127]
+
+
+def test_what_is_drawn_for_an_image_depends_on_seed_task_epoch_step_and_place():
+    images = InMemory(ramps(16, 16).expand(12, 3, 16, 16), torch.zeros(12), torch.zeros(12))
+
+    def views(seed=0, task=0, epoch=0, step=0):
+        rows = TaskRows(torch.arange(12), torch.arange(12), 4, 0, 0).at(epoch, step)
+        return StepReader(images, [ViewSettings(size=16)], seed, task)[rows].views[0]
+
+    batches = [views(), views(seed=1), views(task=1), views(epoch=1), views(step=1)]
+    assert len(torch.cat(batches).unique(dim=0)) == 20
+    assert torch.equal(views(), batches[0])
 
 
 def test_workers_are_told_to_end_with_their_parent(monkeypatch):

@@ -104,6 +104,13 @@ def test_cosine_looks_at_directions_and_euclidean_at_distances():
     assert answers == [0, 1]
 
 
+def test_how_long_features_are_does_not_matter_to_cosines_on_either_side():
+    train, labels, test = drawn(30, 0), torch.arange(30) % 4, drawn(8, 1)
+    expected = KNN().scores(evaluation(train, labels, test, 4))
+    longer = [rows * torch.linspace(0.1, 10, len(rows)).double()[:, None] for rows in (train, test)]
+    torch.testing.assert_close(KNN().scores(evaluation(longer[0], labels, longer[1], 4)), expected)
+
+
 def test_equal_scores_go_to_the_lowest_class():
     train, labels = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([2, 1])
     assert int(predicted(train, labels, torch.tensor([[1.0, 0.0]]), 3, k=2)) == 1

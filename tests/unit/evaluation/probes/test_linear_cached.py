@@ -1,5 +1,7 @@
 """The linear probe on cached features: its optimum in closed form, and a penalty chosen without test labels."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -171,6 +173,28 @@ def test_the_penalty_that_suits_held_out_training_images_best_is_used_the_strong
     assert sorted(choice[0]) == sorted(PENALTIES)
     assert final[0] == [chosen]
     assert torch.equal(found, test_labels) == bool(good)
+
+
+def test_what_counts_is_how_images_are_classified_that_a_fit_has_not_seen(monkeypatch):
+    labels = torch.arange(60) % 2
+    train = drawn(60, seed=2, dim=50).float()
+    train[:, 0] += 3 * labels  # one feature tells, and the others invite to learn by heart
+    penalties = []
+    fit = module.fit_logistic
+    monkeypatch.setattr(module, "fit_logistic", lambda *what, **more: penalties.append(what[3]) or fit(*what, **more))
+    predicted(train, labels, train, 2, penalties=[1e-6, 1.0], held_out=0.5)
+    assert penalties[-1] == [1.0]
+
+
+def test_labels_of_test_images_have_no_say_in_the_choice(separable, fits):
+    train, labels, test, test_labels = separable
+    calls = fits({1e-3})
+    data = evaluation(train, labels, test, 3)
+    answers = LinearCached(penalties=[1e-1, 1e-2]).scores(data).argmax(dim=1)
+    assert (answers == test_labels).sum() == 0
+    misleading = replace(data, test=replace(data.test, labels=answers))
+    LinearCached(penalties=PENALTIES).scores(misleading)
+    assert calls[-1][0] == [1e-3]
 
 
 @pytest.mark.parametrize(("share", "kept"), [(0.1, 54), (0.25, 45), (0.001, 59)])

@@ -34,6 +34,10 @@ def test_the_choice_is_the_same_for_every_run_and_random_within_a_class():
     assert int((chosen < 500).sum()) in range(30, 70)
 
 
+def test_the_choice_is_the_same_in_every_version():
+    assert stratified(torch.arange(100) % 2, 0.06).tolist() == [11, 13, 42, 62, 95, 96]
+
+
 @pytest.mark.parametrize(("probe", "share"), [(Semi1, 0.01), (Semi10, 0.1)])
 def test_only_the_chosen_images_are_trained_on(separable, probe, share):
     train, labels, test, test_labels = separable
