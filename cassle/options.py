@@ -7,7 +7,7 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from cassle.errors import SettingsError, nearest
 
@@ -46,6 +46,20 @@ def _possible(path: str) -> str:
 
 PathText = Annotated[str, AfterValidator(_possible)]
 """A path as a setting: any signs that a shell would stumble over are welcome."""
+Share = Annotated[float, Field(gt=0, le=1)]
+"""A part of something, up to all of it."""
+
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first number is the smallest one, the second the largest")
+    return pair
+
+
+Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_rising)]
+"""Smallest and largest value, both above 0."""
+Area = Annotated[tuple[Share, Share], AfterValidator(_rising)]
+"""Smallest and largest share of an image, above 0 and up to 1."""
 
 
 class Options(BaseModel):
@@ -59,25 +73,49 @@ def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise SettingsError("\n".join(f"{where}: {_explain(model, dict(e))}" for e in error.errors())) from error
+        found: dict[str, list[str]] = {}
+        for one in error.errors():
+            place, wanted = _explain(model, dict(one))
+            found.setdefault(place, []).append(wanted)
+        # what each kind of value that is allowed at a place wants stands in one line
+        lines = (f"{where}: {place}{', or '.join(dict.fromkeys(wanted))}" for place, wanted in found.items())
+        raise SettingsError("\n".join(lines)) from error
 
 
-def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
+def _explain(model: type[BaseModel], error: dict[str, Any]) -> tuple[str, str]:
+    """Return the place of an error and what is wanted there."""
     loc = tuple(error["loc"])
-    key = ".".join(map(str, loc))
+    key = ".".join(map(str, _without_kinds(model, loc)))
     if error["type"] == "extra_forbidden":
-        return f"unknown key '{key}': {nearest(str(loc[-1]), _fields_at(model, loc[:-1]))}"
+        return f"unknown key '{key}': ", nearest(str(loc[-1]), _fields_at(model, loc[:-1]))
     if error["type"] == "missing":
-        return f"'{key}' is missing"
+        return f"'{key}' ", "is missing"
     if not loc:
-        return str(error["msg"].removeprefix("Value error, "))
+        return "", str(error["msg"].removeprefix("Value error, "))
     given = error.get("input")
     said = _WANTED.get(error["type"], str(error["msg"]).removeprefix("Value error, "))
     if error["type"] == "list_type" and isinstance(given, str | int | float):
         said += f", such as [{given}]"
     if isinstance(given, str) and re.search(r"\de[-+]?\d", given) and error["type"].startswith(("float", "int")):
         said += " (YAML reads 3e-4 as text: write 3.0e-4)"
-    return f"'{key}' = {given!r}: {said}"
+    return f"'{key}' = {given!r}: ", said
+
+
+def _without_kinds(annotation: Any, loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a place as it is written in settings, without the names that pydantic gives to the parts of a union."""
+    if not loc:
+        return ()
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        field = annotation.model_fields.get(loc[0])
+        return (loc[0], *(_without_kinds(field.annotation, loc[1:]) if field else loc[1:]))
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (list, dict, tuple):
+        return (loc[0], *_without_kinds(parts[-1], loc[1:]))
+    if origin in (Union, types.UnionType):
+        kinds = [part for part in parts if part is not type(None)]
+        rest = loc if len(kinds) == 1 else loc[1:]  # a kind has no name where there is no other
+        return max((_without_kinds(part, rest) for part in kinds), key=len)
+    return _without_kinds(parts[0], loc) if origin is Annotated else ()
 
 
 def _fields_at(annotation: Any, loc: tuple[Any, ...]) -> set[str]:

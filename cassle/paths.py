@@ -6,6 +6,9 @@ from pathlib import Path
 
 from cassle.errors import DataError, SettingsError
 
+REPOSITORY = Path(__file__).parents[1]
+"""Where workflow and config lie beside this package."""
+
 FIRST = "first"
 """Folder of a first task that strategies share, in the strategy's place."""
 RANDOM = "random"

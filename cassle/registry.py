@@ -53,7 +53,7 @@ class Registry(Generic[T]):
                 raise SettingsError(f"{self.kind} '{name}': a name has up to 64 {self.allowed.told}, and no others")
             if name in self.reserved:
                 raise SettingsError(
-                    f"{self.kind} '{name}': results call something else so; take another name than "
+                    f"{self.kind} '{name}': this name means something else in results; take another one than "
                     f"{', '.join(self.reserved)}"
                 )
             held = self._entries.get(name)

@@ -27,7 +27,9 @@ def fill_in_training(args: argparse.Namespace) -> None:
     plan, task = _planned(args)
     jobs = [job for job in plan.train.values() if job.spec["task"] == task]
     if len(jobs) != 1:
-        raise SettingsError(f"these words name {len(jobs)} trainings of task {task}; name exactly one")
+        tasks = max(job.spec["task"] for job in plan.train.values())
+        found = f"{len(jobs)} trainings of task {task}" if jobs else f"no task {task}, but tasks 0 to {tasks}"
+        raise SettingsError(f"these words name {found}; name exactly one training")
     job = jobs[0]
     _take(args, job)
     args.folder = args.folder or job.folder

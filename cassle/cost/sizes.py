@@ -40,7 +40,7 @@ def task_sizes(stream: Stream, root: Path = Path()) -> tuple[list[int], int]:
         return sizes.tolist(), int((made.test_task >= 0).sum())
     if stream.data_set not in PUBLISHED:
         raise SettingsError(f"how many images {stream.data_set} has is known once it is prepared: cassle prepare")
-    domains = PUBLISHED[stream.data_set]
+    domains = {name: PUBLISHED[stream.data_set][name] for name in stream.open({}).domains}
     train, test = (sum(sizes[half] for sizes in domains.values()) for half in (0, 1))
     if stream.scenario != "domain":
         equal, rest = divmod(train, stream.tasks)

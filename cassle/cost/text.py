@@ -13,12 +13,13 @@ import yaml
 from cassle.cost.estimate import Job, counts, critical_path, jobs_by_rule, jobs_of
 from cassle.cost.rate import measured_rate
 from cassle.errors import SettingsError
+from cassle.paths import REPOSITORY
 from cassle.planning import plan_study
 from cassle.runs import Plan
 from cassle.status import duration
 
 UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")
-DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"
+DEFAULT = REPOSITORY / "config" / "config.yaml"
 """The default study."""
 HINT = (
     "unknown until a training of this plan has finished here; --bench takes the speed of a measured step, "

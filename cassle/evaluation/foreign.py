@@ -94,7 +94,7 @@ def read_foreign(path: Path) -> Any:
 
 
 def find_tensors(value: Any, path: Path) -> dict[str, Tensor]:
-    """Return the state dict in what a file holds: at the top, or in one of the usual rooms."""
+    """Return the state dict in what a file holds: at the top, or in one of the usual places."""
     candidates = [value.get(room) for room in ROOMS] if isinstance(value, Mapping) else []
     for candidate in [*candidates, value]:
         if isinstance(candidate, Mapping):

@@ -1,4 +1,4 @@
-"""Checkpoints: two rooms of tensors, and what made them; loaded strictly, executing nothing."""
+"""Checkpoints: two parts of tensors, and what made them; loaded strictly, executing nothing."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Checkpoint:
     @property
     def fingerprint(self) -> str:
         """Sixteen digits that name the tensors and what made them."""
-        rooms = {f"model.{k}": v for k, v in self.model.items()} | {
+        parts = {f"model.{k}": v for k, v in self.model.items()} | {
             f"strategy.{k}": v for k, v in self.strategy.items()
         }
-        return fingerprint([fingerprint_tensors(rooms), self.meta])
+        return fingerprint([fingerprint_tensors(parts), self.meta])
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
@@ -52,7 +52,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint to the CPU; `CheckpointError` if it is damaged or of another kind."""
     value = load_tensors(path)
     if not isinstance(value, dict) or not {"format", "model", "strategy", "meta"} <= set(value):
-        raise CheckpointError(f"{path} is not a checkpoint of this software: it has no rooms 'model' and 'strategy'")
+        raise CheckpointError(f"{path} is not a checkpoint of this software: it has no parts 'model' and 'strategy'")
     if value["format"] != FORMAT:
         raise CheckpointError(
             f"{path} has checkpoint format {value['format']}, this version reads {FORMAT}; retrain it"

@@ -86,7 +86,17 @@ class Objective(nn.Module):
         """Return the outputs for views, one pass per view in their order."""
         stages = [backbone.stages(view) for view in views]
         features = [f for _, f in stages]
-        return Outputs(features, [self.project(f) for f in features], maps=[m for m, _ in stages] if maps else [])
+        z = [self.project(f) for f in features]
+        p = [top for top in map(self.predict, z) if top is not None]
+        return Outputs(features, z, p, self.targets(views), [m for m, _ in stages] if maps else [])
+
+    def predict(self, z: Tensor) -> Tensor | None:
+        """Return what the objective puts on top of a projection z (B, D): a prediction, or scores; None if nothing."""
+        return None
+
+    def targets(self, views: list[Tensor]) -> list[Tensor]:
+        """Return the outputs of a momentum network for the views, without gradient, if there is one."""
+        return []
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the scalar loss; changes nothing, as it may be called for several groups of one batch.

@@ -51,12 +51,13 @@ class BYOL(Objective):
         self.momentum = MomentumNetwork(backbone, self.projector)
         self.output_dim = dim
 
-    def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return projections, predictions ``p`` and the momentum network's ``targets``."""
-        outputs = super().forward(backbone, views, maps)
-        outputs.p.extend(self.predictor(z) for z in outputs.z)
-        outputs.targets.extend(self.momentum(views))
-        return outputs
+    def predict(self, z: Tensor) -> Tensor:
+        """Return the prediction of a projection."""
+        return self.predictor(z)  # type: ignore[no-any-return]
+
+    def targets(self, views: list[Tensor]) -> list[Tensor]:
+        """Return the momentum network's projections of the views."""
+        return self.momentum(views)  # type: ignore[no-any-return]
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the sum of both directions."""

@@ -83,11 +83,9 @@ class DeepClusterV2(Objective):
         """Return the cosines (B, K) of projections (B, D) with all centroids."""
         return F.normalize(z, dim=1) @ self.centroids.T
 
-    def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return projections and their centroid scores ``p``."""
-        outputs = super().forward(backbone, views, maps)
-        outputs.p.extend(self.prototype_scores(z) for z in outputs.z)
-        return outputs
+    def predict(self, z: Tensor) -> Tensor:
+        """Return the prototype scores of a projection."""
+        return self.prototype_scores(z)
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the loss; an image outside the memory (replayed) is of the cluster its scores are highest for."""

@@ -120,12 +120,13 @@ class DINO(Objective):
         """Return the centred scores (B, K) of projections (B, D)."""
         return self.prototypes(F.normalize(z, dim=1)) - self.centre  # type: ignore[no-any-return]
 
-    def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return projections, their scores ``p`` and, for the first two views, the momentum network's ``targets``."""
-        outputs = super().forward(backbone, views, maps)
-        outputs.p.extend(self.prototypes(F.normalize(z, dim=1)) for z in outputs.z)
-        outputs.targets.extend(self.momentum(views[:2]))
-        return outputs
+    def predict(self, z: Tensor) -> Tensor:
+        """Return the scores of a projection, not centred."""
+        return self.prototypes(F.normalize(z, dim=1))  # type: ignore[no-any-return]
+
+    def targets(self, views: list[Tensor]) -> list[Tensor]:
+        """Return the momentum network's scores of the first two views."""
+        return self.momentum(views[:2])  # type: ignore[no-any-return]
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the mean over pairs of a target view and another view; the centre is that of the steps before."""

@@ -15,6 +15,7 @@ from cassle.nets.base import Backbone
 from cassle.nets.ema import momentum_tau
 from cassle.nets.heads import mlp
 from cassle.nets.momentum import MomentumNetwork
+from cassle.nets.queue import push
 from cassle.objectives.base import Moment, Objective, objectives
 from cassle.options import Options
 from cassle.tensors.batch import Batch
@@ -67,11 +68,9 @@ class MoCoV2Plus(Objective):
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
         self.output_dim = dim
 
-    def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return projections and the momentum network's ``targets``."""
-        outputs = super().forward(backbone, views, maps)
-        outputs.targets.extend(self.momentum(views))
-        return outputs
+    def targets(self, views: list[Tensor]) -> list[Tensor]:
+        """Return the momentum network's projections of the views."""
+        return self.momentum(views)  # type: ignore[no-any-return]
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the mean of both directions; a view is contrasted with keys of the other view only."""
@@ -84,11 +83,8 @@ class MoCoV2Plus(Objective):
 
     def after_loss(self, outputs: Outputs, batch: Batch) -> None:
         """Overwrite the oldest columns of both queues; of a batch longer than the queue, its last rows stay."""
-        size = self.settings.queue_size
-        keys = torch.stack([F.normalize(target[-size:], dim=1) for target in outputs.targets])
-        columns = (self.pointer + torch.arange(keys.shape[1], device=self.queue.device)) % size
-        self.queue.index_copy_(2, columns, keys.mT.to(self.queue.dtype))
-        self.pointer.add_(keys.shape[1]).remainder_(size)
+        keys = torch.stack([F.normalize(target, dim=1) for target in outputs.targets])
+        push(self.queue, self.pointer, keys.mT, dim=2)
 
     def distilled(self, z: Tensor) -> Tensor:
         """Return unit rows, as the original release distils this objective's projections normalised."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
+from cassle.nets.queue import push
 from cassle.objectives.base import Objective, objectives
 from cassle.options import Options
 from cassle.tensors.batch import Batch
@@ -77,11 +78,9 @@ class NNCLR(Objective):
         """The queue, for distillations that compare images by their relations to known ones."""
         return self.queue
 
-    def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return projections and predictions ``p``."""
-        outputs = super().forward(backbone, views, maps)
-        outputs.p.extend(self.predictor(z) for z in outputs.z)
-        return outputs
+    def predict(self, z: Tensor) -> Tensor:
+        """Return the prediction of a projection."""
+        return self.predictor(z)  # type: ignore[no-any-return]
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the mean of both directions; gradients reach the projections through the predictions only."""
@@ -92,8 +91,4 @@ class NNCLR(Objective):
 
     def after_loss(self, outputs: Outputs, batch: Batch) -> None:
         """Overwrite the oldest rows with the first view's projections; of a longer batch, the last rows stay."""
-        size = self.settings.queue_size
-        rows = F.normalize(outputs.z[0][-size:], dim=1)
-        places = (self.pointer + torch.arange(len(rows), device=self.queue.device)) % size
-        self.queue.index_copy_(0, places, rows.to(self.queue.dtype))
-        self.pointer.add_(len(rows)).remainder_(size)
+        push(self.queue, self.pointer, F.normalize(outputs.z[0], dim=1))

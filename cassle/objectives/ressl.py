@@ -14,6 +14,7 @@ from cassle.nets.base import Backbone
 from cassle.nets.ema import momentum_tau
 from cassle.nets.heads import mlp
 from cassle.nets.momentum import MomentumNetwork
+from cassle.nets.queue import push
 from cassle.objectives.base import Moment, Objective, objectives
 from cassle.options import Options
 from cassle.tensors.batch import Batch
@@ -74,11 +75,9 @@ class ReSSL(Objective):
         """The queue, for distillations that compare images by their relations to known ones."""
         return self.queue
 
-    def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return projections and the momentum network's ``targets``."""
-        outputs = super().forward(backbone, views, maps)
-        outputs.targets.extend(self.momentum(views))
-        return outputs
+    def targets(self, views: list[Tensor]) -> list[Tensor]:
+        """Return the momentum network's projections of the views."""
+        return self.momentum(views)  # type: ignore[no-any-return]
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return `ressl_loss` of the first view's projection and the momentum network's of the second."""
@@ -89,11 +88,7 @@ class ReSSL(Objective):
 
     def after_loss(self, outputs: Outputs, batch: Batch) -> None:
         """Overwrite the oldest rows with the second view's keys; of a longer batch, the last rows stay."""
-        size = self.settings.queue_size
-        keys = F.normalize(outputs.targets[1][-size:], dim=1)
-        places = (self.pointer + torch.arange(len(keys), device=self.queue.device)) % size
-        self.queue.index_copy_(0, places, keys.to(self.queue.dtype))
-        self.pointer.add_(len(keys)).remainder_(size)
+        push(self.queue, self.pointer, F.normalize(outputs.targets[1], dim=1))
 
     def distilled(self, z: Tensor) -> Tensor:
         """Return unit rows: the loss knows projections by their direction alone, so their length means nothing."""

@@ -48,11 +48,9 @@ class SimSiam(Objective):
         self.predictor = mlp([dim, settings.pred_hidden_dim, dim], bias=False)
         self.output_dim = dim
 
-    def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return projections and predictions ``p``."""
-        outputs = super().forward(backbone, views, maps)
-        outputs.p.extend(self.predictor(z) for z in outputs.z)
-        return outputs
+    def predict(self, z: Tensor) -> Tensor:
+        """Return the prediction of a projection."""
+        return self.predictor(z)  # type: ignore[no-any-return]
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the mean of both directions (Eq. 2 of the paper)."""

@@ -66,11 +66,9 @@ class Supervised(Objective):
         """Return the logits (B, C) of projections (B, D)."""
         return self.classifier(z)  # type: ignore[no-any-return]
 
-    def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return projections and logits ``p``."""
-        outputs = super().forward(backbone, views, maps)
-        outputs.p.extend(self.classify(z) for z in outputs.z)
-        return outputs
+    def predict(self, z: Tensor) -> Tensor:
+        """Return the logits of a projection."""
+        return self.classify(z)
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the cross-entropy of all views with the batch's labels."""

@@ -95,11 +95,9 @@ class SwAV(Objective):
         """Return the scores (B, K) of projections (B, D)."""
         return self.prototypes(F.normalize(z, dim=1))  # type: ignore[no-any-return]
 
-    def forward(self, backbone: Backbone, views: list[Tensor], maps: bool = False) -> Outputs:
-        """Return projections and their prototype scores ``p``."""
-        outputs = super().forward(backbone, views, maps)
-        outputs.p.extend(self.prototype_scores(z) for z in outputs.z)
-        return outputs
+    def predict(self, z: Tensor) -> Tensor:
+        """Return the prototype scores of a projection."""
+        return self.prototype_scores(z)
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the swapped prediction loss; the assignments of the first two views are its targets."""

@@ -9,16 +9,25 @@ from typing import Any
 from cassle.data.base import data_sets
 from cassle.errors import SettingsError
 from cassle.options import parse
+from cassle.paths import REPOSITORY
 from cassle.settings.reading import read_yaml
 from cassle.settings.study import Study
 from cassle.settings.training import Recipe
 
-RECIPES = Path(__file__).parents[2] / "config" / "recipes"
+RECIPES = REPOSITORY / "config" / "recipes"
 
 
 def recipe_folders(study: Study) -> tuple[Path, ...]:
-    """Return where recipes are looked for: the study's folder or the repository's, then beside each plugin."""
+    """Return where recipes are looked for: the study's folder or the repository's, then beside each plugin.
+
+    Raises `SettingsError` if neither is there.
+    """
     own = Path(study.recipes) if study.recipes else RECIPES
+    if not study.recipes and not own.is_dir():
+        raise SettingsError(
+            f"there is no folder {own}: this package is installed without its repository, where recipes and workflow "
+            "are; clone it, and there `pip install --no-deps -e .`"
+        )
     return tuple(dict.fromkeys((own, *(Path(plugin).parent for plugin in study.plugins))))
 
 

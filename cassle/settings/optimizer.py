@@ -8,6 +8,8 @@ from pydantic import Field
 
 from cassle.options import Options
 
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+
 
 class _Settings(Options):
     lr: float = Field(gt=0, description="learning rate of a batch of `lr_per` images")
@@ -38,7 +40,9 @@ class AdamWSettings(_Settings):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     name: Literal["adamw"] = Field("adamw", description="optimiser")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the running mean and square of gradients")
+    betas: tuple[Momentum, Momentum] = Field(
+        (0.9, 0.999), description="decay of the running mean and square of gradients"
+    )
 
 
 OptimizerSettings = Annotated[SGDSettings | LARSSettings | AdamWSettings, Field(discriminator="name")]

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from cassle.options import Options, PathText
 from cassle.tracking.wandb import WandbSettings
@@ -23,7 +23,9 @@ class Execution(Options):
         "auto", description="auto: device where the images are in memory, torchvision where they stay in files"
     )
     threads: int = Field(1, gt=0, description="compute threads of a job; results depend on it in the last bits")
-    gpus: Literal["auto"] | int = Field("auto", description="GPUs per training; auto: what suits the data set")
+    gpus: Literal["auto"] | NonNegativeInt = Field(
+        "auto", description="GPUs per training; auto: what suits the data set"
+    )
     jobs_per_gpu: int = Field(1, gt=0, description="jobs that may share one GPU")
     processes: int = Field(
         1, gt=0, description="processes of a training on the CPU, which share each batch; with GPUs it is one per GPU"

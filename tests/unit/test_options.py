@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from cassle.errors import SettingsError
-from cassle.options import Options, differences, merged, parse
+from cassle.options import Area, Options, Range, differences, merged, parse
 
 untimed = settings(deadline=None)
 
@@ -55,8 +55,8 @@ def refusal(**values):
         ({"leaves": [{}, {"dept": 1}]}, "leaves.1.dept", "depth"),
         ({"pair": [{}, {"dept": 1}]}, "pair.1.dept", "depth"),
         ({"named": {"oak": {"weigh": 1}}}, "named.oak.weigh", "weight"),
-        ({"optimizer": {"name": "sgd", "momentun": 1}}, "optimizer.sgd.momentun", "momentum"),
-        ({"optimizers": [{"name": "lars", "trusd": 1}]}, "optimizers.0.lars.trusd", "trust"),
+        ({"optimizer": {"name": "sgd", "momentun": 1}}, "optimizer.momentun", "momentum"),
+        ({"optimizers": [{"name": "lars", "trusd": 1}]}, "optimizers.0.trusd", "trust"),
     ],
 )
 def test_an_unknown_key_is_named_by_its_place_with_the_nearest_known_one(values, key, meant):
@@ -194,3 +194,19 @@ def test_a_list_of_another_length_differs_as_a_whole():
 def test_keys_that_are_new_or_gone_are_differences():
     assert differences({"a": 1}, {"b": 2}) == {"a": None, "b": 2}
     assert differences({}, {"a": {"b": 1}}) == {"a": {"b": 1}}
+
+
+def test_kinds_of_value_that_one_place_takes_are_told_in_one_line_at_the_key_as_it_is_written():
+    assert refusal(either="big") == (
+        "tree.yaml: 'either' = 'big': must hold keys and values, such as {key: value}, or must be a whole number"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "pair"), [(Area, (-1, -0.5)), (Area, (1, 0.2)), (Area, (0.5, 1.5)), (Range, (0, 1)), (Range, (2, 1))]
+)
+def test_impossible_ranges_are_refused(kind, pair):
+    adapter = TypeAdapter(kind)
+    assert adapter.validate_python((0.2, 0.2)) == (0.2, 0.2)
+    with pytest.raises(ValidationError):
+        adapter.validate_python(pair)

@@ -45,7 +45,7 @@ def knn_scores(
     for rows in torch.split(test_features, max(1, ELEMENTS // widest)):
         if distance == "cosine":
             similarity, nearest = (rows @ train_features.T).topk(k, dim=1)
-            weights = (similarity / temperature).exp()
+            weights = (similarity.double() / temperature).exp()  # single precision overflows below temperature 0.0113
         else:
             squared = train_features.square().sum(dim=1) - 2 * rows @ train_features.T  # the row's own square left out
             nearest = squared.topk(k, dim=1, largest=False).indices
@@ -65,7 +65,7 @@ class KNNSettings(Options):
     distance: Distance = Field(
         "cosine", description="cosine of normalised features, or euclidean distance of raw ones (original)"
     )
-    temperature: float = Field(0.07, gt=0, description="cosine: a neighbour weighs exp(cosine / temperature)")
+    temperature: float = Field(0.07, ge=0.002, description="cosine: a neighbour weighs exp(cosine / temperature)")
     epsilon: float = Field(1e-5, gt=0, description="euclidean: a neighbour weighs 1 / (distance + epsilon)")
 
 

@@ -17,7 +17,7 @@ from cassle.data.view_settings import ViewSettings
 from cassle.errors import DivergenceError
 from cassle.evaluation.base import Evaluation, Probe, probes
 from cassle.files import fingerprint_tensors
-from cassle.options import Options
+from cassle.options import Area, Options, Share
 from cassle.random import generator
 
 
@@ -56,8 +56,8 @@ class LinearSettings(Options):
     batch_size: int = Field(256, gt=0, description="images of one step, all of them if there are fewer")
     momentum: float = Field(0.9, ge=0, lt=1, description="weight of the running sum of gradients")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient")
-    drops: list[float] = Field([0.6, 0.8], description="shares of the epochs after which the rate falls to a tenth")
-    scale: tuple[float, float] = Field((0.08, 1.0), description="area of the random crops as a share of the image")
+    drops: list[Share] = Field([0.6, 0.8], description="shares of the epochs after which the rate falls to a tenth")
+    scale: Area = Field((0.08, 1.0), description="area of the random crops as a share of the image")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
 
 

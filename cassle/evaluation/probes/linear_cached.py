@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from cassle.evaluation.base import Evaluation, Probe, probes
@@ -89,7 +89,7 @@ def scores_of(weight: Tensor, features: Tensor) -> Tensor:
 class LinearCachedSettings(Options):
     """Settings of the linear probe on cached features."""
 
-    penalties: list[float] = Field(
+    penalties: list[PositiveFloat] = Field(
         default=[1e-5, 1e-4, 1e-3, 1e-2],
         min_length=1,
         description="L2 strengths to choose from, relative to a mean loss over images of standardised features",

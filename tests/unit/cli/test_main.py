@@ -29,7 +29,7 @@ def test_the_package_is_the_command_and_its_help_imports_nothing_heavy():
     [
         (["train", "objective"], "'objective' is not of the form key=value"),
         (["train"], "give words"),
-        (["train", *TYPED, "task=7"], "these words name 0 trainings of task 7"),
+        (["train", *TYPED, "task=7"], "these words name no task 7, but tasks 0 to 1"),
         (["remember", *TYPED, "task=0"], "these words name 0 memories after task 0"),
         (["remember"], "give words"),
         (["train", *TYPED[:-2], "strategy=cassel"], "there is no strategy 'cassel': did you mean 'cassle'"),

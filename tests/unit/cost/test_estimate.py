@@ -302,3 +302,8 @@ def test_studies_done_together_tell_what_they_share(tmp_path, monkeypatch):
     assert "10 jobs are shared: 38 of the studies alone, 28 here;\n" in text
     once = "1 prepare_data, 1 split_stream, 1 train_first_task, 2 train_next_task, 3 probe_checkpoint"
     assert f"\n{once}, 1 probe_random_network, 1 collect_runs\n" in text
+
+
+def test_images_of_domains_that_a_study_chooses_are_counted_and_no_others(tmp_path):
+    stream = Stream.parse("domainnet-domain2", {"domainnet": {"domains": ["clipart", "sketch"]}})
+    assert task_sizes(stream, tmp_path) == ([33_525, 48_212], 14_604 + 20_916)

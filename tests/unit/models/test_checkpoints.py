@@ -190,7 +190,7 @@ def test_a_missing_file_is_named():
 def test_a_file_of_other_software_is_told_from_a_checkpoint(tmp_path, value):
     torch.save(value, tmp_path / "checkpoint.pt")
     message = refusal(tmp_path / "checkpoint.pt")
-    assert message.endswith("is not a checkpoint of this software: it has no rooms 'model' and 'strategy'")
+    assert message.endswith("is not a checkpoint of this software: it has no parts 'model' and 'strategy'")
 
 
 def test_a_file_that_holds_no_tensors_is_refused(tmp_path):

@@ -53,3 +53,9 @@ def test_a_recipe_is_best_written_beside_a_plugin_and_each_place_is_named_once(t
         plan(recipes=str(tmp_path), plugins=plugins)
     mine, other = (f"{tmp_path}/{folder}/simclr.yaml" for folder in ("mine", "other"))
     assert str(refused.value).endswith(f"add one to {mine} or {other} or {tmp_path}/simclr.yaml (it has: cifar100)")
+
+
+def test_a_package_without_its_repository_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("cassle.runs.recipes.RECIPES", tmp_path / "config/recipes")
+    with pytest.raises(SettingsError, match=r"no folder .*recipes: this package is installed without its repository"):
+        plan()

@@ -123,7 +123,16 @@ def test_nothing_is_random(separable):
     assert all(torch.equal(first, other) for other in others)
 
 
-@pytest.mark.parametrize("given", [{"k": 0}, {"temperature": 0.0}, {"distance": "manhattan"}, {"neighbours": 5}])
+def test_weights_of_the_smallest_temperature_are_finite_and_the_nearest_class_wins():
+    train, labels = torch.eye(3)[[0, 1, 2]], torch.tensor([0, 1, 2])
+    smallest = 0.002
+    assert KNN(temperature=smallest).settings.temperature == smallest
+    assert predicted(train, labels, torch.eye(3) + 0.1, 3, temperature=smallest).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "given", [{"k": 0}, {"temperature": 0.0}, {"temperature": 0.001}, {"distance": "manhattan"}, {"neighbours": 5}]
+)
 def test_an_unknown_or_impossible_setting_is_refused(given):
     with pytest.raises(SettingsError, match=next(iter(given))):
         KNN(**given)
