@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from cassle.cost.flops import step_cost
 from cassle.data.base import DataSet, Rooted, read_index
 from cassle.data.image_files import ImageFiles
 from cassle.data.streams import Stream
 from cassle.devices import visible_devices
-from cassle.errors import DataError
+from cassle.errors import DataError, in_words
+from cassle.files import canonical_json
+from cassle.nets.base import backbones
+from cassle.objectives.base import objectives
 from cassle.paths import index_file
+from cassle.registry import of_plugin, place_in_plugin
 from cassle.runs import Plan, TrainJob
+from cassle.strategies.base import strategies
 
 
 def notices(plan: Plan, remote: bool = False, root: Path = Path()) -> list[str]:
@@ -20,7 +27,7 @@ def notices(plan: Plan, remote: bool = False, root: Path = Path()) -> list[str]:
     error yet, since the jobs may know what this process does not.
     """
     left = [job for job in plan.train.values() if not (root / job.folder / "train.json").is_file()]
-    return [*_unplaced(plan), *_slow(plan, left, remote, root)] if left else []
+    return [*_unplaced(plan), *_slow(plan, left, remote, root), *_failing(left)] if left else []
 
 
 def _unplaced(plan: Plan) -> list[str]:
@@ -46,6 +53,41 @@ def _slow(plan: Plan, left: list[TrainJob], remote: bool, root: Path) -> list[st
         "execution={threads: 8} (cores for each GPU), or execution={loader: dali}"
         for name in dict.fromkeys(stream.data_set for stream in files)
     ]
+
+
+def _failing(left: list[TrainJob]) -> list[str]:
+    """Return a line for each method of a plugin whose step fails without storage, once for first and later tasks.
+
+    No error, since a loss that reads values of tensors fails here only.
+    """
+    tried: dict[str, str | None] = {}
+    for job in left:
+        parts = {key: job.spec[key] for key in ("backbone", "objective", "strategy")}
+        text = canonical_json({**parts, "views": job.spec["training"]["views"], "first": job.spec["task"] == 0})
+        if text not in tried and any(map(of_plugin, _classes(parts))):
+            tried[text] = _failure(job)
+    return list(dict.fromkeys(line for line in tried.values() if line is not None))
+
+
+def _classes(parts: dict[str, Any]) -> list[type]:
+    """Return the classes of backbone, objective and parts of the strategy that a training is made of."""
+    names = parts["strategy"]["name"].split("+") if parts["strategy"] else []
+    found = [strategies.get(name) for name in names]
+    return [backbones.get(parts["backbone"]["name"]), objectives.get(parts["objective"]["name"]), *found]
+
+
+def _failure(job: TrainJob) -> str | None:
+    """Return why a step of a training fails, if it does."""
+    spec, data_set = job.spec, Stream(**job.spec["stream"]).open({})
+    try:
+        step_cost(spec, data_set.image_size, data_set.num_classes or 1)
+    except Exception as error:  # a plugin may raise anything
+        names = [spec[key]["name"] for key in ("objective", "strategy", "backbone") if spec[key]]
+        return (
+            f"a step of {', '.join(names)}, tried without data, fails: {in_words(error)}{place_in_plugin(error)}; "
+            "unless it reads values of tensors, its training will go wrong in the same way"
+        )
+    return None
 
 
 def stay_in_files(data_set: DataSet, index: Path) -> bool:

@@ -8,6 +8,7 @@ import importlib.util
 import pkgutil
 import re
 import sys
+import traceback
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -84,11 +85,27 @@ class Registry(Generic[T]):
             self._imported = True
 
 
+PLUGIN = "cassle_plugin_"
+"""What the names of plugins' modules begin with."""
+
+
+def of_plugin(entry: object) -> bool:
+    """Return whether an entry of a registry was registered by a file outside this package."""
+    return getattr(entry, "__module__", "").startswith(PLUGIN)
+
+
+def place_in_plugin(error: BaseException) -> str:
+    """Return `` (file.py, line 7)``, the innermost line of a plugin that an error went through, or nothing."""
+    steps = traceback.walk_tb(error.__traceback__)
+    found = [(frame, line) for frame, line in steps if frame.f_globals.get("__name__", "").startswith(PLUGIN)]
+    return f" ({Path(found[-1][0].f_code.co_filename).name}, line {found[-1][1]})" if found else ""
+
+
 def load_plugins(files: Iterable[str | Path]) -> None:
     """Import Python files that register further objectives, strategies, ...; each file once per process."""
     for file in map(Path, files):
         place = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
-        name = f"cassle_plugin_{file.stem}_{place}"
+        name = f"{PLUGIN}{file.stem}_{place}"
         if name in sys.modules:
             continue
         spec = importlib.util.spec_from_file_location(name, file)

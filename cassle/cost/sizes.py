@@ -39,7 +39,11 @@ def task_sizes(stream: Stream, root: Path = Path()) -> tuple[list[int], int]:
         sizes = np.bincount(made.train_task[made.train_task >= 0], minlength=stream.tasks)
         return sizes.tolist(), int((made.test_task >= 0).sum())
     if stream.data_set not in PUBLISHED:
-        raise SettingsError(f"how many images {stream.data_set} has is known once it is prepared: cassle prepare")
+        index = index_file(stream.index)
+        raise SettingsError(
+            f"how many images {stream.data_set} has is known once it is prepared: `snakemake {index}` with the same "
+            "--configfile or --config behind it does so"
+        )
     domains = {name: PUBLISHED[stream.data_set][name] for name in stream.open({}).domains}
     train, test = (sum(sizes[half] for sizes in domains.values()) for half in (0, 1))
     if stream.scenario != "domain":

@@ -7,10 +7,11 @@ from functools import cache
 
 import torch
 
-from cassle.errors import SettingsError
+from cassle.errors import CassleError, SettingsError, in_words
 from cassle.files import canonical_json
 from cassle.launch import shared_by
 from cassle.models.model import Model
+from cassle.registry import place_in_plugin
 from cassle.runs.methods import Method
 from cassle.runs.parts import Part
 from cassle.settings.training import Training
@@ -43,15 +44,23 @@ def check_method(method: Method, backbone: Part, image_size: int, processes: int
 @cache
 def _blank_model(networks: str, image_size: int) -> Model:
     spec = json.loads(networks)
+    names = f"{spec['objective']['name']} on {spec['backbone']['name']}"
     try:
         with torch.device("meta"):
-            return build_model(spec, image_size, num_classes=2)
+            model = build_model(spec, image_size, num_classes=2)
     except RuntimeError as error:
-        names = f"{spec['objective']['name']} on {spec['backbone']['name']}"
         raise SettingsError(
             f"{names} cannot be built without storage, as the dry run does: {error}; a constructor makes layers and "
             "buffers, and reads no tensor's values"
         ) from error
+    except CassleError:
+        raise
+    except Exception as error:  # the constructor of a plugin may raise anything
+        raise SettingsError(f"{names} cannot be built: {in_words(error)}{place_in_plugin(error)}") from error
+    for part, keys in ((model.backbone, ("feature_dim",)), (model.objective, ("projector", "output_dim"))):
+        if missing := [key for key in keys if not hasattr(part, key)]:
+            raise SettingsError(f"{names}: the constructor of {type(part).__name__} has to set self.{missing[0]}")
+    return model
 
 
 def _check_groups(training: Training, strategy: Part) -> None:

@@ -1,12 +1,18 @@
 """What a user is told before a study begins: of data that nobody has placed, and of GPUs that would wait for images."""
 
+import re
+from itertools import count
+
 import pytest
 
 from cassle import notices as module
 from cassle.data.base import data_sets, read_index, write_index
+from cassle.errors import SettingsError
 from cassle.notices import notices, stay_in_files
+from cassle.objectives.base import objectives
+from cassle.registry import load_plugins
 from tests.unit.data.images import write_classes
-from tests.unit.runs.world import plan
+from tests.unit.runs.world import CONFIG, plan
 
 QUESTION = "where is cifar100? Give the folder that holds it as data_root in the settings or DATA_DIR in the"
 SLOW = (
@@ -77,3 +83,71 @@ def test_an_index_knows_whether_image_files_are_kept_in_memory(tmp_path, sizes, 
     assert stay_in_files(birds, index) is stay
     index.write_bytes(b"damaged")
     assert stay_in_files(birds, index)
+
+
+NAMES = (f"mine{number}" for number in count())
+"""A name per objective, as what was built under a name is remembered."""
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """A function that loads an objective whose methods have the bodies given; it is gone after the test."""
+    before = dict(objectives._entries)
+
+    def load(made, loss):
+        name, recipe = next(NAMES), (CONFIG / "recipes/barlow_twins.yaml").read_text()
+        file = tmp_path / "mine.py"
+        file.write_text(PLUGIN.format(name=name, made=made, loss=loss))
+        file.with_name(f"{name}.yaml").write_text(recipe.replace("objective:", "#"))
+        load_plugins([file])
+        return {"objectives": [name], "plugins": [str(file)]}
+
+    yield load
+    objectives._entries = before
+
+
+PLUGIN = """
+from torch import nn
+from cassle.objectives.base import Objective, objectives
+
+@objectives.register("{name}")
+class Mine(Objective):
+    distillation = "predictive"
+
+    def __init__(self, settings, backbone, num_classes):
+        super().__init__(settings, backbone, num_classes)
+        {made}
+
+    def loss(self, outputs, batch):
+        return {loss}
+"""
+WHOLE = "self.projector, self.output_dim = nn.Linear(backbone.feature_dim, 4), 4"
+
+
+@pytest.mark.parametrize(
+    ("loss", "reason"),
+    [
+        ("outputs.z[0].square()", "RuntimeError: grad can be implicitly created only for scalar outputs"),
+        ("outputs.z[0].detach().mean()", "RuntimeError: element 0 of tensors does not require grad"),
+        ("self.settings.typo", "AttributeError: .*'typo' .mine.py, line 14.;"),
+    ],
+)
+def test_a_step_of_a_plugin_that_fails_is_told_before_anything_runs(plugin, loss, reason):
+    told = notices(plan(**plugin(WHOLE, loss), strategies=["finetune"]))
+    assert re.match(f"a step of mine[0-9]+, conv3, tried without data, fails: {reason}", told[0])
+
+
+def test_a_step_of_a_plugin_that_works_is_no_matter(plugin):
+    assert notices(plan(**plugin(WHOLE, "outputs.z[0].square().mean()"))) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("self.output_dim = 4", "mine[0-9]+ on conv3: the constructor of Mine has to set self.projector"),
+        ("self.projector = nn.Linear()", "mine[0-9]+ on conv3 cannot be built: TypeError: .* .mine.py, line 11."),
+    ],
+)
+def test_an_objective_that_cannot_be_built_is_named_with_its_line(plugin, made, said):
+    with pytest.raises(SettingsError, match=said):
+        plan(**plugin(made, "0"))
