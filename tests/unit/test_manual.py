@@ -78,6 +78,16 @@ def test_the_defaults_in_the_table_of_a_kind_of_method_are_those_it_has(registry
     assert compared
 
 
+def test_the_learning_rates_of_linear_evaluation_told_of_objectives_are_those_they_have():
+    text = re.search(
+        r"The learning rate of `linear` comes from the objective:\n(.*?) for all others", MANUAL, re.DOTALL
+    )[1]
+    *parts, rest = re.split(r",?\s(?=[\d.]+\b)", f" {text}")[1:]
+    said = {name: float(part.split()[0]) for part in parts for name in re.findall(r"`(\w+)`", part)}
+    names = [name for name in objectives.names() if objectives.get(name).__module__.startswith("cassle.")]
+    assert {name: objectives.get(name).linear_lr for name in names} == dict.fromkeys(names, float(rest)) | said
+
+
 def test_every_figure_is_named():
     assert [name for name in figure_names() if f"`{name}`" not in MANUAL] == []
 

@@ -20,6 +20,13 @@ def test_settings_of_training_are_part_of_the_variant():
     assert any("simclr~epochs=2/" in folder for folder in folders(plan(training={"epochs": 2})))
 
 
+def test_what_an_objective_says_of_its_training_counts_before_what_the_study_says_of_all():
+    own = {"name": "simclr", "training": {"epochs": 2}}
+    made = plan(objectives=[own], training={"epochs": 3, "batch_size": 32})
+    trained = {(job.spec["training"]["epochs"], job.spec["training"]["batch_size"]) for job in made.train.values()}
+    assert trained == {(2, 32)}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -11,7 +11,7 @@ FEATURES = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
 
 
 def data(classifier, num_classes=2):
-    return evaluation(FEATURES, torch.tensor([0, 1]), FEATURES, num_classes, online=classifier)
+    return evaluation(FEATURES + 1, torch.tensor([0, 1]), FEATURES, num_classes, online=classifier)
 
 
 def test_scores_are_its_logits():
