@@ -64,6 +64,7 @@ def method_of(study: Study, choice: Choice, data_set: str, given: str | None) ->
     """
     name, options = named(choice)
     kind = objectives.get(name)
+    _check_complete(name, kind)
     recipe = recipe_of(name, data_set, recipe_folders(study))
     own = options.pop("training", {})
     training, changed = _training(study, name, data_set, recipe, own)
@@ -74,6 +75,14 @@ def method_of(study: Study, choice: Choice, data_set: str, given: str | None) ->
     usual, marked = ((changed | more | _Changes(mark, mark)).part(name, settings, said) for mark in ({}, first))
     strategies = [_strategy(one, study, recipe, kind) for one in study.strategies]
     return Method(marked, training, strategies, usual if study.offline else None, given)
+
+
+def _check_complete(name: str, kind: type[Objective]) -> None:
+    """Raise `SettingsError` for an objective's class that lacks what every objective has to give."""
+    lacking = [] if hasattr(kind, "distillation") else ["distillation = the name of a form, such as 'predictive'"]
+    lacking += [] if kind.loss is not Objective.loss else ["the method loss(outputs, batch)"]
+    if lacking:
+        raise SettingsError(f"objective {name}: class {kind.__name__} lacks {' and '.join(lacking)}")
 
 
 def _check_views(name: str, kind: type[Objective], sizes: list[int]) -> None:

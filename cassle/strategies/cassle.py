@@ -67,7 +67,7 @@ class Cassle(Taught):
         """Fill in the objective's own form, its settings and its weight; refuse what does not fit."""
         what = f"strategy {cls.__name__.lower()}"
         settings = parse(cls.Settings, given, what)
-        form = {"name": objective.distillation, **settings.distillation}  # type: ignore[attr-defined]
+        form = {"name": objective.distillation, **settings.distillation}
         kind = distillations.get(form["name"])
         if (reason := kind.misfit(objective)) is not None:
             raise SettingsError(f"distillation '{form['name']}' does not fit {objective.__name__}: {reason}")

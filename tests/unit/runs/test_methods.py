@@ -3,6 +3,7 @@
 import pytest
 
 from cassle.errors import SettingsError
+from cassle.objectives.base import Objective, objectives
 from cassle.objectives.simclr import SimCLR
 from tests.unit.runs.world import folders, plan
 
@@ -131,3 +132,17 @@ def test_names_in_tables_tell_what_the_study_changes_of_objective_and_training()
 def test_a_change_that_changes_nothing_is_none():
     same = plan(preset="original", objectives=[{"name": "simclr"}], strategies=[{"name": "cassle", "weight": 1}])
     assert same.summary()["names"] == {"cassle~teacher_batchnorm=batch": "cassle"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "lacking"),
+    [
+        ({"loss": SimCLR.loss}, "class Mine lacks distillation = the name of a form"),
+        ({"distillation": "mse"}, r"class Mine lacks the method loss\(outputs, batch\)"),
+        ({}, "distillation .* and the method loss"),
+    ],
+)
+def test_an_objective_that_lacks_what_every_one_gives_is_refused_before_anything_else(facts, lacking, monkeypatch):
+    monkeypatch.setitem(objectives._entries, "mine", type("Mine", (Objective,), facts))
+    with pytest.raises(SettingsError, match=lacking):
+        plan(objectives=["mine"])
