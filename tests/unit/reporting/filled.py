@@ -26,7 +26,7 @@ def filled_tables(name: str) -> Iterator[Table]:
     plan = resolve(read_study({**read_yaml(PAPER / f"{name}.yaml"), "seeds": SEEDS}))
     study = Summary.model_validate(plan.summary())
     for stream, probe in study.tables():
-        places = [row.model_dump() for row in study.rows_of(stream, probe).values()]
+        places = [row.model_dump() for row in study.rows if (row.stream, row.probe) == (stream, probe)]
         backbones = dict.fromkeys(place["backbone"] for place in places)
         random = [{"backbone": backbone, "objective": "", "strategy": "random"} for backbone in backbones]
         runs = _runs([*random, *places], plan.streams[stream], probe)
