@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from cassle.evaluation.metrics import average_accuracy
 from cassle.paths import ONLINE
-from cassle.reporting.frame import EXECUTION, rows_of
+from cassle.reporting.frame import EXECUTION
 from cassle.reporting.jobs import spent_on_run
 from cassle.reporting.matrix import Cell, Matrix, matrix_of
 from cassle.reporting.names import OFFLINE, RANDOM, shown_names
 from cassle.reporting.published import Published, published
+from cassle.reporting.summary import Summary
 
 
 def cells_of(
-    runs: pd.DataFrame, study: dict[str, Any], stream: str, probe: str, jobs: pd.DataFrame | None = None
+    runs: pd.DataFrame, study: Summary, stream: str, probe: str, jobs: pd.DataFrame | None = None
 ) -> list[Cell]:
     """Return the cells of a study's table in its order: per backbone, random, then per objective its strategies.
 
-    Where the study says which of them belong together (``rows``), the others are left out. They are called by the
-    study's names for labels. ``jobs``: rows of ``benchmark.csv``; without them, no hours are known.
+    They are called by the study's names for labels. ``jobs``: rows of ``benchmark.csv``; without them, no hours are
+    known.
     """
-    rows = runs[(runs["stream"] == stream) & (runs["probe"] == probe) & runs["seed"].isin(study["seeds"])]
-    seeds = tuple(study["seeds"])
+    rows = runs[(runs["stream"] == stream) & (runs["probe"] == probe) & runs["seed"].isin(study.seeds)]
+    seeds = tuple(study.seeds)
 
     cells = []
-    wanted = rows_of(study, stream, probe)
-    names = study.get("names", {})
-    shown, epochs = shown_names(wanted, names), _epochs(study, stream, probe)
+    wanted = study.rows_of(stream, probe)
+    shown = shown_names(wanted, study.names)
 
-    def others(*place: str) -> dict[str, Published]:
-        if study.get("own_recipes"):  # where every label means other settings
+    def others(*place: str, epochs: int | None = None) -> dict[str, Published]:
+        if study.own_recipes:  # where every label means other settings
             return {}
-        known = (names.get(label, label) for label in (stream, *place, probe))
-        return published(*known, epochs=epochs.get(place))
+        return published(*map(study.name_of, (stream, *place, probe)), epochs=epochs)
 
     for backbone in dict.fromkeys(place[0] for place in wanted):
         own = rows[rows["backbone"] == backbone]
@@ -50,9 +47,9 @@ def cells_of(
             cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, ran, found))
         for objective, strategy in (place[1:] for place in wanted if place[0] == backbone):
             part = parts.get((objective, strategy), own[:0])
-            single = strategy == OFFLINE
+            single, epochs = strategy == OFFLINE, wanted[backbone, objective, strategy].epochs
             measured = _matrices(part, single)
-            spent = _spent(jobs, place_of(study, stream, strategy), (backbone, objective, strategy), measured)
+            spent = _spent(jobs, study.trained_on(stream, strategy), (backbone, objective, strategy), measured)
             cell = Cell(
                 shown[backbone],
                 shown[objective],
@@ -62,28 +59,13 @@ def cells_of(
                 aware=_aware(part, single),
                 random=random,
                 execution=_execution(part),
-                published=others(backbone, objective, strategy),
-                epochs=epochs.get((backbone, objective, strategy)),
+                published=others(backbone, objective, strategy, epochs=epochs),
+                epochs=epochs,
                 hours={seed: seconds / 3600 for seed, seconds in spent["seconds"].items()},
                 flops=spent["flops"],
             )
             cells.append(cell)
     return cells
-
-
-def place_of(study: dict[str, Any], stream: str, strategy: str) -> str:
-    """Return the stream that a cell's models are trained on: for joint training that of everything."""
-    if strategy != OFFLINE:
-        return stream
-    joint: str = study.get("joint", {}).get(stream, f"{stream.partition('-')[0]}-all")
-    return joint
-
-
-def _epochs(study: dict[str, Any], stream: str, probe: str) -> dict[tuple[str, ...], int]:
-    """Return (backbone, objective, strategy) -> epochs per task, of the rows of a table whose study says so."""
-    keys = ("backbone", "objective", "strategy")
-    rows = [row for row in study.get("rows", []) if (row["stream"], row["probe"]) == (stream, probe)]
-    return {tuple(row[key] for key in keys): row["epochs"] for row in rows if "epochs" in row}
 
 
 def _execution(rows: pd.DataFrame) -> dict[str, list[str]]:

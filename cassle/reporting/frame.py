@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cassle.errors import DataError
-from cassle.files import read_json, write_text
+from cassle.files import write_text
 
 COLUMNS = {
     "stream": "str",
@@ -80,35 +79,3 @@ def read_runs(path: str | Path) -> pd.DataFrame:
         missing = sorted(set(COLUMNS) - set(frame.columns))
         raise DataError(f"{path} is not a table of runs (it lacks {', '.join(missing) or 'nothing'}); {remedy}")
     return frame
-
-
-def read_summary(path: str | Path) -> dict[str, Any]:
-    """Read what a study's tables show; `DataError` if the file says nothing of the kind."""
-    value = read_json(path)
-    if not isinstance(value, dict) or not {"name", "backbones", "objectives", "strategies", "seeds"} <= set(value):
-        raise DataError(f"{path} does not describe a study; delete it and run the workflow again")
-    return value
-
-
-def title_of(study: dict[str, Any], stream: str, probe: str) -> str:
-    """Return what a table is called: stream, probe, and the preset if it is not the usual one."""
-    presets = [preset for preset in study.get("presets", []) if preset != "clean"]
-    stream, probe = (study.get("names", {}).get(label, label) for label in (stream, probe))
-    return f"{stream}, probe {probe}" + (f", preset {' and '.join(study['presets'])}" if presets else "")
-
-
-def tables_of(study: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the (stream, probe) of every table of a study, in its order; without ``rows``, every pair is one."""
-    if "rows" in study:
-        return list(dict.fromkeys((row["stream"], row["probe"]) for row in study["rows"]))
-    return [(stream, probe) for stream in study["streams"] for probe in study["probes"]]
-
-
-def rows_of(study: dict[str, Any], stream: str, probe: str) -> list[tuple[str, str, str]]:
-    """Return the (backbone, objective, strategy) of every row of a table, in the order of the study's lists."""
-    grid = product(study["backbones"], study["objectives"], study["strategies"])
-    if "rows" not in study:
-        return list(grid)
-    keys = ("backbone", "objective", "strategy")
-    own = {tuple(row[key] for key in keys) for row in study["rows"] if (row["stream"], row["probe"]) == (stream, probe)}
-    return [place for place in grid if place in own]

@@ -14,6 +14,7 @@ import pandas as pd
 from cassle.errors import CassleError, DataError
 from cassle.files import read_json, write_text
 from cassle.paths import FIRST, RANDOM, number_of
+from cassle.reporting.summary import Summary
 from cassle.timing import read_attempts, times_file
 
 Row = dict[str, Any]
@@ -139,18 +140,15 @@ def read_jobs(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def jobs_of_study(jobs: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
+def jobs_of_study(jobs: pd.DataFrame, study: Summary) -> pd.DataFrame:
     """Return the jobs that a study's tables rest on: its trainings, shared and joint ones included, and evaluations."""
-    named = study.get("joint", {})
-    everything = (named.get(stream, f"{stream.partition('-')[0]}-all") for stream in study["streams"])
-    joint = set(everything) if study["offline"] else set()
     return jobs[
-        jobs["stream"].isin({*study["streams"], *joint})
-        & jobs["backbone"].isin(study["backbones"])
-        & jobs["objective"].isin({*study["objectives"], ""})
-        & jobs["strategy"].isin({*study["strategies"], FIRST, RANDOM})
-        & jobs["evaluation"].isin({*study["streams"], ""})
-        & jobs["seed"].isin(study["seeds"])
+        jobs["stream"].isin({*study.streams, *study.joint.values()})
+        & jobs["backbone"].isin(study.backbones)
+        & jobs["objective"].isin({*study.objectives, ""})
+        & jobs["strategy"].isin({*study.strategies, FIRST, RANDOM})
+        & jobs["evaluation"].isin({*study.streams, ""})
+        & jobs["seed"].isin(study.seeds)
     ]
 
 

@@ -15,10 +15,11 @@ from markupsafe import Markup
 from cassle.files import read_json, write_text
 from cassle.reporting.cells import cells_of
 from cassle.reporting.formats import html_table
-from cassle.reporting.frame import read_runs, read_summary, tables_of, title_of
+from cassle.reporting.frame import read_runs
 from cassle.reporting.jobs import jobs_of_study, read_jobs
 from cassle.reporting.matrix import METRICS
 from cassle.reporting.names import RANDOM, pretty
+from cassle.reporting.summary import Summary, read_summary
 from cassle.reporting.tables import table_of
 
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -40,19 +41,19 @@ def write_page(
     own = jobs_of_study(read_jobs(jobs), summary)
     records = records_of(own, results or Path(runs).parent)
     tables, runs_wanted, runs_found = [], set(), set()
-    for stream, probe in tables_of(summary):
+    for stream, probe in summary.tables():
         cells = cells_of(frame, summary, stream, probe, own)
         for cell in (cell for cell in cells if cell.strategy != RANDOM):
             run = (stream, cell.backbone, cell.objective, cell.strategy)
             runs_wanted |= {(*run, seed) for seed in cell.seeds}
             runs_found |= {(*run, seed) for seed in cell.by_seed(METRICS["A"])}
-        table = table_of(cells, title_of(summary, stream, probe))
+        table = table_of(cells, summary.title(stream, probe))
         tables.append({"title": table.title, "html": Markup(html_table(table))})
     texts = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = texts.get_template("page.html").render(
-        name=summary["name"],
+        name=summary.name,
         finished=len(runs_found),
         wanted=len(runs_wanted),
         tables=tables,
@@ -108,11 +109,17 @@ def _inline(file: Path) -> str:
     return f"data:{TYPES[image.suffix]};base64,{base64.b64encode(image.read_bytes()).decode()}"
 
 
-def _settings(summary: dict[str, Any]) -> dict[str, str]:
-    keys = ("streams", "backbones", "objectives", "strategies", "probes", "seeds", "presets")
-    names = summary.get("names", {})
-    lists = {key: [names.get(value, str(value)) for value in summary.get(key, [])] for key in keys}
-    return {key: ", ".join(map(pretty, dict.fromkeys(values))) for key, values in lists.items() if values}
+def _settings(summary: Summary) -> dict[str, str]:
+    lists: dict[str, list[str]] = {
+        "streams": summary.streams,
+        "backbones": summary.backbones,
+        "objectives": summary.objectives,
+        "strategies": summary.strategies,
+        "probes": summary.probes,
+        "seeds": [str(seed) for seed in summary.seeds],
+        "presets": summary.presets,
+    }
+    return {key: ", ".join(map(pretty, dict.fromkeys(map(summary.name_of, labels)))) for key, labels in lists.items()}
 
 
 def _specs(records: dict[str, dict[str, Any]]) -> dict[str, str]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from cassle.errors import CassleError
 from cassle.reporting.collect import collect
 from cassle.reporting.figures import figures, write_figure
-from cassle.reporting.frame import read_summary, tables_of, write_runs
+from cassle.reporting.frame import write_runs
 from cassle.reporting.jobs import jobs_of, write_jobs
 from cassle.reporting.page import write_page
+from cassle.reporting.summary import read_summary
 from cassle.reporting.tables import write_tables
 from cassle.reporting.timeline import write_timeline
 
@@ -33,7 +34,7 @@ def write_partial(folder: Path) -> Path:
     write_jobs(jobs, jobs_of(results))
     drawn: list[Path] = []
     first: dict[str, str] = {}
-    for stream, probe in tables_of(summary):
+    for stream, probe in summary.tables():
         write_tables(runs, study, stream, probe, out / "tables" / stream / f"{probe}.md", jobs)
         first.setdefault(stream, probe)
     for stream, probe in first.items():

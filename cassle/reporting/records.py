@@ -14,13 +14,13 @@ from cassle.options import parse
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
     """A record; what else is in it does not matter here."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
-class Execution(_Record):
+class Execution(Record):
     """How an evaluation ran; ``precision``: probe -> that of the features it looked at."""
 
     device: str
@@ -28,7 +28,7 @@ class Execution(_Record):
     threads: int
 
 
-class Evaluated(_Record):
+class Evaluated(Record):
     """What an evaluation found: per probe a fraction of every task; ``own_tasks`` are those of other streams."""
 
     spec: dict[str, Any]
@@ -60,7 +60,7 @@ class Evaluated(_Record):
         return self
 
 
-class Trained(_Record):
+class Trained(Record):
     """What a training says of itself; ``parent``: the checkpoint it went on from."""
 
     spec: dict[str, Any]
@@ -74,7 +74,7 @@ class Trained(_Record):
     code: str = ""
 
 
-R = TypeVar("R", Evaluated, Trained)
+R = TypeVar("R", bound=Record)
 
 
 def read_record(kind: type[R], file: Path) -> R:

@@ -11,12 +11,13 @@ from cassle.reporting import entries
 from cassle.reporting.cells import cells_of
 from cassle.reporting.entries import MIXED, OTHER_EPOCHS, TIMES, WORK
 from cassle.reporting.formats import UNDEFINED, Entry, Table, html_text, markdown_text
-from cassle.reporting.frame import EXECUTION, read_runs, read_summary, title_of
+from cassle.reporting.frame import EXECUTION, read_runs
 from cassle.reporting.jobs import read_jobs
 from cassle.reporting.latex import latex_text
 from cassle.reporting.matrix import METRICS, Cell
 from cassle.reporting.mixtures import unlike
 from cassle.reporting.names import FINETUNE, RANDOM
+from cassle.reporting.summary import read_summary
 from cassle.reporting.tidy import csv_text
 
 AWARE = "A known task ↑"
@@ -36,7 +37,7 @@ def write_tables(
     known = None if jobs is None else read_jobs(jobs)
     summary = read_summary(study)
     cells = cells_of(read_runs(runs), summary, stream, probe, known)
-    table = table_of(cells, title_of(summary, stream, probe))
+    table = table_of(cells, summary.title(stream, probe))
     texts = {
         ".md": markdown_text(table),
         ".csv": csv_text(cells, stream, probe),

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from cassle.reporting.figures.base import STYLE, save_figure
-from cassle.reporting.frame import read_summary
 from cassle.reporting.jobs import jobs_of_study, read_jobs
+from cassle.reporting.summary import read_summary
 
 COLOURS = {"train": "#0072B2", "probe": "#E69F00", "remember": "#009E73"}
 OTHER = "#CC79A7"

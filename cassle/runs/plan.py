@@ -50,13 +50,12 @@ class Plan:
         return f"results/studies/{self.study.name}"
 
     def summary(self) -> dict[str, Any]:
-        """Return what tables and figures need to know of the study."""
+        """Return what tables and figures need to know of the study, as `cassle.reporting.summary.Summary` reads it."""
         grids = self.study.complete_grids()
         return {
             "name": self.study.name,
             **self.cells,
             "seeds": sorted({seed for grid in grids for seed in grid.seeds}),
-            "offline": any(grid.offline for grid in grids),
             "presets": sorted({grid.preset for grid in grids}),
             "names": {label: name for label, name in self.names.items() if name != label},
             "joint": self.joint,

@@ -8,8 +8,8 @@ import pytest
 from cassle.cost.estimate import jobs_by_rule
 from cassle.planning import plan_study
 from cassle.presets import preset_of
-from cassle.reporting.frame import rows_of, tables_of, title_of
 from cassle.reporting.names import shown_names
+from cassle.reporting.summary import Summary
 from cassle.settings.reading import read_yaml
 
 FOLDER = Path(__file__).parents[2] / "config" / "paper"
@@ -111,23 +111,23 @@ LONGEST_NAME = 40
 
 def test_tables_call_everything_by_names_that_can_be_read_and_told_apart(everything):
     for part in everything.parts():
-        study = part.summary()
-        for stream, probe in tables_of(study):
-            rows = rows_of(study, stream, probe)
-            shown = shown_names(rows, study["names"])
+        study = Summary.model_validate(part.summary())
+        for stream, probe in study.tables():
+            rows = study.rows_of(stream, probe)
+            shown = shown_names(rows, study.names)
             called = [tuple(shown[label] for label in row) for row in rows]
             assert len(set(called)) == len(rows)
             for text in (name for row in called for name in row):
                 assert not re.search("~|[0-9a-f]{10}", text)
                 assert len(text) <= LONGEST_NAME
-            title = title_of(study, stream, probe)
+            title = study.title(stream, probe)
             assert "~" not in title
 
 
 def test_rows_of_the_ablations_say_what_is_ablated_and_the_papers_cassle_is_called_cassle(everything):
-    study = everything.part("ablations").summary()
-    rows = rows_of(study, *tables_of(study)[0])
-    shown = shown_names(rows, study["names"])
+    study = Summary.model_validate(everything.part("ablations").summary())
+    rows = study.rows_of(*study.tables()[0])
+    shown = shown_names(rows, study.names)
     of = {name: [shown[row[2]] for row in rows if shown[row[1]] == name] for name in ("simclr", "barlow_twins", "byol")}
     changes = ("depth=0", "depth=3", "hidden_dim=512", "predictor=renewed", "weight=0.5", "weight=2")
     common = [f"cassle ({change})" for change in (*changes, "teacher_batchnorm=frozen")]

@@ -48,11 +48,10 @@ def test_jobs_are_those_that_snakemake_plans(tmp_path):
     assert jobs_by_rule(default) == JOBS_OF_THE_DEFAULT_STUDY
 
 
-def test_features_are_planned_as_snakemake_does_and_cost_a_pass_over_the_test_images(tmp_path):
+def test_features_are_planned_once_per_checkpoint_and_cost_a_pass_over_the_test_images(tmp_path):
     made = plan_study({"features": ["pca", "cka"], "seeds": [3, 4]}, [], DEFAULT)
     jobs = jobs_of(made, tmp_path)
     found = {rule: number for rule, (number, _) in counts(jobs).items()}
-    assert found == jobs_by_rule(made)
     assert (found["extract_features"], found["draw_features"]) == (20, 2)
     one = next(job for job in jobs if job.rule == "extract_features")
     assert one.flops == 5 * 359 * forward_flops({"name": "conv3", "settings": {}}, 16)

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from cassle.data.streams import Stream
-from cassle.reporting.cells import cells_of, place_of
+from cassle.reporting.cells import cells_of
 from cassle.reporting.formats import Table
 from cassle.reporting.frame import COLUMNS as RUNS
-from cassle.reporting.frame import tables_of, title_of
 from cassle.reporting.jobs import COLUMNS as JOBS
+from cassle.reporting.summary import Summary
 from cassle.reporting.tables import table_of
 from cassle.runs import resolve
 from cassle.settings.reading import read_study, read_yaml
@@ -24,22 +24,22 @@ SEEDS = [0, 1, 2]
 def filled_tables(name: str) -> Iterator[Table]:
     """Yield every table of a study of the paper with the widest of columns."""
     plan = resolve(read_study({**read_yaml(PAPER / f"{name}.yaml"), "seeds": SEEDS}))
-    study = plan.summary()
-    for stream, probe in tables_of(study):
-        places = [row for row in study["rows"] if (row["stream"], row["probe"]) == (stream, probe)]
+    study = Summary.model_validate(plan.summary())
+    for stream, probe in study.tables():
+        places = [row.model_dump() for row in study.rows if (row.stream, row.probe) == (stream, probe)]
         backbones = dict.fromkeys(place["backbone"] for place in places)
         random = [{"backbone": backbone, "objective": "", "strategy": "random"} for backbone in backbones]
         runs = _runs([*random, *places], plan.streams[stream], probe)
         jobs = pd.DataFrame(
             [
-                {**_job(place, place_of(study, stream, place["strategy"])), "seed": seed, "task": task}
+                {**_job(place, study.trained_on(stream, place["strategy"])), "seed": seed, "task": task}
                 for place in places
                 for seed in SEEDS
                 for task in range(1 if place["strategy"] == "offline" else plan.streams[stream].tasks)
             ]
         )
         cells = cells_of(runs, study, stream, probe, jobs.reindex(columns=list(JOBS)))
-        yield table_of(cells, title_of(study, stream, probe))
+        yield table_of(cells, study.title(stream, probe))
 
 
 def _runs(places: list[dict], stream: Stream, probe: str) -> pd.DataFrame:

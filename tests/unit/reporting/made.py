@@ -1,7 +1,10 @@
 """Made-up rows of runs, and what a study that shows them says of itself."""
 
+from itertools import product
+
 from cassle.files import write_json
 from cassle.reporting.frame import write_runs
+from cassle.reporting.summary import Summary
 
 STREAM, PROBE = "digits-domain2", "knn"
 RANDOM_ROW = [0.10, 0.20]
@@ -55,9 +58,9 @@ def all_rows(seed=0, shift=0.0, **changes):
     return [row for strategy, matrix in parts.items() for row in rows_of(matrix, strategy, seed, **changes)]
 
 
-def summary(**changes):
-    """What study.json says."""
-    return {
+def summary(*, epochs=500, **changes):
+    """What study.json says; without ``rows`` in the changes, every combination of the lists is one."""
+    said = {
         "name": "made-up",
         "streams": [STREAM],
         "backbones": ["conv3"],
@@ -65,15 +68,27 @@ def summary(**changes):
         "strategies": ["finetune", "cassle", "offline"],
         "probes": [PROBE],
         "seeds": [0],
-        "offline": True,
+        "presets": ["clean"],
+        "names": {},
+        "own_recipes": False,
         **changes,
     }
+    lists = (said[key] for key in ("streams", "backbones", "objectives", "strategies", "probes"))
+    keys = ("stream", "backbone", "objective", "strategy", "probe")
+    rows = [{**dict(zip(keys, row, strict=True)), "epochs": epochs} for row in product(*lists)]
+    joint = {stream: f"{stream.partition('-')[0]}-all" for stream in said["streams"]}
+    return Summary.model_validate({"rows": rows, "joint": joint, **said})
+
+
+def write_summary(file, **changes):
+    """Write study.json."""
+    write_json(file, summary(**changes).model_dump())
 
 
 def write_study(folder, rows, **changes):
     """Write runs.csv and study.json and return both paths."""
     write_runs(folder / "runs.csv", rows)
-    write_json(folder / "study.json", summary(**changes))
+    write_summary(folder / "study.json", **changes)
     return folder / "runs.csv", folder / "study.json"
 
 

@@ -93,7 +93,13 @@ def test_what_a_run_took_is_not_known_while_a_task_of_it_is_missing(jobs, missin
 
 @pytest.mark.parametrize(
     ("changes", "count"),
-    [({}, 6), ({"offline": False}, 5), ({"seeds": [1]}, 0), ({"objectives": ["byol"]}, 1), ({"backbones": ["x"]}, 0)],
+    [
+        ({}, 6),
+        ({"strategies": ["finetune", "cassle"], "joint": {}}, 5),
+        ({"seeds": [1]}, 0),
+        ({"objectives": ["byol"]}, 1),
+        ({"backbones": ["x"]}, 0),
+    ],
 )
 def test_jobs_of_a_study_are_those_its_tables_rest_on(jobs, changes, count):
     assert len(jobs_of_study(jobs, summary(**changes))) == count

@@ -71,7 +71,7 @@ def test_without_the_random_network_there_is_no_forward_transfer():
 
 def test_under_the_online_probe_which_no_random_network_has_forward_transfer_means_nothing():
     rows = pd.DataFrame(rows_of(CASSLE, "cassle", probe="online"))
-    (found,) = cells_of(rows, summary(strategies=["cassle"]), STREAM, "online")
+    (found,) = cells_of(rows, summary(strategies=["cassle"], probes=["online"]), STREAM, "online")
     assert [found.has(name) for name in "AFT"] == [True, True, False]
     (found,) = cells(rows_of(CASSLE, "cassle"), strategies=["cassle"])
     assert found.has("T")  # it is missing
@@ -167,8 +167,9 @@ def test_an_evaluation_on_other_data_than_the_tasks_has_an_accuracy_and_nothing_
 def test_only_what_belongs_together_in_the_study_has_a_cell():
     names = [("finetune", PROBE), ("cassle", "another")]
     rows = [
-        {"stream": STREAM, "backbone": "conv3", "objective": "simclr", "strategy": name, "probe": probe}
+        {"stream": STREAM, "backbone": "conv3", "objective": "simclr", "strategy": name, "probe": probe, "epochs": 1}
         for name, probe in names
     ]
-    found = [cell.strategy for cell in cells_of(pd.DataFrame(all_rows()), summary(rows=rows), STREAM, PROBE)]
+    study = summary(rows=rows, probes=[PROBE, "another"])
+    found = [cell.strategy for cell in cells_of(pd.DataFrame(all_rows()), study, STREAM, PROBE)]
     assert found == ["random", "finetune"]

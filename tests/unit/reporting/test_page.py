@@ -16,7 +16,7 @@ from cassle.reporting.jobs import jobs_of, write_jobs
 from cassle.reporting.page import cost_of, write_page
 from tests.unit.reporting.made import evaluation, training_spec
 
-from .made import CASSLE, FINETUNE, OFFLINE, RANDOM_ROW, STREAM, summary
+from .made import CASSLE, FINETUNE, OFFLINE, RANDOM_ROW, STREAM, write_summary
 
 RUN = f"{STREAM}/conv3/simclr"
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -82,7 +82,7 @@ def write_all(folder, strange="simclr", **changes):
     runs, jobs, study = folder / "runs.csv", folder / "benchmark.csv", folder / "study.json"
     write_runs(runs, collect(folder))
     write_jobs(jobs, jobs_of(folder))
-    write_json(study, summary(objectives=[strange], **changes))
+    write_summary(study, objectives=[strange], **changes)
     figure = folder / "studies" / "figures" / STREAM / "knn" / "bars.pdf"
     write_figure(runs, study, "bars", STREAM, "knn", figure)
     write_page(runs, study, jobs, [figure], folder / "report.html")

@@ -20,7 +20,7 @@ from cassle.reporting.frame import read_runs
 from cassle.reporting.jobs import read_jobs
 from cassle.reporting.partial import write_partial
 
-from .made import CASSLE, FINETUNE, OFFLINE, STREAM, summary
+from .made import CASSLE, FINETUNE, OFFLINE, STREAM, summary, write_summary
 from .test_page import write_results
 
 FOLDER = "studies/made-up"
@@ -30,7 +30,7 @@ def unfinished(folder):
     """A study of which CaSSLe has not finished."""
     write_results(folder)
     shutil.rmtree(folder / f"{STREAM}/conv3/simclr/cassle")
-    write_json(folder / FOLDER / "study.json", summary())
+    write_summary(folder / FOLDER / "study.json")
     return folder
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from cassle.errors import CassleError
 from cassle.files import write_json
-from cassle.reporting.frame import tables_of, write_runs
+from cassle.reporting.frame import write_runs
 from cassle.reporting.published import KINDS, published, read_published, without_epochs
+from cassle.reporting.summary import Summary
 from cassle.reporting.tables import write_tables
 from cassle.runs import RECIPES, resolve
 from cassle.settings.reading import read_study, read_yaml
@@ -65,7 +66,9 @@ def test_another_backbone_stream_or_probe_has_nothing_published(where):
 
 def test_variants_have_nothing_published_beside_them(tmp_path):
     labels = {"objectives": ["byol", "byol~epochs=2"], "strategies": ["cassle", "cassle~weight=0.5"]}
-    runs, study = write_study(tmp_path, [], streams=["cifar100-class5"], backbones=["resnet18"], **labels)
+    runs, study = write_study(
+        tmp_path, [], streams=["cifar100-class5"], probes=["online"], backbones=["resnet18"], **labels
+    )
     write_tables(runs, study, "cifar100-class5", "online", tmp_path / "table.md")
     table = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
     found = [(row["objective"], row["strategy"]) for row in table if row["published"]]
@@ -76,7 +79,7 @@ def test_labels_that_a_preset_made_keep_their_numbers(tmp_path):
     backbone, strategy = "resnet18~stem_padding=2", "cassle~teacher_batchnorm=batch"
     names = {backbone: "resnet18", strategy: "cassle"}
     labels = {"backbones": [backbone], "objectives": ["byol"], "strategies": [strategy], "names": names}
-    runs, study = write_study(tmp_path, [], streams=["cifar100-class5"], **labels)
+    runs, study = write_study(tmp_path, [], streams=["cifar100-class5"], probes=["online"], **labels)
     write_tables(runs, study, "cifar100-class5", "online", tmp_path / "table.md")
     text = (tmp_path / "table.md").read_text()
     assert "62.2 [a]" in text
@@ -159,19 +162,20 @@ NUMBERS = [
 @cache
 def summary_of(name, words="{}"):
     """What the tables of a study of the paper show, with some keys of it changed."""
-    return resolve(read_study({**read_yaml(PAPER / f"{name}.yaml"), **json.loads(words)})).summary()
+    plan = resolve(read_study({**read_yaml(PAPER / f"{name}.yaml"), **json.loads(words)}))
+    return Summary.model_validate(plan.summary())
 
 
 def fields_of(study, label, probe, folder):
     """(objective, strategy) -> head -> field of a study's table in which every accuracy is 50 %."""
     tasks = int(re.search(r"class(\d+)|$", label)[1] or 5)
-    cells = [row for row in study["rows"] if (row["stream"], row["probe"]) == (label, probe)]
+    cells = [row.model_dump() for row in study.rows_of(label, probe).values()]
     untrained = [] if probe == "online" else [{**cells[0], "objective": "", "strategy": "random"}]
     rows = []
     for cell in untrained + cells:
         last = 0 if cell["strategy"] in ("offline", "random") else tasks - 1
         rows += rows_of([[0.5] * tasks], **{**cell, "tasks": tasks, "task": last})
-    write_json(folder / "study.json", study)
+    write_json(folder / "study.json", study.model_dump())
     write_runs(folder / "runs.csv", rows)
     write_tables(folder / "runs.csv", folder / "study.json", label, probe, folder / "table.md")
     table = csv.DictReader((folder / "table.csv").read_text().splitlines())
@@ -186,7 +190,7 @@ def test_a_cell_has_the_number_that_was_published_of_it_and_none_if_anything_dif
     name, words, stream, probe, objective, strategy, published, gap, tmp_path
 ):
     study = summary_of(name, json.dumps(words))
-    (label,) = [label for label in study["streams"] if study["names"].get(label, label) == stream]
+    (label,) = [label for label in study.streams if study.name_of(label) == stream]
     found = fields_of(study, label, probe, tmp_path)[objective, strategy]
     assert found["A ↑"].strip("*") == "50.0"
     assert (found.get("published A", ""), found.get("A − published", "")) == (published, gap)
@@ -196,7 +200,7 @@ def test_a_cell_has_the_number_that_was_published_of_it_and_none_if_anything_dif
 def test_a_whole_study_of_the_paper_has_no_other_numbers(name, count, tmp_path):
     study = summary_of(name)
     found = []
-    for label, probe in tables_of(study):
+    for label, probe in study.tables():
         rows = fields_of(study, label, probe, tmp_path).values()
         found += [text for row in rows for head, text in row.items() if head.startswith("published") and text]
     assert len(found) == count

@@ -4,7 +4,7 @@ import pytest
 
 from cassle.errors import SettingsError
 from cassle.runs import together
-from cassle.runs.targets import features, figures, other_jobs, pages, results, tables
+from cassle.runs.targets import features, figures, jobs, other_jobs, pages, results, tables
 from tests.unit.runs.world import plan
 
 BASE = "results/digits-domain2/conv3/simclr"
@@ -59,6 +59,35 @@ def test_studies_done_together_each_have_tables_figures_and_a_page():
     }
     assert {file.rpartition(".")[2] for file in tables(both)} == {"md", "csv", "tex", "html"}
     assert both.part("two") is two
+
+
+def test_jobs_are_named_by_what_they_make_and_those_that_studies_share_stand_once():
+    one, two = small("one", figures=["bars"], features=["cka"]), small("two", features=["pca"])
+    found = jobs(together(one.study, [one, two]))
+    folders = [f"{BASE}/first/seed0/task0", f"{BASE}/er/seed0/task1"]
+    evaluated = ["results/digits-domain2/conv3/random/seed0", *folders]
+    shown = {rule: files for rule, files in found.items() if rule.startswith("draw_")}
+    assert {rule: files for rule, files in found.items() if rule not in shown} == {
+        "prepare_data": ["results/data/digits/index.npz"],
+        "split_stream": ["results/digits-domain2/split.npz"],
+        "train_first_task": folders[:1],
+        "train_next_task": folders[1:],
+        "remember_task": [f"{BASE}/er/seed0/task0/memory.pt"],
+        "probe_checkpoint": [f"{folder}/probes/digits-domain2/knn.json" for folder in evaluated[1:]],
+        "probe_random_network": [f"{evaluated[0]}/probes/digits-domain2/knn.json"],
+        "extract_features": [f"{folder}/features/digits-domain2.npz" for folder in folders],
+        "collect_runs": ["results/runs.csv"],
+        "describe_study": ["results/studies/one/study.json", "results/studies/two/study.json"],
+        "make_table": [f"results/studies/{name}/tables/digits-domain2/knn.md" for name in ("one", "two")],
+        "write_page": ["results/studies/one/report.html", "results/studies/two/report.html"],
+    }
+    assert shown["draw_figure"] == [
+        file for part in (one, two) for file in figures(part) if file.startswith(f"{part.folder}/figures/")
+    ]
+    assert shown["draw_features"] == [
+        "results/studies/one/features/digits-domain2/cka.pdf",
+        "results/studies/two/features/digits-domain2/pca.pdf",
+    ]
 
 
 def test_what_no_study_here_has_is_refused_in_terms_of_the_file():

@@ -18,8 +18,8 @@ from cassle.errors import DataError
 from cassle.paths import FIRST
 from cassle.registry import Registry
 from cassle.reporting.figures.base import COLOURS, STYLE, in_lines, panel_title, save_figure
-from cassle.reporting.frame import read_summary
 from cassle.reporting.names import OFFLINE, pretty, shown_names
+from cassle.reporting.summary import Summary, read_summary
 
 Points = NDArray[np.float64]
 PALETTE = (*COLOURS, "#000000", "#F0E442")
@@ -65,20 +65,18 @@ def read_snapshot(file: str | Path) -> Snapshot:
         raise DataError(f"cannot read {file}: {error}; delete it and run the workflow again") from error
 
 
-def runs_of(snapshots: Iterable[Snapshot], study: dict[str, Any]) -> dict[tuple[str, str, str], Run]:
+def runs_of(snapshots: Iterable[Snapshot], study: Summary) -> dict[tuple[str, str, str], Run]:
     """Return the snapshots of each run, in the study's order; a shared first task belongs to each of its heirs."""
     found: dict[tuple[str, str, str], Run] = {}
     for snapshot in sorted(snapshots, key=lambda one: one.task):
         found.setdefault((snapshot.backbone, snapshot.objective, snapshot.strategy), []).append(snapshot)
     runs: dict[tuple[str, str, str], Run] = {}
-    shown = shown_names(found, study.get("names", {}))
-    for backbone in study["backbones"]:
-        for objective in study["objectives"]:
-            for strategy in study["strategies"]:
-                own = found.get((backbone, objective, strategy), [])
-                shared = found.get((backbone, objective, FIRST), []) if own and own[0].task > 0 else []
-                if own:
-                    runs[shown[backbone], shown[objective], shown[strategy]] = [*shared, *own]
+    shown = shown_names(found, study.names)
+    for backbone, objective, strategy in study.places():
+        own = found.get((backbone, objective, strategy), [])
+        shared = found.get((backbone, objective, FIRST), []) if own and own[0].task > 0 else []
+        if own:
+            runs[shown[backbone], shown[objective], shown[strategy]] = [*shared, *own]
     return runs
 
 

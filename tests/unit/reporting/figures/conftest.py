@@ -35,7 +35,7 @@ def cells():
         if situation is not None:
             rows, changes = SITUATIONS[situation]
         frame = pd.DataFrame(list(rows), columns=list(all_rows()[0]))
-        return cells_of(frame, summary(**changes), stream, probe)
+        return cells_of(frame, summary(streams=[stream], probes=[probe], **changes), stream, probe)
 
     return make
 

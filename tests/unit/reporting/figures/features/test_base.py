@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from cassle.errors import DataError, SettingsError
-from cassle.files import write_json
 from cassle.reporting.figures.base import COLOURS
 from cassle.reporting.figures.features import feature_figures, write_feature_figure
 from cassle.reporting.figures.features.base import Snapshot, colours_of, read_snapshot, runs_of
 
-from ...made import STREAM, summary
+from ...made import STREAM, summary, write_summary
 
 IMAGES, DIM = 40, 6
 
@@ -72,7 +71,7 @@ def test_a_bad_file_is_refused_with_its_name(tmp_path, content):
 @pytest.mark.parametrize("name", feature_figures.names())
 def test_the_same_features_give_the_same_bytes_without_a_warning(tmp_path, name):
     files = write_snapshots(tmp_path)
-    write_json(tmp_path / "study.json", summary())
+    write_summary(tmp_path / "study.json")
     written = []
     for folder in ("one", "two"):
         with warnings.catch_warnings():
@@ -84,7 +83,7 @@ def test_the_same_features_give_the_same_bytes_without_a_warning(tmp_path, name)
 
 
 def test_no_features_make_an_empty_figure(tmp_path):
-    write_json(tmp_path / "study.json", summary())
+    write_summary(tmp_path / "study.json")
     for name in feature_figures.names():
         write_feature_figure(name, tmp_path / "study.json", [], tmp_path / f"{name}.pdf")
         assert (tmp_path / f"{name}.png").stat().st_size
