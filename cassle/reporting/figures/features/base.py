@@ -15,11 +15,11 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from cassle.errors import DataError
-from cassle.paths import FIRST
+from cassle.paths import FIRST, OFFLINE
 from cassle.registry import Registry
 from cassle.reporting.figures.base import COLOURS, STYLE, in_lines, panel_title, save_figure
 from cassle.reporting.frame import read_summary
-from cassle.reporting.names import OFFLINE, pretty, shown_names
+from cassle.reporting.names import pretty, shown_names
 
 Points = NDArray[np.float64]
 PALETTE = (*COLOURS, "#000000", "#F0E442")
