@@ -33,13 +33,12 @@ from cassle.evaluation.subject import Subject, load_subject
 from cassle.files import fingerprint, write_json
 from cassle.nets.features import features_of
 from cassle.settings.site import Site
-from cassle.training.precision import Precision, device_name, resolve_device, resolve_precision
+from cassle.training.precision import HALF, Precision, device_name, resolve_device, resolve_precision
 from cassle.training.state import StateFile
 
 BATCH = 256
 """Images of one forward pass without augmentation."""
 HALVES: tuple[Which, Which] = ("train", "test")
-MIXED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ class Evaluations:
 
     def _crops(self, source: Source, *what: Any) -> AbstractContextManager[Epochs]:
         self._cropped = True
-        return crop_features(self.subject, source, MIXED.get(self.precision), *what)
+        return crop_features(self.subject, source, HALF.get(self.precision), *what)
 
     def _state(self, data: str, stream: str, key: Any) -> StateFile:
         """Return the file of a fit's state; named by everything that determines the fit."""
