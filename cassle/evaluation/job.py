@@ -31,13 +31,11 @@ from cassle.evaluation.known import PER_PROBE, known_probes
 from cassle.evaluation.source import Epochs, Source, crop_features
 from cassle.evaluation.subject import Subject, load_subject
 from cassle.files import fingerprint, write_json
-from cassle.nets.features import features_of
+from cassle.nets.features import CLEAN_BATCH, features_of
 from cassle.settings.site import Site
 from cassle.training.precision import HALF, Precision, device_name, resolve_device, resolve_precision
 from cassle.training.state import StateFile
 
-BATCH = 256
-"""Images of one forward pass without augmentation."""
 HALVES: tuple[Which, Which] = ("train", "test")
 
 
@@ -213,7 +211,7 @@ class Evaluations:
         positions = (tasks >= 0).nonzero().flatten()
         own, truth = tasks[positions].to(self.device), torch.as_tensor(labels)[positions].to(self.device)
         positions = positions.to(self.device)
-        batches = source.clean(positions, BATCH)
+        batches = source.clean(positions, CLEAN_BATCH)
         return Half(features_of(self.subject.backbone, batches, self.device), truth, own, positions)
 
     def _crops(self, source: Source, *what: Any) -> AbstractContextManager[Epochs]:
