@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from cassle.data.base import Index, Which, read_index
+from cassle.data.base import Index, read_index
 from cassle.data.file_images import load_images
+from cassle.data.index import HALVES
 from cassle.data.streams import Split, Stream, read_split
 from cassle.errors import DataError
 from cassle.evaluation.base import (
@@ -35,8 +36,6 @@ from cassle.nets.features import CLEAN_BATCH, features_of
 from cassle.settings.site import Site
 from cassle.training.precision import HALF, Precision, device_name, resolve_device, resolve_precision
 from cassle.training.state import StateFile
-
-HALVES: tuple[Which, Which] = ("train", "test")
 
 
 @dataclass(frozen=True)
