@@ -16,7 +16,7 @@ from cassle.errors import (
     SettingsError,
     in_words,
 )
-from cassle.files import read_json, write_json
+from cassle.files import read_if_there, write_json
 
 MISTAKES = (AttributeError, ImportError, IndexError, KeyError, NameError, NotImplementedError, TypeError)
 """What Python raises where code is wrong, such as that of a method of the user's own."""
@@ -40,7 +40,7 @@ def remembered(output: Path, spec: dict[str, Any], attempt: int) -> Iterator[Non
     attempt that is not worth it.
     """
     file = marker(output)
-    if attempt > 1 and (held := _read(file)) and held["final"] and held["spec"] == spec:
+    if attempt > 1 and (held := read_if_there(file)) and held["final"] and held["spec"] == spec:
         raise CassleError(f"not tried again, as it would fail again: {held['message']}")
     with suppress(OSError):
         file.unlink(missing_ok=True)
@@ -52,10 +52,3 @@ def remembered(output: Path, spec: dict[str, Any], attempt: int) -> Iterator[Non
         with suppress(CassleError):
             write_json(file, {"spec": spec, "message": in_words(error), "final": isinstance(error, FINAL)})
         raise
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        return dict(read_json(file))
-    except CassleError:
-        return None

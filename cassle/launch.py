@@ -5,7 +5,6 @@ They find each other by what `torchrun` would tell them: RANK, LOCAL_RANK and WO
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -17,21 +16,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cassle.errors import CassleError
+from cassle.signals import STOPPING, die_with_parent
 
 COMMAND = (sys.executable, "-P", "-m", "cassle.cli")
 PARENT = "CASSLE_PARENT"
 """Variable with the process that started this one to train with others."""
 RENDEZVOUS = "CASSLE_RENDEZVOUS"
 """Variable with the path of the file by which processes find each other."""
-STOP = {signal.SIGTERM: signal.SIGUSR1, signal.SIGINT: signal.SIGUSR2, signal.SIGHUP: signal.SIGUSR1}
+TOLD = {number: signal.SIGUSR2 if number == signal.SIGINT else signal.SIGUSR1 for number in STOPPING}
 """What a training is told by its parent for each signal: it is deaf to signals that a whole group of processes gets."""
 POLL = 0.1
 """Seconds between two looks at the processes."""
-STOPPED = (0, *(128 + number for number in STOP))
+STOPPED = (0, *(128 + number for number in STOPPING))
 """Exit codes of a process that has finished or has stopped as it was told to."""
 GRACE = 10.0
 """Seconds in which the others may end by themselves when one has ended."""
-_PR_SET_PDEATHSIG = 1
 
 
 def launched() -> bool:
@@ -91,11 +90,10 @@ def launch(arguments: Sequence[str], count: int) -> None:
 def follow_parent() -> None:
     """Tie this process to the one that started it, if `launch` did: die when it dies, and listen to it alone."""
     if PARENT in os.environ:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         if os.getppid() != int(os.environ[PARENT]):
             sys.exit("the process that started this one has ended")
-        for number in STOP:
+        for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
 
 
@@ -103,7 +101,7 @@ def stop_signals() -> dict[int, int]:
     """Return what asks this process to stop: signal -> the user's signal it stands for."""
     if PARENT in os.environ:
         return {signal.SIGUSR1: signal.SIGTERM, signal.SIGUSR2: signal.SIGINT}
-    return {number: number for number in STOP}
+    return {number: number for number in STOPPING}
 
 
 def _start(arguments: Sequence[str], rank: int, count: int, folder: Path) -> subprocess.Popen[bytes]:
@@ -142,11 +140,11 @@ def _handed_on(workers: list[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
             _end(workers)
             sys.exit(128 + number)
         if workers:
-            workers[0].send_signal(STOP[signal.Signals(number)])
+            workers[0].send_signal(TOLD[signal.Signals(number)])
         else:
             sys.exit(128 + number)
 
-    heard = [number for number in STOP if signal.getsignal(number) is not signal.SIG_IGN]  # not so under nohup
+    heard = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]  # not so under nohup
     before = {number: signal.signal(number, receive) for number in heard}
     try:
         yield received

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
 
-from cassle.errors import CassleError
 from cassle.failures import marker
-from cassle.files import read_json
+from cassle.files import read_if_there
 from cassle.locks import at_work
 
 TAIL = 8192
@@ -58,11 +56,3 @@ def last_line(log: Path) -> str:
     except OSError:  # none, or just being removed
         return ""
     return next((line for line in reversed(lines) if line.strip()), "")
-
-
-def read_if_there(file: Path) -> dict[str, Any] | None:
-    """Return a small JSON file, or None for one that is not there, or is just being removed."""
-    try:
-        return dict(read_json(file))
-    except CassleError:
-        return None

@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parents[1]
 FIRST = "first"
 """Folder of a first task that strategies share, in the strategy's place."""
 RANDOM = "random"
-"""Folder of the untrained network, in the objective's place."""
+"""Folder of the untrained network, in the objective's place; what tables call it, in the strategy's place."""
 OFFLINE = "offline"
 """What tables call joint training on everything, in the strategy's place."""
 GIVEN = "given"

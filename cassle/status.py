@@ -13,9 +13,9 @@ from typing import Any
 
 from cassle.errors import CassleError
 from cassle.failures import marker
-from cassle.files import read_json, write_json
+from cassle.files import read_if_there, read_json, write_json
 from cassle.locks import holder, on_guard
-from cassle.logs import read_if_there, reason, state_of
+from cassle.logs import reason, state_of
 
 STALE = 120.0
 """Seconds after which the heartbeat of another machine counts as silence."""

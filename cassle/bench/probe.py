@@ -14,7 +14,7 @@ from cassle.bench.recipe import RecipeSettings, pictures, specs
 from cassle.data.base import InMemory
 from cassle.data.views import clean_view
 from cassle.evaluation.base import Evaluation, Half, probes
-from cassle.nets.features import extract_features
+from cassle.nets.features import CLEAN_BATCH, extract_features
 from cassle.settings.site import Site
 from cassle.settings.study import Choice
 from cassle.training.build import build_backbone
@@ -59,7 +59,7 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
     def clean(batch: Tensor) -> Tensor:
         return clean_view(batch, side, facts.mean, facts.std)
 
-    cases = {"features": lambda: extract_features(backbone, images, 256, device, clean)}
+    cases = {"features": lambda: extract_features(backbone, images, CLEAN_BATCH, device, clean)}
     for name in settings.probes:
         cases[name] = partial(probes.get(name)().scores, data)
     times = seconds_per_call(cases, device, settings.rounds)

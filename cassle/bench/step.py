@@ -11,10 +11,10 @@ from pydantic import Field
 from cassle.allocator import keep_freed_memory
 from cassle.bench.base import as_text, begin, rate, result, seconds_per_call
 from cassle.bench.recipe import RecipeSettings, plan_of
-from cassle.bench.trained import HALF, Step
+from cassle.bench.trained import Step
 from cassle.settings.site import Site
 from cassle.settings.study import Choice
-from cassle.training.precision import resolve_precision
+from cassle.training.precision import HALF, resolve_precision
 
 __all__ = ["BenchSettings", "as_text", "measure"]
 

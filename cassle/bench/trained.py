@@ -22,10 +22,9 @@ from cassle.strategies.base import Memory
 from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy
 from cassle.training.learner import Learner
+from cassle.training.precision import HALF
 from cassle.training.remember import task_end
 from cassle.training.state import Position
-
-HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Step:

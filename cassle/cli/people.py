@@ -41,9 +41,10 @@ def status(args: argparse.Namespace) -> None:
 def wandb(args: argparse.Namespace) -> None:
     """Show a study's trainings on Weights & Biases: what is not there yet or, with --parent, live."""
     from cassle.options import parse
+    from cassle.settings.wandb import WandbSettings
     from cassle.status import read_plan
     from cassle.tracking.follow import alone, follow
-    from cassle.tracking.wandb import WandbSettings, WandbTracker
+    from cassle.tracking.wandb import WandbTracker
 
     given = {key: value for key in ("mode", "entity", "project") if (value := getattr(args, key)) is not None}
     study = Path(args.folder)

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cassle.log import say
+from cassle.signals import STOPPING
 
-HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _USUAL = (signal.SIG_DFL, signal.default_int_handler)
 
 
 @contextmanager
 def stoppable(verb: str) -> Iterator[None]:
-    """Say so when one of `HEARD` ends this process; an ignored one, as under nohup, stays ignored.
+    """Say so when one of `STOPPING` ends this process; an ignored one, as under nohup, stays ignored.
 
     The signal then ends it as ever: what is raised in the middle of an import of compiled code ends in its own words.
     """
@@ -32,7 +32,7 @@ def stoppable(verb: str) -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    before = {number: handler for number in HEARD if (handler := signal.getsignal(number)) in _USUAL}
+    before = {number: handler for number in STOPPING if (handler := signal.getsignal(number)) in _USUAL}
     for number in before:
         signal.signal(number, stop)
     try:

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from cassle.data.base import Index, Which, read_index
+from cassle.data.base import Index, read_index
 from cassle.data.file_images import load_images
+from cassle.data.index import HALVES
 from cassle.data.streams import Split, Stream, read_split
 from cassle.errors import DataError
 from cassle.evaluation.base import (
@@ -31,15 +32,10 @@ from cassle.evaluation.known import PER_PROBE, known_probes
 from cassle.evaluation.source import Epochs, Source, crop_features
 from cassle.evaluation.subject import Subject, load_subject
 from cassle.files import fingerprint, write_json
-from cassle.nets.features import features_of
+from cassle.nets.features import CLEAN_BATCH, features_of
 from cassle.settings.site import Site
-from cassle.training.precision import Precision, device_name, resolve_device, resolve_precision
+from cassle.training.precision import HALF, Precision, device_name, resolve_device, resolve_precision
 from cassle.training.state import StateFile
-
-BATCH = 256
-"""Images of one forward pass without augmentation."""
-HALVES: tuple[Which, Which] = ("train", "test")
-MIXED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -214,12 +210,12 @@ class Evaluations:
         positions = (tasks >= 0).nonzero().flatten()
         own, truth = tasks[positions].to(self.device), torch.as_tensor(labels)[positions].to(self.device)
         positions = positions.to(self.device)
-        batches = source.clean(positions, BATCH)
+        batches = source.clean(positions, CLEAN_BATCH)
         return Half(features_of(self.subject.backbone, batches, self.device), truth, own, positions)
 
     def _crops(self, source: Source, *what: Any) -> AbstractContextManager[Epochs]:
         self._cropped = True
-        return crop_features(self.subject, source, MIXED.get(self.precision), *what)
+        return crop_features(self.subject, source, HALF.get(self.precision), *what)
 
     def _state(self, data: str, stream: str, key: Any) -> StateFile:
         """Return the file of a fit's state; named by everything that determines the fit."""

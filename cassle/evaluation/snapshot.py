@@ -15,12 +15,9 @@ from cassle.data.streams import Stream, read_split
 from cassle.evaluation.source import Source
 from cassle.evaluation.subject import load_subject
 from cassle.files import write_with
-from cassle.nets.features import features_of
+from cassle.nets.features import CLEAN_BATCH, features_of
 from cassle.settings.site import Site
 from cassle.training.precision import resolve_device
-
-BATCH = 256
-"""Images of one forward pass."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def write_snapshot(request: SnapshotRequest) -> None:
     test = load_images(data_set, index, request.site.root, "test", size, threads).to(device)
     kept = np.flatnonzero(np.asarray(split.test_task) >= 0)
     kept = kept[np.linspace(0, len(kept) - 1, min(request.images, len(kept))).round().astype(int)]
-    batches = Source(test, data_set, size, device).clean(torch.as_tensor(kept).to(device), BATCH)
+    batches = Source(test, data_set, size, device).clean(torch.as_tensor(kept).to(device), CLEAN_BATCH)
     features = features_of(subject.backbone, batches, device).float().cpu().numpy()
     labels, tasks = index.test.labels[kept], np.asarray(split.test_task)[kept]
     arrays = {"features": features, "labels": labels.astype(np.int64), "tasks": tasks.astype(np.int64)}

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cassle import distributed
+from cassle.tensors.outputs import full
 
 LOCAL = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 """The modules that see the batch of one process alone."""
@@ -82,8 +83,7 @@ def global_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Each process tells its own two; nothing large is subtracted from anything large (Chan et al. 1979).
     """
-    wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-    variance, mean = torch.var_mean(wide, [place for place in range(x.ndim) if place != 1], correction=0)
+    variance, mean = torch.var_mean(full(x), [place for place in range(x.ndim) if place != 1], correction=0)
     means, variances = distributed.gather(torch.stack([mean, variance])[None]).unbind(1)
     mean = means.mean(dim=0)
     return mean, variances.mean(dim=0) + (means - mean).square().mean(dim=0)

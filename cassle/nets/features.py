@@ -11,6 +11,9 @@ from torch import Tensor
 from cassle.errors import DivergenceError
 from cassle.nets.base import Backbone
 
+CLEAN_BATCH = 256
+"""Images of one forward pass without augmentation."""
+
 
 class Readable(Protocol):
     """Images that can be read by position."""

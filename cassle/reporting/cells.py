@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from cassle.evaluation.metrics import average_accuracy
-from cassle.paths import ONLINE
+from cassle.paths import OFFLINE, ONLINE, RANDOM
 from cassle.reporting.frame import EXECUTION
 from cassle.reporting.jobs import spent_on_run
 from cassle.reporting.matrix import Cell, Matrix, matrix_of
-from cassle.reporting.names import OFFLINE, RANDOM, shown_names
+from cassle.reporting.names import shown_names
 from cassle.reporting.published import Published, published
 from cassle.reporting.summary import Summary
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cassle.errors import DataError
-from cassle.paths import FIRST, RANDOM, number_of
+from cassle.paths import FIRST, OFFLINE, RANDOM, number_of
 from cassle.presets import preset_of
 from cassle.reporting.duplicates import Found, settled
 from cassle.reporting.frame import EXECUTION
@@ -62,7 +62,7 @@ def _trained(file: Path) -> Iterator[tuple[Evaluated, Row]]:
         "checkpoint": train.checkpoint,
     }
     if scenario == "all":
-        names = ["offline"]
+        names = [OFFLINE]
     elif strategy == FIRST:
         names = list(_heirs(folder, train.checkpoint))
     else:
@@ -91,7 +91,7 @@ def _random(file: Path) -> Iterator[tuple[Evaluated, Row]]:
         **constants,
         "backbone": file.parents[4].name,
         "objective": "",
-        "strategy": "random",
+        "strategy": RANDOM,
         "seed": number_of(file.parents[2], "seed"),
         "task": 0,
     }

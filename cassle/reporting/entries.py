@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from cassle.paths import RANDOM
 from cassle.reporting.formats import UNDEFINED, Entry
 from cassle.reporting.matrix import METRICS, Cell, accuracy_aware
 from cassle.reporting.mixtures import unlike
-from cassle.reporting.names import RANDOM
 from cassle.reporting.statistics import paired, spread
 
 MISSING = "missing"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from cassle.errors import CassleError, DataError
-from cassle.files import read_json, write_text
+from cassle.errors import DataError
+from cassle.files import read_if_there, write_text
 from cassle.paths import FIRST, RANDOM, number_of
 from cassle.reporting.summary import Summary
 from cassle.timing import read_attempts, times_file
@@ -69,7 +69,7 @@ def _row(results: Path, stem: Path) -> Row:
     else:
         seed, task = number_of(results.joinpath(*parts[:5]), "seed"), number_of(results.joinpath(*parts[:6]), "task")
     probes = "probes" in parts
-    record = _json(stem.with_name(f"{stem.name}.json"))
+    record = read_if_there(stem.with_name(f"{stem.name}.json")) or {}
     measured = _benchmark(stem.with_name(f"{stem.name}.benchmark.tsv"))
     attempts = read_attempts(times_file(f"{stem}.json"))
     last = attempts[-1] if attempts else {}
@@ -95,12 +95,6 @@ def _row(results: Path, stem: Path) -> Row:
         "intervals": " ".join(f"{_moment(a['began'])}/{_moment(a.get('ended'))}" for a in attempts),
         "folder": "/".join(parts[:-1]),
     }
-
-
-def _json(file: Path) -> dict[str, Any]:
-    with suppress(CassleError, TypeError, ValueError):
-        return dict(read_json(file))
-    return {}
 
 
 def _benchmark(file: Path) -> dict[str, float]:

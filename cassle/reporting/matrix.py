@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cassle.evaluation.metrics import average_accuracy, forgetting, forward_transfer
-from cassle.reporting.names import OFFLINE, RANDOM
+from cassle.paths import OFFLINE, RANDOM
 from cassle.reporting.published import Published
 
 Matrix = NDArray[np.float64]

@@ -1,11 +1,11 @@
-"""Names as they are printed in papers, and the two strategies that are none."""
+"""Names as they are printed in papers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-OFFLINE, RANDOM = "offline", "random"
-"""Joint training on everything, and no training at all."""
+from cassle.paths import RANDOM
+
 FINETUNE = "finetune"
 """What every strategy is compared with."""
 NAMES = {
@@ -34,7 +34,7 @@ NAMES = {
     "feature_distillation": "feature distillation",
     "pfr": "PFR",
     "pnr": "PNR",
-    "random": "random network",
+    RANDOM: "random network",
 }
 
 

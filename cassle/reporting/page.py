@@ -13,12 +13,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cassle.files import read_json, write_text
+from cassle.paths import RANDOM
 from cassle.reporting.cells import cells_of
 from cassle.reporting.formats import html_table
 from cassle.reporting.frame import read_runs
 from cassle.reporting.jobs import jobs_of_study, read_jobs
 from cassle.reporting.matrix import METRICS
-from cassle.reporting.names import RANDOM, pretty
+from cassle.reporting.names import pretty
 from cassle.reporting.summary import Summary, read_summary
 from cassle.reporting.tables import table_of
 

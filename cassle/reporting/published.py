@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from cassle.errors import CassleError
-from cassle.reporting.names import OFFLINE, RANDOM
+from cassle.paths import OFFLINE, RANDOM
 
 FILE = Path(__file__).parent / "published.csv"
 KINDS = (
@@ -73,7 +73,7 @@ def published(
         return {}
     scenario, tasks = ("all", 1) if strategy == OFFLINE else (parts[2], int(parts[3]))
     if strategy == RANDOM:
-        objective, strategy = "random", "none"
+        objective, strategy = RANDOM, "none"
     objective, changed = without_epochs(objective)
     found = _numbers().get((parts[1], scenario, tasks, objective, strategy, probe), {})
     fitting = {name: [one for one in several if not changed or one.epochs == epochs] for name, several in found.items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cassle.files import write_text
+from cassle.paths import RANDOM
 from cassle.reporting import entries
 from cassle.reporting.cells import cells_of
 from cassle.reporting.entries import MIXED, OTHER_EPOCHS, TIMES, WORK
@@ -16,7 +17,7 @@ from cassle.reporting.jobs import read_jobs
 from cassle.reporting.latex import latex_text
 from cassle.reporting.matrix import METRICS, Cell
 from cassle.reporting.mixtures import unlike
-from cassle.reporting.names import FINETUNE, RANDOM
+from cassle.reporting.names import FINETUNE
 from cassle.reporting.summary import read_summary
 from cassle.reporting.tidy import csv_text
 

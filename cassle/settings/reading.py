@@ -14,7 +14,7 @@ from cassle.options import Options, merged, parse
 from cassle.settings.site import Execution, Site
 from cassle.settings.study import Study
 from cassle.settings.training import Training
-from cassle.tracking.wandb import WandbSettings
+from cassle.settings.wandb import WandbSettings
 
 WORDS = {
     "stream": "streams",

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt
 
 from cassle.options import Options, PathText
-from cassle.tracking.wandb import WandbSettings
+from cassle.settings.wandb import WandbSettings
 
 
 class Execution(Options):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cassle.files import is_alive
 from cassle.status import read_plan
 from cassle.tracking.records import Tracker, trackable
 
@@ -26,7 +27,7 @@ def follow(
     root = study.resolve().parents[2]
     try:
         while True:
-            last = parent is None or not _alive(parent)
+            last = parent is None or not is_alive(parent)
             for training in trackable(root, plan["train"], plan["probes"]):
                 tracker.show(training)
             if last:
@@ -58,13 +59,3 @@ def start_follower(verb: str, study: Path) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
         )
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -11,28 +11,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from cassle.files import fingerprint, read_json, write_json
-from cassle.options import Options
+from cassle.settings.wandb import WandbSettings
 from cassle.tracking.ledger import Ledger
 from cassle.tracking.records import Tracked, TrackingError
-
-NAME = r"^[^/\\#?%:\x00-\x1f]{1,128}$"
-"""What W&B takes as the name of a project."""
-
-
-class WandbSettings(Options):
-    """Whether and where W&B shows a study; the key comes from `wandb login` or WANDB_API_KEY, never from here."""
-
-    mode: Literal["disabled", "offline", "online"] = Field(
-        "disabled", description="online: live; offline: files for `wandb sync`, one per finished task"
-    )
-    entity: str | None = Field(None, pattern=NAME, description="user or team; by default that of the key")
-    project: str = Field("cassle", pattern=NAME, description="project")
-    checkpoints: bool = Field(False, description="send the checkpoints, too, as artifacts")
 
 
 class WandbTracker:

@@ -21,7 +21,7 @@ from cassle.launch import stop_signals
 from cassle.locks import exclusive
 from cassle.log import say
 from cassle.models.checkpoints import Checkpoint, save_checkpoint
-from cassle.nets.features import Rows, extract_features
+from cassle.nets.features import CLEAN_BATCH, Rows, extract_features
 from cassle.objectives.base import TaskStart
 from cassle.options import parse
 from cassle.paths import GIVEN
@@ -108,7 +108,9 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
 
         def clean_features() -> tuple[Tensor, Tensor]:
             rows = Rows(loader.images, own.to(task.device))
-            return own.to(task.device), extract_features(task.model.backbone, rows, 256, task.device, views.clean)
+            return own.to(task.device), extract_features(
+                task.model.backbone, rows, CLEAN_BATCH, task.device, views.clean
+            )
 
         task.model.objective.begin_task(TaskStart(spec["task"], spec["seed"], clean_features))
     heartbeat = Heartbeat(folder, {"task": spec["task"], "device": device_name(task.device)})

@@ -11,6 +11,8 @@ import torch
 from cassle.errors import SettingsError
 
 Precision = Literal["fp32", "bf16", "fp16"]
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precision -> the type that networks compute in under it; under any other, single precision."""
 _DEVICE = re.compile(r"\d|GPU-|MIG-")
 """How CUDA_VISIBLE_DEVICES begins where it shows devices, such as those that a job has leased."""
 

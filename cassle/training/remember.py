@@ -20,7 +20,7 @@ from cassle.data.views import Views
 from cassle.errors import SettingsError
 from cassle.models.checkpoints import load_checkpoint, load_into
 from cassle.models.model import Model
-from cassle.nets.features import Rows, extract_features
+from cassle.nets.features import CLEAN_BATCH, Rows, extract_features
 from cassle.options import parse
 from cassle.provenance import versions
 from cassle.random import seed_of
@@ -107,7 +107,7 @@ def task_end(
     seed, task = spec["seed"], spec["task"]
 
     def clean_features(chosen: Tensor) -> Tensor:
-        return extract_features(model.backbone, Rows(images, chosen.to(device)), 256, device, views.clean)
+        return extract_features(model.backbone, Rows(images, chosen.to(device)), CLEAN_BATCH, device, views.clean)
 
     def batches(size: int) -> Iterator[Batch]:
         rows = TaskRows(positions, positions[:0], size, seed_of(seed, "memory"), task)

@@ -18,6 +18,7 @@ from typing import Any
 from cassle.errors import CassleError, CheckpointError
 from cassle.files import load_tensors, save_tensors
 from cassle.log import say
+from cassle.signals import STOPPING
 
 
 @dataclass
@@ -84,20 +85,17 @@ class StateFile:
         self.path.unlink(missing_ok=True)
 
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
 class StopRequest:
-    """While it is open, the first of `SIGNALS` asks to save and stop; the second one ends the process at once.
+    """While it is open, the first of `STOPPING` asks to save and stop; the second one ends the process at once.
 
     A signal that is ignored, as under nohup, stays so.
 
-    ``signals``: what is listened to instead, and which of `SIGNALS` each stands for.
+    ``signals``: what is listened to instead, and which of `STOPPING` each stands for.
     """
 
     def __init__(self, signals: Mapping[int, int] | None = None) -> None:
         self.signal: int | None = None
-        self.signals = signals or {number: number for number in SIGNALS}
+        self.signals = signals or {number: number for number in STOPPING}
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:

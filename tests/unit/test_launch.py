@@ -12,7 +12,8 @@ import pytest
 
 from cassle import launch as launch_module
 from cassle.errors import CassleError
-from cassle.launch import STOP, first, follow_parent, launch, launched, processes, stop_signals
+from cassle.launch import first, follow_parent, launch, launched, processes, stop_signals
+from cassle.signals import STOPPING
 
 ROOT = Path(__file__).parents[2]
 WORKER = """
@@ -161,7 +162,7 @@ def test_a_process_alone_listens_to_the_users_signals_and_is_the_first(monkeypat
     for name in ("CASSLE_PARENT", "RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     follow_parent()
-    assert stop_signals() == {number: number for number in STOP}
+    assert stop_signals() == {number: number for number in STOPPING}
     assert (first(), launched()) == (True, False)
 
 

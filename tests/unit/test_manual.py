@@ -20,8 +20,8 @@ from cassle.settings.schedule import CosineSettings, WarmupCosineSettings
 from cassle.settings.site import Execution
 from cassle.settings.study import Study
 from cassle.settings.training import Recipe
+from cassle.settings.wandb import WandbSettings
 from cassle.strategies.base import strategies
-from cassle.tracking.wandb import WandbSettings
 
 MANUAL = (Path(__file__).parents[2] / "config" / "README.md").read_text()
 REGISTRIES = (objectives, strategies, distillations, backbones, probes, data_sets)

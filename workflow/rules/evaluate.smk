@@ -1,14 +1,14 @@
 rule probe_checkpoint:
     input:
-        checkpoint="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/checkpoint.pt",
+        checkpoint=f"{RUN_FOLDER}/checkpoint.pt",
         index=get_probe_indices,
         split=get_probe_splits,
     output:
-        accuracies="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}/{probes}.json",
+        accuracies=f"{RUN_FOLDER}/probes/{{evaluation}}/{{probes}}.json",
     log:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}/{probes}.log",
+        f"{RUN_FOLDER}/probes/{{evaluation}}/{{probes}}.log",
     benchmark:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/probes/{evaluation}/{probes}.benchmark.tsv"
+        f"{RUN_FOLDER}/probes/{{evaluation}}/{{probes}}.benchmark.tsv"
     retries: SETTINGS.execution.retries
     conda:
         "../../environment.yml"
@@ -31,13 +31,13 @@ rule probe_checkpoint:
 
 rule extract_features:
     input:
-        checkpoint="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/checkpoint.pt",
+        checkpoint=f"{RUN_FOLDER}/checkpoint.pt",
         index=get_index,
         split=get_evaluation_split,
     output:
-        features="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/features/{evaluation}.npz",
+        features=f"{RUN_FOLDER}/features/{{evaluation}}.npz",
     log:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/features/{evaluation}.log",
+        f"{RUN_FOLDER}/features/{{evaluation}}.log",
     retries: SETTINGS.execution.retries
     conda:
         "../../environment.yml"
@@ -62,7 +62,7 @@ rule probe_random_network:
         index=get_probe_indices,
         split=get_probe_splits,
     output:
-        accuracies="results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.json",
+        accuracies=RANDOM_FILE,
     log:
         "results/{stream}/{backbone}/random/seed{seed}/probes/{stream}/{probes}.log",
     benchmark:

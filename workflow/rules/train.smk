@@ -4,12 +4,12 @@ rule train_first_task:
         split=get_split,
         given=get_given,
     output:
-        checkpoint="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/checkpoint.pt",
-        record="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.json",
+        checkpoint=f"{RUN_FOLDER}/checkpoint.pt",
+        record=f"{RUN_FOLDER}/train.json",
     log:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.log",
+        f"{RUN_FOLDER}/train.log",
     benchmark:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.benchmark.tsv"
+        f"{RUN_FOLDER}/train.benchmark.tsv"
     wildcard_constraints:
         task="0",
     priority: 100
@@ -39,11 +39,11 @@ rule remember_task:
         index=get_index,
         split=get_split,
     output:
-        memory="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/memory.pt",
+        memory=f"{RUN_FOLDER}/memory.pt",
     log:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/remember.log",
+        f"{RUN_FOLDER}/remember.log",
     benchmark:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/remember.benchmark.tsv"
+        f"{RUN_FOLDER}/remember.benchmark.tsv"
     priority: 100
     retries: SETTINGS.execution.retries
     conda:
@@ -72,12 +72,12 @@ rule train_next_task:
         index=get_index,
         split=get_split,
     output:
-        checkpoint="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/checkpoint.pt",
-        record="results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.json",
+        checkpoint=f"{RUN_FOLDER}/checkpoint.pt",
+        record=f"{RUN_FOLDER}/train.json",
     log:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.log",
+        f"{RUN_FOLDER}/train.log",
     benchmark:
-        "results/{stream}/{backbone}/{objective}/{strategy}/seed{seed}/task{task}/train.benchmark.tsv"
+        f"{RUN_FOLDER}/train.benchmark.tsv"
     wildcard_constraints:
         task=r"[1-9]\d*",
     priority: 100

@@ -6,10 +6,7 @@ it, so that the batched views and DALI's can be compared with it.
 
 from __future__ import annotations
 
-import ctypes
 import math
-import signal
-import sys
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -26,6 +23,7 @@ from cassle.data.on_device import send
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, normalise
 from cassle.random import seed_of
+from cassle.signals import die_with_parent
 from cassle.tensors.batch import Batch
 
 AHEAD = 2
@@ -157,6 +155,4 @@ class RandomRotation(v2.Transform):  # type: ignore[misc]
 
 
 def _die_with_parent(worker: int) -> None:
-    """Let the kernel end a worker as soon as the training is gone, however it ended (PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    die_with_parent()

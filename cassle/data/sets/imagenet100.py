@@ -14,7 +14,8 @@ from cassle.data.image_files import FilesSettings, ImageFiles
 from cassle.data.listing import Listing, images_under, subfolders
 from cassle.errors import DataError, SettingsError
 
-HALVES = {"train": "train", "test": "val"}
+FOLDERS = {"train": "train", "test": "val"}
+"""Half -> its folder."""
 
 
 class ImageNet100Settings(FilesSettings):
@@ -70,12 +71,12 @@ class ImageNet100(ImageFiles):
 
     def list_files(self, folder: Path) -> Listing:
         """Return the files of ``train`` and ``val``, each class a folder of both."""
-        there = {which: subfolders(folder / name, "the classes") for which, name in HALVES.items()}
+        there = {which: subfolders(folder / name, "the classes") for which, name in FOLDERS.items()}
         classes = self.wnids or _chosen(folder, there["train"])
         listing = Listing(tuple(classes), self.domains)
         if set(classes) != set(IMAGENET100_WNIDS):
             listing.remarks.append("the classes are not the paper's hundred, so published numbers are of others")
-        for which, name in HALVES.items():
+        for which, name in FOLDERS.items():
             if lacking := sorted(set(classes) - set(there[which])):
                 raise DataError(
                     f"{len(lacking)} of the 100 classes have no folder in {folder / name}: {', '.join(lacking[:10])}"

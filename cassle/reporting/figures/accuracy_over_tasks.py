@@ -8,9 +8,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cassle.paths import OFFLINE, RANDOM
 from cassle.reporting.figures.base import HOLLOW, MARKERS, colour_of, figures, in_lines, panel_title, panels, stacked
 from cassle.reporting.matrix import Cell
-from cassle.reporting.names import OFFLINE, RANDOM, pretty
+from cassle.reporting.names import pretty
 
 
 @figures.register("accuracy_over_tasks")

@@ -6,9 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from cassle.paths import RANDOM
 from cassle.reporting.figures.base import colour_of, figures, legend_above, panels, tick_labels, whole_numbers
 from cassle.reporting.matrix import METRICS, Cell
-from cassle.reporting.names import RANDOM, pretty
+from cassle.reporting.names import pretty
 from cassle.reporting.statistics import spread
 
 

@@ -22,11 +22,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cassle.files import write_with
+from cassle.paths import OFFLINE, RANDOM
 from cassle.registry import Registry
 from cassle.reporting.cells import cells_of
 from cassle.reporting.frame import read_runs
 from cassle.reporting.matrix import Cell
-from cassle.reporting.names import OFFLINE, RANDOM, pretty
+from cassle.reporting.names import pretty
 from cassle.reporting.summary import read_summary
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")

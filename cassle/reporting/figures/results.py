@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cassle.paths import OFFLINE, RANDOM
 from cassle.reporting.figures.base import (
     CROSS,
     HOLLOW,
@@ -20,7 +21,7 @@ from cassle.reporting.figures.base import (
     whole_numbers,
 )
 from cassle.reporting.matrix import METRICS, Cell
-from cassle.reporting.names import FINETUNE, OFFLINE, RANDOM, bare, pretty
+from cassle.reporting.names import FINETUNE, bare, pretty
 from cassle.reporting.statistics import spread
 
 SUPERVISED = "supervised"

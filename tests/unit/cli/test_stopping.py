@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 import cassle.cli as cli
-from cassle.cli.stopping import HEARD
+from cassle.signals import STOPPING
 
 WAIT = """
 import os, sys, time
@@ -71,9 +71,9 @@ def test_a_forked_worker_ends_without_a_word_and_alone(tmp_path):
 
 
 def test_a_verb_leaves_signals_as_it_found_them(capsys):
-    before = [signal.getsignal(number) for number in HEARD]
+    before = [signal.getsignal(number) for number in STOPPING]
     assert cli.main(["train"]) == 1
-    assert [signal.getsignal(number) for number in HEARD] == before
+    assert [signal.getsignal(number) for number in STOPPING] == before
 
 
 def test_watching_ends_by_ctrl_c_as_it_should(tmp_path):

@@ -11,10 +11,11 @@ import pytest
 
 from cassle.cli import main
 from cassle.files import fingerprint
+from cassle.settings.wandb import WandbSettings
 from cassle.status import read_plan
 from cassle.tracking.follow import follow
 from cassle.tracking.records import TrackingError, trackable
-from cassle.tracking.wandb import WandbSettings, WandbTracker
+from cassle.tracking.wandb import WandbTracker
 from tests.unit.tracking.conftest import FOLDER, Results
 from tests.unit.tracking.offline import read_back
 

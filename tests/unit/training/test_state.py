@@ -13,8 +13,9 @@ import torch
 
 from cassle.errors import CassleError, Interrupted
 from cassle.files import save_tensors
+from cassle.signals import STOPPING
 from cassle.training import state as state_module
-from cassle.training.state import SIGNALS, StateFile, StopRequest
+from cassle.training.state import StateFile, StopRequest
 
 PATIENCE = 60
 """Seconds after which a process is killed, so that one that never answers fails its test and holds up no other."""
@@ -30,7 +31,7 @@ with StopRequest() as stop:
     time.sleep(60)
 """
 
-EACH = pytest.mark.parametrize("number", SIGNALS)
+EACH = pytest.mark.parametrize("number", STOPPING)
 
 
 @pytest.fixture
@@ -213,7 +214,7 @@ def test_signals_are_taken_back_from_who_took_them_over():
 
 
 @EACH
-@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("first", STOPPING)
 def test_the_second_signal_ends_the_process_with_128_plus_its_number(first, number):
     stop = StopRequest()
     with pytest.raises(SystemExit) as ended:
@@ -240,7 +241,7 @@ def never(number, frame):
 @pytest.fixture
 def handlers():
     """Handlers of the test's own, and a function that tells those at work."""
-    before = {number: signal.signal(number, never) for number in SIGNALS}
+    before = {number: signal.signal(number, never) for number in STOPPING}
     yield lambda: [signal.getsignal(number) for number in before]
     for number, handler in before.items():
         signal.signal(number, handler)

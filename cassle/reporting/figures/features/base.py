@@ -15,10 +15,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from cassle.errors import DataError
-from cassle.paths import FIRST
+from cassle.paths import FIRST, OFFLINE
 from cassle.registry import Registry
 from cassle.reporting.figures.base import COLOURS, STYLE, in_lines, panel_title, save_figure
-from cassle.reporting.names import OFFLINE, pretty, shown_names
+from cassle.reporting.names import pretty, shown_names
 from cassle.reporting.summary import Summary, read_summary
 
 Points = NDArray[np.float64]
