@@ -15,7 +15,8 @@ import torch
 
 from cassle.data.base import Index, Which, read_index
 from cassle.data.file_images import load_images
-from cassle.data.streams import Split, Stream, read_split
+from cassle.data.splits import Split, read_split
+from cassle.data.streams import Stream
 from cassle.errors import DataError
 from cassle.evaluation.base import (
     Evaluation,

@@ -8,7 +8,8 @@ import pytest
 
 import cassle.evaluation.job as module
 from cassle.data.base import Index, Part, content_fingerprint, read_index, write_index
-from cassle.data.streams import Stream, split, write_split
+from cassle.data.splits import split, write_split
+from cassle.data.streams import Stream
 from cassle.errors import CheckpointError, DataError, DivergenceError
 from cassle.evaluation.job import ProbeRequest, probe_checkpoint
 from cassle.files import read_json, write_json

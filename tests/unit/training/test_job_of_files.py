@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from cassle.data.base import data_sets, write_index
-from cassle.data.streams import Stream, split, write_split
+from cassle.data.splits import split, write_split
+from cassle.data.streams import Stream
 from cassle.errors import Interrupted
 from cassle.evaluation.job import ProbeRequest, probe_checkpoint
 from cassle.models.checkpoints import load_checkpoint
