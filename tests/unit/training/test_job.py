@@ -146,7 +146,7 @@ def test_the_scale_of_gradients_reaches_the_network_but_not_the_online_classifie
             learner = begin(request, assemble(request), stop)
         learner.training_step(next(learner.loader.epoch(0)), 0).backward()
         found[scale] = {name: weight.grad for name, weight in learner.model.named_parameters()}
-        found[scale]["loss"] = learner.sums[1]
+        found[scale]["loss"] = learner.progress.sums[1]
     assert found[1.0].pop("loss") == found[0.25].pop("loss")
     for name, gradient in found[1.0].items():
         share = 1.0 if name.startswith("classifier") else 0.25
