@@ -15,7 +15,8 @@ from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.simclr import SimCLR
 from cassle.training import job as job_module
 from cassle.training.job import begin, fit, train_task
-from cassle.training.learner import LOSSES, Learner
+from cassle.training.learner import Learner
+from cassle.training.progress import LOSSES
 from cassle.training.state import StopRequest
 from cassle.training.step import training_step
 from cassle.training.task import assemble
@@ -462,7 +463,7 @@ def test_the_last_state_of_a_training_that_diverges_is_from_before_it_did(reques
     def recorded(self, losses, online):
         record(self, losses, online)
         if self.moment.step == 2:
-            self.sums += torch.nan
+            self.progress.sums += torch.nan
 
     monkeypatch.setattr(Learner, "record", recorded)
     request = request_for(planned()[0], state_minutes=0)
