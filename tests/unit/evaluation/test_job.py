@@ -230,7 +230,8 @@ def other_data(folder, place, monkeypatch):
 
 
 def other_code(folder, place, monkeypatch):
-    monkeypatch.setattr(module, "code_of_probes", lambda made: "other")
+    for place in ("job", "evaluations"):
+        monkeypatch.setattr(f"cassle.evaluation.{place}.code_of_probes", lambda made: "other")
     return {}
 
 

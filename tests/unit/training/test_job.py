@@ -16,7 +16,7 @@ from cassle.objectives.simclr import SimCLR
 from cassle.training import job as job_module
 from cassle.training.job import begin, fit, train_task
 from cassle.training.learner import Learner
-from cassle.training.progress import LOSSES
+from cassle.training.progress import LOSSES, Progress
 from cassle.training.state import StopRequest
 from cassle.training.step import training_step
 from cassle.training.task import assemble
@@ -59,13 +59,13 @@ def test_a_task_leaves_checkpoint_record_and_metrics_and_no_state(request_for, f
 
 
 def test_metrics_of_an_epoch_are_means_over_its_steps(request_for, first_task, monkeypatch):
-    found, record = [], Learner.record
+    found, record = [], Progress.record
 
     def recorded(self, losses, online):
         found.append([losses.total.item(), losses.objective.item(), losses.penalty.item(), online.item()])
         record(self, losses, online)
 
-    monkeypatch.setattr(Learner, "record", recorded)
+    monkeypatch.setattr(Progress, "record", recorded)
     request = request_for(planned()[1], first_task)
     train_task(request)
     line = json.loads((request.folder / "metrics.jsonl").read_text())
@@ -458,14 +458,14 @@ def test_a_loss_that_is_not_finite_ends_the_job_without_a_checkpoint(request_for
 
 
 def test_the_last_state_of_a_training_that_diverges_is_from_before_it_did(request_for, monkeypatch):
-    record = Learner.record
+    record = Progress.record
 
     def recorded(self, losses, online):
         record(self, losses, online)
         if self.moment.step == 2:
-            self.progress.sums += torch.nan
+            self.sums += torch.nan
 
-    monkeypatch.setattr(Learner, "record", recorded)
+    monkeypatch.setattr(Progress, "record", recorded)
     request = request_for(planned()[0], state_minutes=0)
     with pytest.raises(DivergenceError, match="up to step 3"):
         train_task(request)
