@@ -11,24 +11,20 @@ import fcntl
 import json
 import os
 import re
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from itertools import takewhile
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from cassle.errors import CassleError
+from cassle.gpus import batch_job, by_hardware, visible_devices
 
-BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "FLUX_JOB_ID", "OAR_JOB_ID", "_CONDOR_SLOT")
-"""Variables that name the job a batch system has given this process."""
 POLL = 0.5
 """Seconds between two looks at the locks while waiting."""
 SAY_EVERY = 60.0
 """Seconds between two lines that say who is waited for."""
-_NAME = re.compile(r"\d+|(GPU|MIG)-\S+")
 
 
 @contextmanager
@@ -40,7 +36,7 @@ def lease(count: int, jobs_per_gpu: int = 1, timeout: float = 24 * 3600) -> Iter
     ``jobs_per_gpu`` jobs may hold one device; 1 shares with nobody. Raises `CassleError` after ``timeout`` seconds.
     """
     batch = batch_job()
-    devices = _by_hardware(visible_devices()) if count > 0 else {}
+    devices = by_hardware(visible_devices()) if count > 0 else {}
     if not devices or (batch and len(devices) <= count):
         yield list(devices.values())
         return
@@ -49,54 +45,6 @@ def lease(count: int, jobs_per_gpu: int = 1, timeout: float = 24 * 3600) -> Iter
     with ExitStack() as held:
         taken = _wait(_folder(), _Wish(list(names), min(count, len(names)), jobs_per_gpu), names, held, timeout)
         yield [names[key] for key in names if key in taken]
-
-
-def batch_job() -> str | None:
-    """Return the id of the batch job this process belongs to, or None."""
-    return next((os.environ[name] for name in BATCH_SYSTEMS if os.environ.get(name)), None)
-
-
-def visible_devices() -> list[str]:
-    """Return the devices this process may choose from: indices, or names that begin with GPU- or MIG-.
-
-    They come from CASSLE_DEVICES, else CUDA_VISIBLE_DEVICES (as in CUDA, nothing counts from the first invalid name
-    on, so "" and "-1" mean none), else from nvidia-smi; a batch job that was given none by name has none.
-    """
-    chosen = os.environ.get("CASSLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
-    if chosen is None:
-        return [] if batch_job() else [name for parts in _machine() for name in parts]
-    return list(takewhile(_NAME.fullmatch, (name.strip() for name in chosen.split(","))))
-
-
-def _machine() -> list[list[str]]:
-    """Return the UUID of each GPU, or those of its MIG instances; [] where nvidia-smi is missing or fails."""
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=60).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    gpus: list[list[str]] = []
-    for name in re.findall(r"UUID: ((?:GPU|MIG)-[^)\s]+)", listed):
-        if name.startswith("GPU-"):
-            gpus.append([name])
-        else:
-            gpus[-1] = [part for part in gpus[-1] if part.startswith("MIG-")] + [name]
-    return gpus
-
-
-def _by_hardware(names: list[str]) -> dict[str, str]:
-    """Return UUID -> given name: an index, a UUID and its abbreviation are one device to everybody.
-
-    Indices count in nvidia-smi's order; without nvidia-smi a name stands for itself.
-    """
-    gpus = _machine() if names else []
-    devices: dict[str, str] = {}
-    for name in names:
-        if name.isdigit():
-            uuid = gpus[int(name)][0] if int(name) < len(gpus) else name
-        else:
-            uuid = next((part for parts in gpus for part in parts if part.startswith(name)), name)
-        devices.setdefault(uuid, name)
-    return devices
 
 
 class _Lock:

@@ -9,9 +9,9 @@ from cassle.cost.flops import step_cost
 from cassle.data.base import DataSet, Rooted, read_index
 from cassle.data.image_files import ImageFiles
 from cassle.data.streams import Stream
-from cassle.devices import visible_devices
 from cassle.errors import DataError, in_words
 from cassle.files import canonical_json
+from cassle.gpus import visible_devices
 from cassle.nets.base import backbones
 from cassle.objectives.base import objectives
 from cassle.paths import index_file

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from cassle.data.base import data_sets, write_index
-from cassle.data.streams import Stream, split, write_split
+from cassle.data.splits import split, write_split
+from cassle.data.streams import Stream
 
 
 def prepare_digits(folder: Path, stream: str) -> Path:

@@ -26,8 +26,9 @@ def prepare(args: argparse.Namespace) -> None:
 def split(args: argparse.Namespace) -> None:
     """Split a data set into the tasks of a stream, and describe them in a table beside the split."""
     from cassle.data.base import read_index
-    from cassle.data.streams import Stream, check_tasks, describe, write_split
-    from cassle.data.streams import split as split_stream
+    from cassle.data.splits import check_tasks, describe, write_split
+    from cassle.data.splits import split as split_stream
+    from cassle.data.streams import Stream
     from cassle.files import write_text
     from cassle.options import parse
 

@@ -18,7 +18,8 @@ def probe(args: argparse.Namespace) -> None:
     """Evaluate a checkpoint, a file of other software, or the random network on every task of a stream."""
     with _begun(args) as site:
         from cassle.evaluation.base import streams_of
-        from cassle.evaluation.job import ProbeRequest, probe_checkpoint
+        from cassle.evaluation.job import probe_checkpoint
+        from cassle.evaluation.request import ProbeRequest
         from cassle.paths import index_file, split_file
 
         checkpoint = Path(args.checkpoint) if args.checkpoint else None

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from cassle.data.base import read_index
-from cassle.data.streams import Stream, split
+from cassle.data.splits import split
+from cassle.data.streams import Stream
 from cassle.errors import SettingsError
 from cassle.paths import index_file
 

@@ -5,24 +5,20 @@ Every parameter is drawn as a tensor before anything is done to a pixel, so that
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
-from itertools import permutations
 
 import torch
 from torch import Tensor
 
 from cassle.data import colour
 from cassle.data.crop import crop_resize, crop_resize_each, draw_boxes, rotate
+from cassle.data.jitter import blocks_of, draw_turns, jitter, jitter_sorted, orders_taken, strengths_of
 from cassle.data.on_device import constant, send
 from cassle.data.view_settings import ViewSettings
 from cassle.distributed import Share
 from cassle.tensors.batch import Batch
 
-ORDERS = tuple(permutations(range(len(colour.JITTER))))
-"""The 24 orders of the operations of colour jitter."""
 CACHED = 2**20
 """Numbers of a view that are treated at a time on a CPU: four megabytes."""
 
@@ -55,7 +51,7 @@ class ViewParameters:
 
     def take(self, share: Share) -> ViewParameters:
         """Return the parameters of one process's share of the global batch."""
-        return self._each(share.take, sum(_blocks(run) for run in share.runs))
+        return self._each(share.take, sum(blocks_of(run) for run in share.runs))
 
     def part(self, rows: Tensor) -> ViewParameters:
         """Return the parameters of some images."""
@@ -66,11 +62,6 @@ class ViewParameters:
         drawn = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "blocks"}
         changed = {name: change(value, 1 if name == "jitter" else 0) for name, value in drawn.items()}
         return ViewParameters(**changed, blocks=blocks)
-
-
-def _blocks(run: range) -> int:
-    """Return how many blocks a run of positions touches."""
-    return -(-run.stop // len(ORDERS)) - run.start // len(ORDERS)
 
 
 def draw(
@@ -90,13 +81,12 @@ def draw(
         for neutral, strength, u in zip(colour.NEUTRAL, strengths, uniform[1:5], strict=True)
     ]
     chance = torch.rand(4, count, device=device, generator=generator)
-    blocks = _blocks(range(count))
-    turns = torch.rand(blocks, len(ORDERS), device=device, generator=generator).argsort(dim=1)
+    turn, blocks = draw_turns(count, generator)
     low, high = settings.sigma
     return ViewParameters(
         boxes=boxes,
         jitter=torch.stack(factors),
-        turn=turns.flatten()[:count],
+        turn=turn,
         grey=uniform[5] < settings.grey,
         sigma=torch.where(chance[0] < settings.blur, low + (high - low) * chance[1], 0.0),
         solarise=chance[2] < settings.solarise,
@@ -104,56 +94,6 @@ def draw(
         degrees=(2 * uniform[6] - 1) * settings.rotate,
         blocks=blocks,
     )
-
-
-def strengths_of(settings: ViewSettings) -> tuple[float, float, float, float]:
-    """Return how strong the four operations of colour jitter are, in the order of their parameters; 0 if never used."""
-    if settings.jitter == 0:
-        return 0.0, 0.0, 0.0, 0.0
-    return settings.brightness, settings.contrast, settings.saturation, settings.hue
-
-
-def orders_of(strengths: Sequence[float]) -> list[tuple[int, ...]]:
-    """Return the orders of the operations in use: 24, 6, 2 or 1, each of which stands for equally many turns."""
-    used = [number for number, strength in enumerate(strengths) if strength > 0]
-    return sorted({tuple(op for op in order if op in used) for order in ORDERS})
-
-
-@lru_cache(maxsize=64)
-def stages(room: int, strengths: tuple[float, ...], device: torch.device) -> list[tuple[int, Tensor]]:
-    """Return what jitter does one after the other: an operation, and the places whose images it is the turn of.
-
-    Places are dealt to the orders, ``room`` to each. There are as many stages as operations, in each of which every
-    image gets the next one of its order.
-    """
-    orders = orders_of(strengths)
-    steps = []
-    for stage in range(len(orders[0])):
-        for op in sorted(orders[0]):
-            mine = [number for number, order in enumerate(orders) if order[stage] == op]
-            places = [place for number in mine for place in range(number * room, (number + 1) * room)]
-            steps.append((op, torch.tensor(places, dtype=torch.int64, device=device)))
-    return steps
-
-
-def jitter(images: Tensor, factors: Tensor, turn: Tensor, blocks: int, strengths: Sequence[float]) -> Tensor:
-    """Apply the colour operations to each image in the order that ``turn`` gives it.
-
-    ``turn`` and ``blocks`` as in `ViewParameters`. Images are brought together by their order, in as many places as an
-    order can have images at most; places that stay empty hold any image. So no shape depends on what was drawn.
-    """
-    orders = len(orders_of(strengths))
-    room, count = blocks * len(ORDERS) // orders, len(images)
-    kind = turn // (len(ORDERS) // orders)
-    before = (kind[:, None] == torch.arange(orders, device=turn.device)).cumsum(dim=0)
-    place = kind * room + before.gather(1, kind[:, None]).squeeze(1) - 1
-    row = turn.new_full((orders * room,), count)
-    row.scatter_(0, place, torch.arange(count, device=turn.device))
-    source = row.clamp(max=count - 1)
-    dealt, own = images[source], factors[:, source]
-    for op, places in stages(room, tuple(strengths), images.device):
-        dealt.index_copy_(0, places, colour.JITTER[op](dealt[places], own[op, places]))
-    return images.new_empty(count + 1, *images.shape[1:]).index_copy_(0, row, dealt)[:count]
 
 
 def crop(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
@@ -189,18 +129,11 @@ def _apply_in_parts(
     """Return what `apply` does, so few images at a time that a CPU's cache holds them."""
     side = settings.size
     whole = torch.empty(len(images), 3, side, side)
-    orders = orders_of(strengths)
-    kind = drawn.turn // (len(ORDERS) // len(orders))
-    by_order = kind.argsort(stable=True)
-    for rows in torch.split(by_order, max(1, CACHED // (3 * side * side))):
+    taken = orders_taken(drawn.turn, strengths)
+    for rows in torch.split(taken.argsort(stable=True), max(1, CACHED // (3 * side * side))):
         part = drawn.part(rows)
         view = crop(images[rows], part, settings)
-        first = 0
-        for number, count in Counter(kind[rows].tolist()).items():
-            mine = slice(first, first + count)
-            for op in orders[number]:
-                view[mine] = colour.JITTER[op](view[mine], part.jitter[op, mine])
-            first += count
+        jitter_sorted(view, part.jitter, taken[rows], strengths)
         whole.index_copy_(0, rows, recolour(view, part, settings))
     return whole
 

@@ -11,7 +11,8 @@ import torch
 
 from cassle.data.base import read_index
 from cassle.data.file_images import load_images
-from cassle.data.streams import Stream, read_split
+from cassle.data.splits import read_split
+from cassle.data.streams import Stream
 from cassle.evaluation.source import Source
 from cassle.evaluation.subject import load_subject
 from cassle.files import write_with

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from cassle import distributed
 from cassle.data.loaders import Loader
-from cassle.errors import DivergenceError, Interrupted
+from cassle.errors import Interrupted
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.objectives.base import Group, Moment
@@ -22,12 +21,12 @@ from cassle.strategies.base import Strategy
 from cassle.tensors.batch import Batch
 from cassle.training.lightning import pl
 from cassle.training.optim import build_optimizer
+from cassle.training.progress import Progress
 from cassle.training.records import Heartbeat, Metrics
 from cassle.training.schedules import set_learning_rates
 from cassle.training.state import Position, StateFile, StopRequest
-from cassle.training.step import Losses, training_step
+from cassle.training.step import training_step
 
-LOSSES = ("loss", "objective", "penalty", "online")
 CHECK_EVERY = 50
 """Steps between two looks at whether the loss is still finite; each look waits for the device."""
 
@@ -53,15 +52,13 @@ class Learner(pl.LightningModule):
         self.training_settings = training
         self.loader, self.draw_views, self.clean, self.last_view = loader, draw_views, clean, last_view
         self.position = position
-        self.last_loss: float | None = None
-        self.sums: Tensor
-        self.register_buffer("sums", torch.zeros(len(LOSSES), dtype=torch.float64), persistent=False)
+        self.progress = Progress(position, loader.steps_per_epoch, training.epochs, training.batch_size)
+        self.restored: dict[str, Any] | None = None
 
     def attach(self, state: StateFile, metrics: Metrics, heartbeat: Heartbeat, stop: StopRequest) -> None:
-        """Connect the learner to its files and to the signals that may stop it."""
+        """Connect the learner to its files and to the signals that may stop it; its time counts from here."""
         self.state, self.metrics, self.heartbeat, self.stop = state, metrics, heartbeat, stop
-        self._started = time.monotonic() - self.position.seconds
-        self.first_step, self.first_seconds = self.moment.step, self.position.seconds
+        self.progress.start()
 
     # What is optimised
 
@@ -110,7 +107,7 @@ class Learner(pl.LightningModule):
         group = self.training_settings.loss_group
         losses, _ = training_step(batch, self.draw_views, self.model, self.strategy, self.teacher, group)
         online = self.online_loss(batch)
-        self.record(losses, online.detach())
+        self.progress.record(losses, online.detach())
         return self.training_settings.gradient_scale * losses.total + online
 
     # What surrounds the optimiser's step
@@ -118,15 +115,13 @@ class Learner(pl.LightningModule):
     @property
     def moment(self) -> Moment:
         """Where the task stands."""
-        steps = self.loader.steps_per_epoch
-        epoch, epochs = self.position.epoch, self.training_settings.epochs
-        return Moment(epoch, epoch * steps + self.position.step, epochs, epochs * steps)
+        return self.progress.moment
 
     def on_train_start(self) -> None:
         """Take signals over from Lightning, which would end the training without saving; tell that it has begun."""
         self.stop.listen()
         if distributed.primary():
-            self.beat()
+            self.progress.beat(self.heartbeat)
 
     def on_train_epoch_start(self) -> None:
         """Set what depends on the epoch, the same in all processes."""
@@ -144,9 +139,9 @@ class Learner(pl.LightningModule):
         self.model.objective.after_step(self.model.backbone, self.moment)
         self.position.step += 1
         if self.position.step == self.loader.steps_per_epoch:
-            self.end_epoch()
+            self.progress.end_epoch(self.metrics, self.optimizer.param_groups[0]["lr"])
         elif self.position.step % CHECK_EVERY == 0:
-            self.check_finite()
+            self.progress.check_finite()
         if number := distributed.agree(self.stop.signal or 0):
             where = "there" if self.save() else "the last state that could be saved"
             raise Interrupted(
@@ -157,58 +152,9 @@ class Learner(pl.LightningModule):
         if self.state.due():
             self.save()
         if distributed.primary() and self.heartbeat.due():
-            self.beat()
-
-    def beat(self) -> None:
-        """Tell `cassle status` where the training stands."""
-        self.check_finite()
-        moment = self.moment
-        done = moment.step / moment.steps
-        images = (moment.step - self.first_step) * self.training_settings.batch_size
-        loss = self.sums[0].item() / self.position.step if self.position.step else None
-        self.heartbeat.beat(
-            epoch=moment.epoch,
-            epochs=moment.epochs,
-            done=round(done, 4),
-            loss=round(loss, 4) if loss is not None else self.last_loss,
-            images_per_second=round(images / (self.seconds - self.first_seconds), 1) if images else None,
-            seconds_left=round(self.seconds * (1 - done) / done) if done else None,
-        )
-
-    def end_epoch(self) -> None:
-        """Write the epoch's line of metrics and move on to the next epoch."""
-        self.check_finite()
-        means = [total / self.position.step for total in self.sums.tolist()]
-        lr = self.optimizer.param_groups[0]["lr"]
-        self.metrics.append({"epoch": self.position.epoch, **dict(zip(LOSSES, means, strict=True)), "lr": lr})
-        self.sums.zero_()
-        self.last_loss = round(means[0], 4)
-        self.position.epoch, self.position.step = self.position.epoch + 1, 0
-
-    def record(self, losses: Losses, online: Tensor) -> None:
-        """Add the losses of a step, the mean of all processes, to the sums of the epoch; waits for no device."""
-        zero = torch.zeros_like(online)
-        penalty = zero if losses.penalty is None else losses.penalty
-        own = torch.stack([losses.total.detach(), losses.objective, penalty, online]).to(self.sums.dtype)
-        self.sums += distributed.total(own) / distributed.size()
-
-    def check_finite(self) -> None:
-        """Raise `DivergenceError` if a loss of this epoch was NaN or infinite."""
-        if not bool(torch.isfinite(self.sums).all()):
-            sums = dict(zip(LOSSES, self.sums.tolist(), strict=True))
-            bad = ", ".join(name for name, value in sums.items() if not abs(value) < float("inf"))
-            raise DivergenceError(
-                f"the {bad} is NaN or infinite in epoch {self.position.epoch}, up to step {self.position.step}; no "
-                "checkpoint was written. Lower the learning rate (training.optimizer.lr) or raise the precision "
-                "(execution={precision: fp32}); finished tasks are kept"
-            )
+            self.progress.beat(self.heartbeat)
 
     # State in the middle of a task
-
-    @property
-    def seconds(self) -> float:
-        """Training time so far, over all interruptions."""
-        return time.monotonic() - self._started
 
     def save(self) -> bool:
         """Save everything that a resumed training needs to end in the same tensors; a loss that is NaN is not saved.
@@ -216,10 +162,10 @@ class Learner(pl.LightningModule):
         The teacher is not part of it: what drifts in one are statistics that it does not normalise with. It is the same
         in all processes, and the first one writes it. Returns whether there was room for it.
         """
-        self.check_finite()
+        self.progress.check_finite()
         if not distributed.primary():
             return True
-        self.position.seconds = self.seconds
+        self.position.seconds = self.progress.seconds
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return self.state.save(
             {
@@ -227,7 +173,7 @@ class Learner(pl.LightningModule):
                 "strategy": self.strategy.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": None if scaler is None else scaler.state_dict(),
-                "sums": self.sums,
+                "sums": self.progress.sums,
                 "metrics": self.metrics.lines,
                 "epoch": self.position.epoch,
                 "step": self.position.step,
@@ -239,17 +185,16 @@ class Learner(pl.LightningModule):
         """Take over a saved state before training starts; the optimiser's part follows in `on_fit_start`."""
         self.model.load_state_dict(value["model"])
         self.strategy.load_state_dict(value["strategy"])
-        self.sums.copy_(value["sums"])
-        self._restored = value
+        self.progress.sums.copy_(value["sums"])
+        self.restored = value
 
     def on_fit_start(self) -> None:
         """Restore the optimiser, once it exists and its parameters are where they will be trained."""
-        restored = getattr(self, "_restored", None)
-        if restored is not None:
-            self.optimizer.load_state_dict(restored["optimizer"])
+        if self.restored is not None:
+            self.optimizer.load_state_dict(self.restored["optimizer"])
             scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-            if scaler is not None and restored["scaler"] is not None:
-                scaler.load_state_dict(restored["scaler"])
+            if scaler is not None and self.restored["scaler"] is not None:
+                scaler.load_state_dict(self.restored["scaler"])
 
     def train_dataloader(self) -> Any:
         """Return an iterable of the batches of whatever epoch the task stands at."""

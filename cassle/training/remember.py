@@ -15,7 +15,8 @@ from torch import Tensor
 from cassle.data.base import InMemory, read_index
 from cassle.data.file_images import FileImages, load_images
 from cassle.data.loaders import TaskRows, open_loader
-from cassle.data.streams import Stream, read_split
+from cassle.data.splits import read_split
+from cassle.data.streams import Stream
 from cassle.data.views import Views
 from cassle.errors import SettingsError
 from cassle.models.checkpoints import load_checkpoint, load_into

@@ -10,7 +10,8 @@ import torch
 
 from cassle.data.base import DataSet, InMemory, read_index
 from cassle.data.file_images import FileImages, load_images
-from cassle.data.streams import Split, Stream, read_split
+from cassle.data.splits import Split, read_split
+from cassle.data.streams import Stream
 from cassle.errors import CheckpointError, SettingsError
 from cassle.files import fingerprint
 from cassle.models.checkpoints import load_checkpoint, load_into

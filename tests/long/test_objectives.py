@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cassle.evaluation.job import ProbeRequest, probe_checkpoint
+from cassle.evaluation.job import probe_checkpoint
+from cassle.evaluation.request import ProbeRequest
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.base import objectives
 from cassle.runs import Plan, resolve

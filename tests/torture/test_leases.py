@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cassle.devices import BATCH_SYSTEMS, lease
+from cassle.devices import lease
+from cassle.gpus import BATCH_SYSTEMS
 from tests.torture.study import PATIENCE, kill, processes_of, wait_for
 from tests.workflow.conftest import REPOSITORY, SNAKEMAKE
 

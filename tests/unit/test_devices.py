@@ -11,15 +11,10 @@ from itertools import combinations
 import pytest
 
 from cassle import devices
-from cassle.devices import BATCH_SYSTEMS, lease, visible_devices
+from cassle.devices import lease
 from cassle.errors import CassleError
-
-SMI = """\
-GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa1111-0000)
-GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bbbb2222-0000)
-  MIG 3g.20gb     Device  0: (UUID: MIG-cccc3333-0000)
-  MIG 3g.20gb     Device  1: (UUID: MIG-dddd4444-0000)
-"""
+from cassle.gpus import BATCH_SYSTEMS
+from tests.unit.machine import smi_of_two_gpus
 
 JOB = """
 import json, os, sys, time
@@ -49,16 +44,6 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setenv("CASSLE_DEVICES", "0,1")
     monkeypatch.setattr(devices, "POLL", 0.02)
     return programs
-
-
-def install_smi(programs, script):
-    program = programs / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-
-
-def smi_of_two_gpus(programs):
-    install_smi(programs, f"echo '{SMI}'")
 
 
 @pytest.fixture
@@ -230,20 +215,6 @@ def test_a_preset_variable_is_honoured(monkeypatch, machine):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-dddd4444-0000, 0")
     with lease(2) as held:
         assert held == ["MIG-dddd4444-0000", "0"]
-
-
-def test_nothing_counts_from_the_first_invalid_name_on(monkeypatch):
-    monkeypatch.setenv("CASSLE_DEVICES", "3,1,-1,0")
-    assert visible_devices() == ["3", "1"]
-
-
-def test_without_a_choice_all_devices_of_the_machine_count(monkeypatch, machine):
-    monkeypatch.delenv("CASSLE_DEVICES")
-    assert visible_devices() == []
-    smi_of_two_gpus(machine)
-    assert visible_devices() == ["GPU-aaaa1111-0000", "MIG-cccc3333-0000", "MIG-dddd4444-0000"]
-    install_smi(machine, "echo 'NVIDIA-SMI has failed'; exit 9")
-    assert visible_devices() == []
 
 
 @pytest.mark.parametrize("other", ["0", "GPU-aaaa", "GPU-aaaa1111-0000"])

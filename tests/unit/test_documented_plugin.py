@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cassle.data.base import data_sets, write_index
-from cassle.data.streams import split, write_split
+from cassle.data.splits import split, write_split
 from cassle.models.checkpoints import load_checkpoint
 from cassle.nets.base import backbones
 from cassle.objectives.base import Objective, objectives

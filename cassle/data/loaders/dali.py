@@ -26,7 +26,8 @@ from torch import Tensor
 from cassle.data.colour import flip
 from cassle.data.decode import decode_bytes, orientation, read_bytes
 from cassle.data.file_images import FileImages, clean_box
-from cassle.data.loaders.base import AheadLoader, Drawn, Rows, TaskRows
+from cassle.data.loaders.base import AheadLoader, Drawn
+from cassle.data.loaders.rows import Rows, TaskRows
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import ViewParameters, Views, apply, draw, normalise
 from cassle.errors import CassleError

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cassle.data.base import InMemory
 from cassle.data.file_images import FileImages
-from cassle.data.loaders.base import TaskRows
+from cassle.data.loaders.rows import TaskRows
 from cassle.tensors.batch import Batch
 
 

@@ -6,7 +6,8 @@ import torch
 
 from cassle.data.base import InMemory
 from cassle.data.file_images import FileImages
-from cassle.data.loaders.base import Loader, TaskRows
+from cassle.data.loaders.base import Loader
+from cassle.data.loaders.rows import TaskRows
 from cassle.data.views import Views
 from cassle.errors import SettingsError
 

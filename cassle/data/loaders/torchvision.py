@@ -18,7 +18,8 @@ from torchvision.transforms import v2
 from cassle.data.base import InMemory
 from cassle.data.crop import rotate
 from cassle.data.file_images import FileImages, clean_image
-from cassle.data.loaders.base import AheadLoader, Drawn, Rows, TaskRows
+from cassle.data.loaders.base import AheadLoader, Drawn
+from cassle.data.loaders.rows import Rows, TaskRows
 from cassle.data.on_device import send
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, normalise

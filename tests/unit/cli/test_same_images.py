@@ -9,7 +9,8 @@ import torch
 
 from cassle.cli import main
 from cassle.data.facts import CIFAR10_USUAL
-from cassle.data.streams import Stream, read_split
+from cassle.data.splits import read_split
+from cassle.data.streams import Stream
 from cassle.files import load_tensors
 from cassle.paths import index_file, split_file
 from cassle.runs import resolve

@@ -1,7 +1,6 @@
 """Views of a batch: what is drawn, what it does to each image, and what it leaves alone."""
 
 import math
-from collections import Counter
 from dataclasses import fields, replace
 
 import pytest
@@ -11,8 +10,9 @@ from hypothesis import strategies as st
 
 from cassle.data import colour
 from cassle.data.crop import crop_resize
+from cassle.data.jitter import jitter, strengths_of
 from cassle.data.view_settings import ViewSettings
-from cassle.data.views import Views, apply, clean_view, crop, draw, jitter, normalise, recolour, strengths_of
+from cassle.data.views import Views, apply, clean_view, crop, draw, normalise, recolour
 from cassle.distributed import Share
 from cassle.tensors.batch import Batch
 
@@ -97,65 +97,6 @@ def test_a_batch_of_one_has_views():
     assert view.isfinite().all()
 
 
-def dealt(count, seed=0):
-    """What `jitter` is told about the orders of so many images."""
-    drawn = draw(ViewSettings(size=8), count, 8, 8, generator(seed))
-    return drawn.turn, drawn.blocks
-
-
-def recorded(*codes):
-    """Operations that write their number behind what was written before, as decimal digits."""
-    return tuple(lambda rows, factor, code=code: 10 * rows + code for code in codes)
-
-
-@pytest.mark.parametrize("count", [1, 2, 5, 24, 48, 50])
-@pytest.mark.parametrize("used", [(1, 2, 3, 4), (1, 3), (4,)])
-def test_jitter_applies_every_operation_in_use_once_to_every_image(monkeypatch, count, used):
-    monkeypatch.setattr(colour, "JITTER", recorded(1, 2, 3, 4))
-    strengths = [float(number in used) for number in (1, 2, 3, 4)]
-    made = jitter(torch.zeros(count, 3, 1, 1), torch.ones(4, count), *dealt(count), strengths)
-    assert made.shape == (count, 3, 1, 1)
-    for image in made:
-        assert len(image.unique()) == 1
-        assert sorted(str(int(image[0].item()))) == sorted(map(str, used))
-
-
-@pytest.mark.parametrize(("used", "orders"), [((1, 2, 3, 4), 24), ((1, 2, 4), 6), ((2, 3), 2), ((3,), 1)])
-def test_jitter_deals_equal_shares_of_a_batch_to_all_orders(monkeypatch, used, orders):
-    monkeypatch.setattr(colour, "JITTER", recorded(1, 2, 3, 4))
-    strengths = [float(number in used) for number in (1, 2, 3, 4)]
-    made = jitter(torch.zeros(48, 3, 1, 1), torch.ones(4, 48), *dealt(48), strengths)
-    shares = Counter(int(code) for code in made[:, 0, 0, 0])
-    assert len(shares) == orders
-    assert set(shares.values()) == {48 // orders}
-
-
-def test_jitter_gives_every_image_its_own_factors(monkeypatch):
-    added = tuple(lambda rows, factor: rows + factor.view(-1, 1, 1, 1) for _ in range(4))
-    monkeypatch.setattr(colour, "JITTER", added)
-    factors = torch.tensor([[1.0], [100.0], [1e4], [1e6]]) * torch.arange(1, 8)
-    made = jitter(torch.zeros(7, 3, 1, 1), factors, *dealt(7), (1, 1, 1, 1))
-    assert torch.equal(made, factors.sum(dim=0).view(-1, 1, 1, 1).expand(7, 3, 1, 1))
-
-
-def test_jitter_does_to_each_image_what_its_order_says_one_operation_after_the_other():
-    pixels, factors = torch.rand(1, 3, 4, 4), torch.tensor([[1.2], [0.7], [1.3], [0.05]])
-    made = jitter(pixels, factors, torch.zeros(1, dtype=torch.int64), 1, (1, 1, 0, 0))
-    by_order = [
-        colour.contrast(colour.brightness(pixels, factors[0]), factors[1]),
-        colour.brightness(colour.contrast(pixels, factors[1]), factors[0]),
-    ]
-    assert not torch.allclose(*by_order)
-    assert any(torch.allclose(made, expected, atol=1e-6) for expected in by_order)
-
-
-def test_the_order_of_an_image_is_drawn_anew():
-    turns = [dealt(30, seed)[0].tolist() for seed in range(300)]
-    assert all(sorted(turn[:24]) == list(range(24)) for turn in turns)
-    assert all(len(set(turn[24:])) == 6 for turn in turns)
-    assert {turn[0] for turn in turns} == {turn[29] for turn in turns} == set(range(24))
-
-
 SHARED = [Share(own, replayed, rank, size) for own, replayed, size in [(50, 0, 5), (36, 12, 4)] for rank in range(size)]
 
 
@@ -166,14 +107,6 @@ def test_an_image_gets_the_same_view_whatever_the_number_of_processes(share):
     for everyone, own in zip(draw_views(whole), draw_views(replace(part, share=share)), strict=True):
         torch.testing.assert_close(own, share.take(everyone), rtol=0, atol=1e-5)
     assert torch.equal(whole.generator.get_state(), part.generator.get_state())
-
-
-@untimed
-@given(st.integers(1, 130), st.integers(1, 6), st.integers(0, 5), st.data())
-def test_no_order_of_jitter_needs_more_room_in_a_share_than_its_blocks_say(own, size, replayed, data):
-    share = Share(own * size, replayed * size, data.draw(st.integers(0, size - 1)), size)
-    drawn = draw(ViewSettings(size=8), share.count, 8, 8, generator()).take(share)
-    assert drawn.turn.bincount().max() <= drawn.blocks
 
 
 def test_operations_that_are_switched_off_change_nothing():

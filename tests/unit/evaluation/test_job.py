@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cassle.evaluation.job as module
+import cassle.evaluation.evaluations as module
 from cassle.data.base import Index, Part, content_fingerprint, read_index, write_index
-from cassle.data.streams import Stream, split, write_split
+from cassle.data.splits import split, write_split
+from cassle.data.streams import Stream
 from cassle.errors import CheckpointError, DataError, DivergenceError
-from cassle.evaluation.job import ProbeRequest, probe_checkpoint
+from cassle.evaluation.job import probe_checkpoint
+from cassle.evaluation.request import ProbeRequest
 from cassle.files import read_json, write_json
 from cassle.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from cassle.runs import probe_part, probe_spec, resolve
@@ -228,7 +230,8 @@ def other_data(folder, place, monkeypatch):
 
 
 def other_code(folder, place, monkeypatch):
-    monkeypatch.setattr(module, "code_of_probes", lambda made: "other")
+    for place in ("job", "evaluations"):
+        monkeypatch.setattr(f"cassle.evaluation.{place}.code_of_probes", lambda made: "other")
     return {}
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from cassle.data.base import InMemory
-from cassle.data.loaders.base import TaskRows
 from cassle.data.loaders.device import DeviceLoader
+from cassle.data.loaders.rows import TaskRows
 from cassle.data.views import Views
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher

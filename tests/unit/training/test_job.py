@@ -15,7 +15,8 @@ from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.simclr import SimCLR
 from cassle.training import job as job_module
 from cassle.training.job import begin, fit, train_task
-from cassle.training.learner import LOSSES, Learner
+from cassle.training.learner import Learner
+from cassle.training.progress import LOSSES, Progress
 from cassle.training.state import StopRequest
 from cassle.training.step import training_step
 from cassle.training.task import assemble
@@ -58,13 +59,13 @@ def test_a_task_leaves_checkpoint_record_and_metrics_and_no_state(request_for, f
 
 
 def test_metrics_of_an_epoch_are_means_over_its_steps(request_for, first_task, monkeypatch):
-    found, record = [], Learner.record
+    found, record = [], Progress.record
 
     def recorded(self, losses, online):
         found.append([losses.total.item(), losses.objective.item(), losses.penalty.item(), online.item()])
         record(self, losses, online)
 
-    monkeypatch.setattr(Learner, "record", recorded)
+    monkeypatch.setattr(Progress, "record", recorded)
     request = request_for(planned()[1], first_task)
     train_task(request)
     line = json.loads((request.folder / "metrics.jsonl").read_text())
@@ -146,7 +147,7 @@ def test_the_scale_of_gradients_reaches_the_network_but_not_the_online_classifie
             learner = begin(request, assemble(request), stop)
         learner.training_step(next(learner.loader.epoch(0)), 0).backward()
         found[scale] = {name: weight.grad for name, weight in learner.model.named_parameters()}
-        found[scale]["loss"] = learner.sums[1]
+        found[scale]["loss"] = learner.progress.sums[1]
     assert found[1.0].pop("loss") == found[0.25].pop("loss")
     for name, gradient in found[1.0].items():
         share = 1.0 if name.startswith("classifier") else 0.25
@@ -457,14 +458,14 @@ def test_a_loss_that_is_not_finite_ends_the_job_without_a_checkpoint(request_for
 
 
 def test_the_last_state_of_a_training_that_diverges_is_from_before_it_did(request_for, monkeypatch):
-    record = Learner.record
+    record = Progress.record
 
     def recorded(self, losses, online):
         record(self, losses, online)
         if self.moment.step == 2:
             self.sums += torch.nan
 
-    monkeypatch.setattr(Learner, "record", recorded)
+    monkeypatch.setattr(Progress, "record", recorded)
     request = request_for(planned()[0], state_minutes=0)
     with pytest.raises(DivergenceError, match="up to step 3"):
         train_task(request)

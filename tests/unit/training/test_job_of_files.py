@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from cassle.data.base import data_sets, write_index
-from cassle.data.streams import Stream, split, write_split
+from cassle.data.splits import split, write_split
+from cassle.data.streams import Stream
 from cassle.errors import Interrupted
-from cassle.evaluation.job import ProbeRequest, probe_checkpoint
+from cassle.evaluation.job import probe_checkpoint
+from cassle.evaluation.request import ProbeRequest
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.simclr import SimCLR
 from cassle.runs import probe_part, probe_spec, resolve

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from cassle.data.base import read_index
-from cassle.data.loaders.base import TaskRows
 from cassle.data.loaders.device import DeviceLoader
-from cassle.data.streams import read_split
+from cassle.data.loaders.rows import TaskRows
+from cassle.data.splits import read_split
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views
 from cassle.errors import CheckpointError, DataError, Interrupted, SettingsError

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cassle.data.base import InMemory
-from cassle.data.loaders import base
-from cassle.data.loaders.base import TaskRows
 from cassle.data.loaders.device import DeviceLoader
+from cassle.data.loaders.rows import TaskRows
 from cassle.distributed import Share
 from cassle.errors import DataError
 
@@ -184,7 +183,7 @@ def test_an_online_batch_is_a_function_of_epoch_and_step():
 @pytest.mark.parametrize("replay", [None, lambda count, generator: torch.randperm(30, generator=generator)[:count]])
 def test_processes_share_the_batches_that_one_process_would_have(monkeypatch, replay):
     def batches(rank=0, size=1):
-        monkeypatch.setattr(base, "Share", partial(Share, rank=rank, size=size))
+        monkeypatch.setattr("cassle.data.loaders.rows.Share", partial(Share, rank=rank, size=size))
         loader = made_loader(23, 6, replay=replay)
         return list(loader.epoch(1)), loader.online_batch(1, 2)
 

@@ -5,7 +5,7 @@ import torch
 
 from cassle.data.base import InMemory
 from cassle.data.loaders import torchvision as module
-from cassle.data.loaders.base import TaskRows
+from cassle.data.loaders.rows import TaskRows
 from cassle.data.loaders.torchvision import StepReader, transform
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import apply, draw

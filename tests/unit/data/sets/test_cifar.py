@@ -10,7 +10,8 @@ import torchvision
 
 from cassle.data.base import data_sets
 from cassle.data.sets.cifar import CIFAR10, CIFAR100
-from cassle.data.streams import Stream, split
+from cassle.data.splits import split
+from cassle.data.streams import Stream
 from cassle.errors import DataError, SettingsError
 
 KINDS = {"cifar10": CIFAR10, "cifar100": CIFAR100}

@@ -6,7 +6,8 @@ import pytest
 
 from cassle.data.base import data_sets
 from cassle.data.sets.domainnet import CLASSES, DOMAINS, read_list
-from cassle.data.streams import Stream, split
+from cassle.data.splits import split
+from cassle.data.streams import Stream
 from cassle.errors import DataError, SettingsError
 from tests.unit.data.images import write
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cassle.data.base import data_sets
 from cassle.data.sets.cifar import CIFAR10
 from cassle.data.sets.folder import Folder
-from cassle.data.streams import Stream, split
+from cassle.data.splits import split
+from cassle.data.streams import Stream
 from cassle.errors import DataError, SettingsError
 from tests.unit.data.images import write, write_cifar10, write_classes
 
