@@ -87,7 +87,8 @@ def _explain(model: type[BaseModel], error: dict[str, Any]) -> tuple[str, str]:
     loc = tuple(error["loc"])
     key = ".".join(map(str, _without_kinds(model, loc)))
     if error["type"] == "extra_forbidden":
-        return f"unknown key '{key}': ", nearest(str(loc[-1]), _fields_at(model, loc[:-1]))
+        known = _fields_at(model, loc[:-1])
+        return f"unknown key '{key}': ", "another kind has it" if loc[-1] in known else nearest(str(loc[-1]), known)
     if error["type"] == "missing":
         return f"'{key}' ", "is missing"
     if not loc:

@@ -159,7 +159,9 @@ def test_a_name_that_cannot_be_part_of_a_path_is_refused(name):
 def test_names_that_mean_something_else_in_results_are_refused():
     for registry, names in ((strategies, ("first", "offline", "random")), (objectives, ("random",))):
         for name in names:
-            with pytest.raises(SettingsError, match=f"{registry.kind} '{name}': results call something else so"):
+            with pytest.raises(
+                SettingsError, match=f"{registry.kind} '{name}': this name means something else in results"
+            ):
                 registry.register(name)(object)
 
 

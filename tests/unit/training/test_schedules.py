@@ -65,7 +65,7 @@ def test_groups_follow_the_schedule_from_their_own_base_rate_unless_they_are_uns
 @pytest.mark.parametrize(
     ("given_settings", "message"),
     [
-        ({"name": "cosine", "warmup_epochs": 10}, "unknown key 'schedule.cosine.warmup_epochs'"),
+        ({"name": "cosine", "warmup_epochs": 10}, "unknown key 'schedule.warmup_epochs': another kind has it"),
         ({"name": "warmup_cosine", "warmup_epochs": -1}, "greater than or equal to 0"),
         ({"name": "step"}, "'warmup_cosine'"),
     ],
