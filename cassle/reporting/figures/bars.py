@@ -30,8 +30,8 @@ def bars(cells: list[Cell]) -> Figure:
             label = pretty(cell.strategy)
             mean = float(np.mean(values))
             axes.bar(x, mean, 0.92 * width, yerr=error, color=colours[cell.strategy], label=label, capsize=2)
-            axes.annotate(f"{mean:.1f}", (x, mean), (0, 3 if error is None else 9), textcoords="offset points",
-                          ha="center", fontsize=7)  # fmt: skip
+            top = mean + (error or 0.0)  # above the whisker, however long it is
+            axes.annotate(f"{mean:.1f}", (x, top), (0, 3), textcoords="offset points", ha="center", fontsize=7)
     for cell in cells:
         if cell.strategy == RANDOM and (values := cell.values(METRICS["A"])):
             label = "random network"
