@@ -61,12 +61,44 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cassle", description=about, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"cassle {__version__}")
     parser.set_defaults(job=False)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_workflow(verbs)
-    for verb in verbs.choices.values():
-        verb.set_defaults(job=True)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs, those for people first")
     _add_people(verbs)
+    for_people = set(verbs.choices)
+    _add_workflow(verbs)
+    for name, verb in verbs.choices.items():
+        verb.set_defaults(job=name not in for_people)
     return parser
+
+
+def _add_people(verbs: Verbs) -> None:
+    """Add the verbs for people, those of every day first."""
+    add = partial(_add, verbs)
+    verb = add(plan)
+    verb.add_argument("--configfile", nargs="+", default=[], help="file of a study, such as config/paper/all.yaml")
+    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as after snakemake --config, such as seed=3")
+    verb.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="the same")
+    speed = verb.add_mutually_exclusive_group()
+    speed.add_argument("--tflops", type=float, help="sustained 10^12 operations per second; else as finished trainings")
+    speed.add_argument("--bench", metavar="FILE", help="speed of the step that `cassle bench step --out FILE` measured")
+    verb = add(status)
+    verb.add_argument("folder", nargs="?", help="folder of a study, such as results/studies/digits; by default all")
+    verb.add_argument("--watch", action="store_true", help="until Ctrl-C")
+    verb = add(show)
+    verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
+    verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")
+    verb.add_argument("--cores", type=int, default=os.cpu_count(), help="cores the workflow could use since then")
+    add(export, site=True, checkpoint=True, out=True)
+    verb = add(bench, "out", site=True)
+    verb.add_argument("part", choices=BENCHES, help="what is measured")
+    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as data_set=digits batch_size=256")
+    for tracker in (wandb, tensorboard):
+        verb = add(tracker, "parent")
+        verb.add_argument("folder", help="folder of a study, such as results/studies/digits")
+        if tracker is wandb:
+            verb.add_argument("--mode", choices=["online", "offline"], help="by default as the study says, else online")
+            verb.add_argument("--entity", help="user or team")
+            verb.add_argument("--project", help="project")
+    add(schema, out=True)
 
 
 def _add_workflow(verbs: Verbs) -> None:
@@ -96,37 +128,6 @@ def _add_workflow(verbs: Verbs) -> None:
     add(feature_figure, name=True, study=True, out=True).add_argument("features", nargs="+", help="files of features")
     add(page, runs=True, study=True, jobs=True, out=True).add_argument("figures", nargs="*", help="files of figures")
     add(timeline, jobs=True, study=True, out=True)
-
-
-def _add_people(verbs: Verbs) -> None:
-    """Add the verbs for people."""
-    add = partial(_add, verbs)
-    verb = add(status)
-    verb.add_argument("folder", nargs="?", help="folder of a study, such as results/studies/digits; by default all")
-    verb.add_argument("--watch", action="store_true", help="until Ctrl-C")
-    for tracker in (wandb, tensorboard):
-        verb = add(tracker, "parent")
-        verb.add_argument("folder", help="folder of a study, such as results/studies/digits")
-        if tracker is wandb:
-            verb.add_argument("--mode", choices=["online", "offline"], help="by default as the study says, else online")
-            verb.add_argument("--entity", help="user or team")
-            verb.add_argument("--project", help="project")
-    verb = add(plan)
-    verb.add_argument("--configfile", nargs="+", default=[], help="file of a study, such as config/paper/all.yaml")
-    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as after snakemake --config, such as seed=3")
-    verb.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="the same")
-    speed = verb.add_mutually_exclusive_group()
-    speed.add_argument("--tflops", type=float, help="sustained 10^12 operations per second; else as finished trainings")
-    speed.add_argument("--bench", metavar="FILE", help="speed of the step that `cassle bench step --out FILE` measured")
-    verb = add(show)
-    verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
-    verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")
-    verb.add_argument("--cores", type=int, default=os.cpu_count(), help="cores the workflow could use since then")
-    verb = add(bench, "out", site=True)
-    verb.add_argument("part", choices=BENCHES, help="what is measured")
-    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as data_set=digits batch_size=256")
-    add(export, site=True, checkpoint=True, out=True)
-    add(schema, out=True)
 
 
 def _add(verbs: Verbs, run: Verb, *flags: str, site: bool = False, **required: bool) -> argparse.ArgumentParser:
