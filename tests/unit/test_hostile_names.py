@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from cassle.data.base import data_sets
 from cassle.errors import SettingsError
 from cassle.planning import plan_study
 from cassle.runs import targets
@@ -43,6 +44,15 @@ PLACES = {
     "studies": lambda word: {"studies": [f"{NOWHERE}/{word}"]},
     "first_checkpoint": lambda word: {"first_checkpoint": f"{NOWHERE}/{word}"},
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def declared_here_only():
+    """Words that can be names of data sets are declared by their plans; they end with this file."""
+    data_sets.names()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data_sets, "_entries", dict(data_sets._entries))
+        yield
 
 
 def planned(word: str, place: str):
