@@ -1,3 +1,3 @@
-"""CaSSLe: continual self-supervised learning, from a stream of unlabelled tasks to tables and figures."""
+"""CaSSLe: continual self-supervised learning, from a stream of unlabeled tasks to tables and figures."""
 
 __version__ = "0.1.0"

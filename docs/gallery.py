@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-SIDE, COLOURS = 1100, 64
+SIDE, COLORS = 1100, 64
 FIGURES = (
     "figures/*/linear_cached/results.png",
     "figures/*/linear_cached/accuracy_over_tasks.png",
@@ -22,7 +22,7 @@ def main(study: Path, images: Path) -> None:
     for file in (found for pattern in FIGURES for found in sorted(study.glob(pattern))):
         image = Image.open(file).convert("RGB")
         image.thumbnail((SIDE, SIDE))
-        image.quantize(COLOURS).save(images / file.name, optimize=True)
+        image.quantize(COLORS).save(images / file.name, optimize=True)
         print(images / file.name)
 
 

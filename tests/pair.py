@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from cassle.distributed import joined
-from cassle.launch import RENDEZVOUS
+from cassle.runtime.distributed import joined
+from cassle.runtime.launch import RENDEZVOUS
 
 ROOT = Path(__file__).parents[1]
 

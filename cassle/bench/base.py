@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from cassle.options import Options
-from cassle.provenance import versions
+from cassle.core.options import Options
+from cassle.core.provenance import versions
 from cassle.settings.site import Site
 from cassle.training.precision import resolve_device
 

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cassle.bench.recipe import pictures, training_of
-from cassle.data.base import DataSet, InMemory
+from cassle.bench.workload import pictures, training_of
+from cassle.data.base import Dataset, InMemory
 from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.views import Views
 from cassle.models.teacher import Teacher
-from cassle.runs import Plan
+from cassle.plan import Plan
 from cassle.strategies.base import Memory
 from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy
 from cassle.training.learner import Learner
+from cassle.training.memory import task_end
 from cassle.training.precision import HALF
-from cassle.training.remember import task_end
 from cassle.training.state import Position
 
 
@@ -33,8 +33,8 @@ class Step:
     The images of the second task are those of the first, too, so that a strategy has remembered some.
     """
 
-    def __init__(self, plan: Plan, facts: DataSet, least: int, device: torch.device, precision: str) -> None:
-        """``plan``: that of one run; ``facts``: its data set; ``least``: images in memory, more if a batch has more."""
+    def __init__(self, plan: Plan, facts: Dataset, least: int, device: torch.device, precision: str) -> None:
+        """``plan``: that of one run; ``facts``: its dataset; ``least``: images in memory, more if a batch has more."""
         spec = [job.spec for job in plan.train.values()][1]
         training, side = training_of(spec), facts.image_size
         number = max(least, training.batch_size)
@@ -47,8 +47,8 @@ class Step:
         for job in plan.memory.values():
             trained, keeper = copy.deepcopy(model).to(device), build_strategy(job.spec, model).to(device)
             end = task_end(trained, job.spec, training.batch_size, images.to(device), positions, views, device)
-            self.memory = keeper.remember(end, {})
-            strategy.recall(self.memory)
+            self.memory = keeper.build_memory(end, {})
+            strategy.load_memory(self.memory)
         teacher = None
         if strategy.teacher_batchnorm is not None:
             teacher = Teacher(copy.deepcopy(model), strategy.teacher_batchnorm, strategy.teacher_network)

@@ -12,10 +12,10 @@ import sys
 from contextlib import nullcontext
 
 from cassle.cli.parser import build_parser
-from cassle.cli.stopping import say_stopped, stoppable
-from cassle.errors import CassleError
-from cassle.locks import hold_log
-from cassle.log import say
+from cassle.core.errors import CassleError
+from cassle.core.log import say
+from cassle.runtime.locks import hold_log
+from cassle.runtime.signals import say_stopped, stoppable
 
 
 def main(arguments: list[str] | None = None) -> int:

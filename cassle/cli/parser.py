@@ -9,11 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cassle import __version__
-from cassle.cli.data import prepare, split
-from cassle.cli.evaluation import features, probe
 from cassle.cli.people import BENCHES, bench, export, plan, schema, show, status, tensorboard, wandb
-from cassle.cli.report import collect, feature_figure, figure, page, study, table, timeline
-from cassle.cli.training import remember, train
+from cassle.cli.prepare import prepare, split
+from cassle.cli.probe import features, probe
+from cassle.cli.tables import collect, feature_figure, figure, page, study, table, timeline
+from cassle.cli.train import build_memory, train
 
 if TYPE_CHECKING:
     Verb = Callable[[argparse.Namespace], None]
@@ -25,13 +25,13 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "cells": {"help": "JSON of the streams, objectives, strategies, ... a table shows"},
     "checkpoint": {"help": "a checkpoint.pt; for probe also a file of other software, with --backbone"},
     "cores": {"type": int, "default": 0, "help": "processes that read images; by default all cores there are"},
-    "data_set": {"help": "name of the data set"},
+    "dataset": {"help": "name of the dataset"},
     "folder": {"help": "where checkpoint.pt, train.json and metrics.jsonl go"},
     "given": {"default": "", "help": "a first task's checkpoint to take over as it is, instead of training"},
     "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
-    "image_size": {"type": int, "help": "side of the images such a network takes; by default the data set's"},
+    "image_size": {"type": int, "help": "side of the images such a network takes; by default the dataset's"},
     "images": {"type": int, "default": 1000, "help": "at most so many test images"},
-    "index": {"help": "the data set's index.npz"},
+    "index": {"help": "the dataset's index.npz"},
     "jobs": {"help": "benchmark.csv"},
     "memory": {"default": "", "help": "what the strategy kept after the task before, if it keeps something"},
     "name": {"help": "name of the figure"},
@@ -43,7 +43,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas, or a YAML list"},
     "results": {"default": "results", "help": "folder of results"},
     "runs": {"help": "runs.csv"},
-    "settings": {"default": "{}", "help": "JSON of the data set's settings, over those of --site"},
+    "settings": {"default": "{}", "help": "JSON of the dataset's settings, over those of --site"},
     "spec": {"help": "JSON of all settings that determine the result"},
     "split": {"help": "the stream's split.npz"},
     "stem_padding": {"type": int, "help": "padding of such a network's 3x3 stem: 1, or 2 as in the original"},
@@ -90,7 +90,7 @@ def _add_people(verbs: Verbs) -> None:
     add(export, site=True, checkpoint=True, out=True)
     verb = add(bench, "out", site=True)
     verb.add_argument("part", choices=BENCHES, help="what is measured")
-    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as data_set=digits batch_size=256")
+    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as dataset=digits batch_size=256")
     for tracker in (wandb, tensorboard):
         verb = add(tracker, "parent")
         verb.add_argument("folder", help="folder of a study, such as results/studies/digits")
@@ -104,19 +104,19 @@ def _add_people(verbs: Verbs) -> None:
 def _add_workflow(verbs: Verbs) -> None:
     """Add the verbs of the workflow, in its order."""
     add = partial(_add, verbs)
-    add(prepare, "settings", "cores", site=True, data_set=True, out=True)
+    add(prepare, "settings", "cores", site=True, dataset=True, out=True)
     add(split, "spec", "stream", site=True, index=True, out=True)
     train_flags = ("spec", "index", "split", "previous", "given", "memory", "folder", "gpus", "attempt")
     for verb in (
         add(train, *train_flags, site=True),
-        add(remember, "spec", "index", "split", "checkpoint", "memory", "gpus", "attempt", "out", site=True),
+        add(build_memory, "spec", "index", "split", "checkpoint", "memory", "gpus", "attempt", "out", site=True),
     ):
         verb.add_argument(
             "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
         )
-    foreign = ("data_set", "backbone", "stem_padding", "image_size")
+    foreign = ("dataset", "backbone", "stem_padding", "image_size")
     verb = add(probe, "spec", "checkpoint", "stream", "probes", "gpus", "attempt", *foreign, site=True, out=True)
-    verb.add_argument("--index", nargs="+", help="index.npz of each data set that is looked at")
+    verb.add_argument("--index", nargs="+", help="index.npz of each dataset that is looked at")
     verb.add_argument("--split", nargs="+", help="split.npz of each stream that is looked at")
     verb.add_argument("--known", nargs="+", default=[], help="files of accuracies to take from what would be the same")
     add(collect, "results", "jobs", out=True)

@@ -8,9 +8,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from cassle.cli.job import site_of
-from cassle.cli.words import words_of
-from cassle.errors import CassleError
+from cassle.cli.execution import site_of
+from cassle.cli.overrides import words_of
+from cassle.core.errors import CassleError
 
 BENCHES = ("views", "loader", "files", "step", "probe", "strategies")
 PLANS = "results/studies/*/plan.json"
@@ -20,7 +20,7 @@ WATCH_EVERY = 3.0
 
 def status(args: argparse.Namespace) -> None:
     """Tell what every job of a study is doing, and whether Snakemake works; with --watch, again every few seconds."""
-    from cassle.status import as_text, snakemake_at
+    from cassle.monitor.status import as_text, snakemake_at
 
     studies = [Path(args.folder)] if args.folder else sorted(file.parent for file in Path().glob(PLANS))
     if not studies:
@@ -40,11 +40,11 @@ def status(args: argparse.Namespace) -> None:
 
 def wandb(args: argparse.Namespace) -> None:
     """Show a study's trainings on Weights & Biases: what is not there yet or, with --parent, live."""
-    from cassle.options import parse
-    from cassle.settings.wandb import WandbSettings
-    from cassle.status import read_plan
-    from cassle.tracking.follow import alone, follow
-    from cassle.tracking.wandb import WandbTracker
+    from cassle.core.options import parse
+    from cassle.monitor.status import read_plan
+    from cassle.monitor.tracking.follow import alone, follow
+    from cassle.monitor.tracking.wandb import WandbTracker
+    from cassle.settings.site import WandbSettings
 
     given = {key: value for key in ("mode", "entity", "project") if (value := getattr(args, key)) is not None}
     study = Path(args.folder)
@@ -58,8 +58,8 @@ def wandb(args: argparse.Namespace) -> None:
 
 def tensorboard(args: argparse.Namespace) -> None:
     """Write a study's curves as TensorBoard's event files: as they are now or, with --parent, live."""
-    from cassle.tracking.follow import alone, follow
-    from cassle.tracking.tensorboard import TensorBoardTracker
+    from cassle.monitor.tracking.follow import alone, follow
+    from cassle.monitor.tracking.tensorboard import TensorBoardTracker
 
     study = Path(args.folder)
     folder = study.resolve().parents[1] / "tracking" / "tensorboard"
@@ -91,13 +91,13 @@ def show(args: argparse.Namespace) -> None:
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Measure a part on this machine: views, loader, files, step, probe, strategies; words such as data_set=digits."""
+    """Measure a part on this machine: views, loader, files, step, probe, strategies; words such as dataset=digits."""
     from importlib import import_module
 
-    from cassle.files import write_json
-    from cassle.options import parse
+    from cassle.core.files import write_json
+    from cassle.core.options import parse
 
-    part = import_module(f"cassle.bench.{args.part}")
+    part = import_module(f"cassle.bench.time_{args.part}")
     measured = part.measure(parse(part.BenchSettings, words_of(args.words), f"bench {args.part}"), site_of(args))
     print(part.as_text(measured))
     if args.out:
@@ -114,9 +114,9 @@ def export(args: argparse.Namespace) -> None:
 
 def schema(args: argparse.Namespace) -> None:
     """Write the JSON schemas of a study and of a recipe, for editors."""
-    from cassle.files import write_json
+    from cassle.core.files import write_json
+    from cassle.settings.recipe import Recipe
     from cassle.settings.study import Study
-    from cassle.settings.training import Recipe
 
     write_json(Path(args.out) / "study.schema.json", Study.model_json_schema())
     write_json(Path(args.out) / "recipe.schema.json", {"additionalProperties": Recipe.model_json_schema()})

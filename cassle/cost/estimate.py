@@ -9,11 +9,30 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cassle.cost.done import evaluated, trained
-from cassle.cost.flops import forward_flops, memory_cost, step_cost, training_flops
+from cassle.core.files import read_json
 from cassle.cost.sizes import task_sizes
 from cassle.data.streams import Stream
-from cassle.runs import Plan, ProbeJob, TrainJob, targets
+from cassle.plan import Plan, ProbeJob, TrainJob, targets
+from cassle.training.flops import forward_flops, memory_cost, step_cost, training_flops
+
+
+def trained(job: TrainJob, root: Path) -> bool:
+    """Return whether a task was trained, with the settings it has in the plan."""
+    record = root / job.folder / "train.json"
+    return record.is_file() and bool(read_json(record)["spec"] == job.spec)
+
+
+def evaluated(job: ProbeJob, training: TrainJob | None, root: Path) -> bool:
+    """Return whether an evaluation was done: of the checkpoint that its training has left, by the probes of the plan.
+
+    ``training``: that of the checkpoint; None for the random network.
+    """
+    file = root / job.file
+    if not file.is_file() or not (training is None or trained(training, root)):
+        return False
+    made = read_json(file)
+    checkpoint = None if training is None else read_json(root / training.folder / "train.json")["checkpoint"]
+    return bool(made["spec"] == job.spec and made["checkpoint"] == checkpoint)
 
 
 @dataclass(frozen=True)
@@ -82,8 +101,8 @@ def cost_of_training(job: TrainJob, root: Path) -> dict[str, Any]:
     A first task that is taken over from another checkpoint costs its room on the disk only.
     """
     stream, training = Stream(**job.spec["stream"]), job.spec["training"]
-    data_set = stream.open({})
-    cost = step_cost(job.spec, data_set.image_size, data_set.num_classes or 1)
+    dataset = stream.open({})
+    cost = step_cost(job.spec, dataset.image_size, dataset.num_classes or 1)
     if job.given is not None:
         return {"bytes": cost.checkpoint_bytes}
     steps = task_sizes(stream, root)[0][job.spec["task"]] // training["batch_size"]
@@ -91,7 +110,7 @@ def cost_of_training(job: TrainJob, root: Path) -> dict[str, Any]:
     return {
         "epochs": training["epochs"],
         "images": images,
-        "flops": images * training_flops(job.spec, data_set.image_size, data_set.num_classes or 1),
+        "flops": images * training_flops(job.spec, dataset.image_size, dataset.num_classes or 1),
         "bytes": cost.checkpoint_bytes,
     }
 
@@ -100,9 +119,9 @@ def _memory_job(plan: Plan, rule: str, file: str, root: Path) -> Job:
     job = plan.memory[file.rpartition("/")[0]]
     spec = job.spec
     stream = Stream(**spec["stream"])
-    data_set, images = stream.open({}), task_sizes(stream, root)[0][spec["task"]]
+    dataset, images = stream.open({}), task_sizes(stream, root)[0][spec["task"]]
     batch_size = spec["training"]["batch_size"]
-    flops, size = memory_cost(spec, images, batch_size, data_set.image_size, data_set.num_classes or 1)
+    flops, size = memory_cost(spec, images, batch_size, dataset.image_size, dataset.num_classes or 1)
     return Job(rule, file, (root / file).is_file(), flops=flops, bytes=size, after=job.checkpoint)
 
 
@@ -141,7 +160,7 @@ def _extraction(plan: Plan, rule: str, file: str, root: Path) -> Job:
 COSTLY: dict[str, Callable[[Plan, str, str, Path], Job]] = {
     "train_first_task": _train_job,
     "train_next_task": _train_job,
-    "remember_task": _memory_job,
+    "build_memory": _memory_job,
     "probe_checkpoint": _probe_job,
     "probe_random_network": _probe_job,
     "extract_features": _extraction,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cassle.cost.done import trained
-from cassle.cost.estimate import cost_of_training
-from cassle.errors import CassleError, SettingsError
-from cassle.files import read_json
-from cassle.runs import Plan
+from cassle.core.errors import CassleError, SettingsError
+from cassle.core.files import read_json
+from cassle.cost.estimate import cost_of_training, trained
+from cassle.plan import Plan
 
 
 def measured_rate(plan: Plan, root: Path = Path()) -> float | None:

@@ -1,4 +1,4 @@
-"""How many images a task has: counted in the index if the data set is prepared, else as published."""
+"""How many images a task has: counted in the index if the dataset is prepared, else as published."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cassle.contracts.layout import index_file
+from cassle.core.errors import SettingsError
 from cassle.data.base import read_index
 from cassle.data.splits import split
 from cassle.data.streams import Stream
-from cassle.errors import SettingsError
-from cassle.paths import index_file
 
 PUBLISHED: dict[str, dict[str, tuple[int, int]]] = {
     "cifar10": {"photo": (50_000, 10_000)},
@@ -26,26 +26,26 @@ PUBLISHED: dict[str, dict[str, tuple[int, int]]] = {
     },
     "digits": dict.fromkeys(("edges", "striped", "textured", "inverted", "plain", "rotated"), (1438, 359)),
 }
-"""Data set -> domain -> images of the training and of the test half."""
+"""Dataset -> domain -> images of the training and of the test half."""
 
 
 def task_sizes(stream: Stream, root: Path = Path()) -> tuple[list[int], int]:
     """Return the training images of each task, and the test images of all of them.
 
-    Without an index, classes count as equally large. Raises `SettingsError` for a data set that nobody has counted.
+    Without an index, classes count as equally large. Raises `SettingsError` for a dataset that nobody has counted.
     """
     file = root / index_file(stream.index)
     if file.is_file():
         made = split(stream, read_index(file))
         sizes = np.bincount(made.train_task[made.train_task >= 0], minlength=stream.tasks)
         return sizes.tolist(), int((made.test_task >= 0).sum())
-    if stream.data_set not in PUBLISHED:
+    if stream.dataset not in PUBLISHED:
         index = index_file(stream.index)
         raise SettingsError(
-            f"how many images {stream.data_set} has is known once it is prepared: `snakemake {index}` with the same "
+            f"how many images {stream.dataset} has is known once it is prepared: `snakemake {index}` with the same "
             "--configfile or --config behind it does so"
         )
-    domains = {name: PUBLISHED[stream.data_set][name] for name in stream.open({}).domains}
+    domains = {name: PUBLISHED[stream.dataset][name] for name in stream.open({}).domains}
     train, test = (sum(sizes[half] for sizes in domains.values()) for half in (0, 1))
     if stream.scenario != "domain":
         equal, rest = divmod(train, stream.tasks)

@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
+from cassle.contracts.layout import REPOSITORY
+from cassle.core.errors import SettingsError
 from cassle.cost.estimate import Job, counts, critical_path, jobs_by_rule, jobs_of
 from cassle.cost.rate import measured_rate
-from cassle.errors import SettingsError
-from cassle.paths import REPOSITORY
-from cassle.planning import plan_study
-from cassle.runs import Plan
-from cassle.status import duration
+from cassle.monitor.status import duration
+from cassle.plan import Plan
+from cassle.plan.request import plan_study
 
 UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")
 DEFAULT = REPOSITORY / "config" / "config.yaml"
@@ -96,7 +96,7 @@ def _sharing(plan: Plan) -> str:
 
 def _costs(jobs: Sequence[Job], rate: float | None) -> str:
     trained = [job for job in jobs if job.rule.startswith("train")]
-    kept = [job for job in jobs if job.rule == "remember_task"]
+    kept = [job for job in jobs if job.rule == "build_memory"]
     probed = [job for job in jobs if job.rule.startswith("probe")]
     chain = critical_path(list(jobs))
     lines = {

@@ -1,1 +1,1 @@
-"""Data sets, the stream of tasks, views (augmentations) and loaders."""
+"""Datasets, the stream of tasks, views (augmentations) and loaders."""

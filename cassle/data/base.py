@@ -1,4 +1,4 @@
-"""What a data set is: facts known before it is read, an index made once, and images read by position."""
+"""What a dataset is: facts known before it is read, an index made once, and images read by position."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import Field
 
+from cassle.core.errors import DataError, SettingsError
+from cassle.core.options import Options, PathText, parse
+from cassle.core.registry import IN_STREAMS, Registry
 from cassle.data.index import (
     Index,
     IntArray,
@@ -18,16 +21,13 @@ from cassle.data.index import (
     read_index,
     write_index,
 )
-from cassle.errors import DataError, SettingsError
-from cassle.options import Options, PathText, parse
-from cassle.registry import IN_STREAMS, Registry
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 __all__ = [
-    "DataSet",
+    "Dataset",
     "Images",
     "InMemory",
     "Index",
@@ -36,7 +36,7 @@ __all__ = [
     "Rooted",
     "Which",
     "content_fingerprint",
-    "data_sets",
+    "datasets",
     "declare",
     "read_arrays",
     "read_index",
@@ -44,11 +44,11 @@ __all__ = [
 ]
 
 RESIDENT_BYTES = 2 * 2**30
-"""Decoded images of a data set that are still kept in memory as a whole; the same on every machine."""
+"""Decoded images of a dataset that are still kept in memory as a whole; the same on every machine."""
 
 
 class Images(Protocol):
-    """Images of one half of a data set, read by position."""
+    """Images of one half of a dataset, read by position."""
 
     labels: Tensor
     domains: Tensor
@@ -83,13 +83,13 @@ class InMemory:
 
 
 class Rooted(Options):
-    """Settings of a data set that lies in files of the user's."""
+    """Settings of a dataset that lies in files of the user's."""
 
-    root: PathText | None = Field(None, description="folder of this data set: absolute, or counted from data_root")
+    root: PathText | None = Field(None, description="folder of this dataset: absolute, or counted from data_root")
 
 
-class DataSet:
-    """Facts of a data set as attributes; `index` looks at the files once, `load` gives the images.
+class Dataset:
+    """Facts of a dataset as attributes; `index` looks at the files once, `load` gives the images.
 
     ``image_size`` is the side views are made for; ``num_classes`` and ``domains`` are known beforehand or None and
     empty; ``mean`` and ``std`` are per channel, of pixels in 0-1; ``gpus`` is what one training wants by default.
@@ -99,7 +99,7 @@ class DataSet:
     Settings: ClassVar[type[Options]] = Options
     name: ClassVar[str]
     kind: ClassVar[str | None] = None
-    """The data set that this one is under another name, see `declare`; recipes of that one suit it too."""
+    """The dataset that this one is under another name, see `declare`; recipes of that one suit it too."""
     image_size: int
     num_classes: int | None = None
     domains: tuple[str, ...] = ()
@@ -118,7 +118,7 @@ class DataSet:
 
     def __init__(self, **settings: Any) -> None:
         own = {key: value for key, value in settings.items() if key != "kind"}
-        self.settings: Any = parse(self.Settings, own, f"data set {self.name}")
+        self.settings: Any = parse(self.Settings, own, f"dataset {self.name}")
 
     def determining(self) -> dict[str, Any]:
         """Return the settings that determine results, as JSON; places are none of them."""
@@ -133,7 +133,7 @@ class DataSet:
         place = (root or Path()) / (self.default_folder if own is None else own)
         if not place.is_dir():
             raise DataError(
-                f"data set {self.name}: there is no folder {place}; put the files there, or say where they are with "
+                f"dataset {self.name}: there is no folder {place}; put the files there, or say where they are with "
                 f"data_root, DATA_DIR or data: {{{self.name}: {{root: /path}}}}"
             )
         return place
@@ -164,12 +164,12 @@ class DataSet:
         raise NotImplementedError
 
 
-data_sets: Registry[type[DataSet]] = Registry("data set", "cassle.data.sets", IN_STREAMS)
-"""Data set name -> class."""
+datasets: Registry[type[Dataset]] = Registry("dataset", "cassle.data.datasets", IN_STREAMS)
+"""Dataset name -> class."""
 
 
 def declare(data: Mapping[str, Mapping[str, Any]]) -> None:
-    """Register the data sets that settings declare by their ``kind``: ``{birds: {kind: folder}}``.
+    """Register the datasets that settings declare by their ``kind``: ``{birds: {kind: folder}}``.
 
     So several folders of images have names of their own. Raises `SettingsError` for a name that is taken or that no
     stream could be called by.
@@ -177,10 +177,8 @@ def declare(data: Mapping[str, Mapping[str, Any]]) -> None:
     for name, settings in data.items():
         if "kind" not in settings:
             continue
-        kind = data_sets.get(str(settings["kind"]))
-        if name in data_sets.names() and data_sets.get(name).kind is None:
-            raise SettingsError(
-                f"data set '{name}' is one of its own, so it cannot be a {kind.name}; take another name"
-            )
+        kind = datasets.get(str(settings["kind"]))
+        if name in datasets.names() and datasets.get(name).kind is None:
+            raise SettingsError(f"dataset '{name}' is one of its own, so it cannot be a {kind.name}; take another name")
         facts = {"name": name, "kind": kind.name, "default_folder": name, "__module__": kind.__module__}
-        data_sets.register(name)(type(kind.__name__, (kind,), facts))
+        datasets.register(name)(type(kind.__name__, (kind,), facts))

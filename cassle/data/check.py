@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cassle.core.errors import DataError
 from cassle.data.decode import decode_bytes, read_bytes, shown
 from cassle.data.index import Part
 from cassle.data.report import SHOWN
-from cassle.errors import DataError
 
 CHUNK = 256
 """Files that a process looks at before it reports."""
@@ -99,7 +99,7 @@ def _gather(look: Look, chunks: Iterable[list[Found]]) -> None:
 
 
 def check_classes(name: str, classes: Sequence[str], train: Part, test: Part) -> None:
-    """Raise `DataError` for a half without images and for classes that nothing can be learnt of."""
+    """Raise `DataError` for a half without images and for classes that nothing can be learned of."""
     for which, part in (("training", train), ("test", test)):
         if not len(part.labels):
             raise DataError(f"{name} has no {which} images; see docs/data.md for how its files must lie")

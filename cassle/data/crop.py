@@ -24,7 +24,7 @@ def resize_weights(start: Tensor, length: Tensor, side: int, out: int, mirror: T
     """Return (B, out, side) matrices that resample the pixels [start, start + length) of a row to ``out`` pixels.
 
     ``start``, ``length`` (B,) in whole pixels; where ``mirror`` (B,) bool, the last output comes first. Weights reach
-    no pixel outside the crop and are renormalised at its border; when shrinking, the kernel widens with the scale
+    no pixel outside the crop and are renormalized at its border; when shrinking, the kernel widens with the scale
     (antialiasing). This is Pillow's bicubic resize of the cropped image.
     """
     start, length = start.view(-1, 1, 1).float(), length.view(-1, 1, 1).float()
@@ -33,10 +33,10 @@ def resize_weights(start: Tensor, length: Tensor, side: int, out: int, mirror: T
     place = torch.arange(out, device=start.device).view(1, -1, 1)
     if mirror is not None:
         place = torch.where(mirror.view(-1, 1, 1), out - 1 - place, place)
-    centre = start + (place + 0.5) * scale
+    center = start + (place + 0.5) * scale
     taps = torch.arange(math.ceil(4 * max(1.0, side / out)) + 1, device=start.device)
-    pixel = (centre - 2 * width - 0.5).ceil() + taps
-    weights = cubic((pixel + 0.5 - centre) / width)
+    pixel = (center - 2 * width - 0.5).ceil() + taps
+    weights = cubic((pixel + 0.5 - center) / width)
     weights = torch.where((pixel >= start) & (pixel < start + length), weights, 0.0)
     weights = weights / weights.sum(dim=2, keepdim=True)
     matrix = torch.zeros(len(start), out, side, device=start.device)
@@ -49,7 +49,7 @@ def crop_resize(
     """Return the boxes of the images resized to (B, 3, size, size), as floats in 0-1, by two matrix products.
 
     ``images`` (B, 3, H, W) uint8; ``boxes`` (B, 4) whole numbers top, left, height, width; crops are mirrored left and
-    right where ``mirror`` (B,) bool. ``round_between`` rounds to whole grey levels after each pass, as Pillow does for
+    right where ``mirror`` (B,) bool. ``round_between`` rounds to whole gray levels after each pass, as Pillow does for
     8-bit images.
     """
     count, channels, high, wide = images.shape
@@ -92,7 +92,7 @@ def draw_boxes(
     """Return (count, 4) boxes top, left, height, width drawn as torchvision's RandomResizedCrop draws them.
 
     ``height`` and ``width`` of all images, or (count,) of each. Area uniform in ``scale``, aspect ratio log-uniform in
-    ``ratio``; the first of ``tries`` boxes that fits is taken, else the largest centred one of an allowed ratio.
+    ``ratio``; the first of ``tries`` boxes that fits is taken, else the largest centered one of an allowed ratio.
     """
     device = generator.device
     sides = (side if isinstance(side, Tensor) else constant((side,), device) for side in (height, width))
@@ -116,7 +116,7 @@ def draw_boxes(
 
 
 def rotate(images: Tensor, degrees: Tensor) -> Tensor:
-    """Rotate images (B, 3, S, S) about their centre by ``degrees`` (B,), bilinearly; the border is repeated."""
+    """Rotate images (B, 3, S, S) about their center by ``degrees`` (B,), bilinearly; the border is repeated."""
     turn = torch.deg2rad(degrees)
     cos, sin, zero = turn.cos(), turn.sin(), torch.zeros_like(turn)
     matrix = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)

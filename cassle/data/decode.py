@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from cassle.errors import DataError
+from cassle.core.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,17 +33,17 @@ KINDS = {
     "RGB": "",
     "RGBX": "",
     "YCbCr": "",
-    "L": "grey",
-    "1": "grey",
+    "L": "gray",
+    "1": "gray",
     "P": "palette",
     "CMYK": "CMYK",
-    "LA": "grey, alpha",
-    "La": "grey, alpha",
+    "LA": "gray, alpha",
+    "La": "gray, alpha",
     "PA": "palette, alpha",
     "RGBA": "alpha",
     "RGBa": "alpha",
 }
-"""Pillow's mode -> how a file differs from plain colour."""
+"""Pillow's mode -> how a file differs from plain color."""
 
 
 def shown(path: str | Path) -> str:
@@ -58,8 +58,8 @@ def shown(path: str | Path) -> str:
 def decode(path: str | Path) -> Tensor:
     """Return the image (3, H, W) uint8; `DataError` naming file and reason if it cannot be read.
 
-    The EXIF orientation is honoured. Grey, palette, 16-bit and CMYK images are converted; an alpha channel is dropped,
-    as Pillow's and torchvision's conversions do, so transparent pixels have the colour stored beneath.
+    The EXIF orientation is honored. Gray, palette, 16-bit and CMYK images are converted; an alpha channel is dropped,
+    as Pillow's and torchvision's conversions do, so transparent pixels have the color stored beneath.
     """
     import torch
 
@@ -87,7 +87,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def decode_bytes(content: bytes, path: str | Path) -> tuple[RGB, str]:
-    """Return the image (H, W, 3) uint8 of a file's content, and how it differs from plain colour; ``path`` names it."""
+    """Return the image (H, W, 3) uint8 of a file's content, and how it differs from plain color; ``path`` names it."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 Statistics = Literal["usual", "original"]
-"""usual: the data set's own; original: what the release normalised with."""
+"""usual: the dataset's own; original: what the release normalized with."""
 Channels = tuple[float, float, float]
 
 CIFAR10_USUAL: tuple[Channels, Channels] = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cassle.data.base import DataSet, InMemory
+from cassle.data.base import Dataset, InMemory
 from cassle.data.check import verify
 from cassle.data.decode import decode
 from cassle.data.index import Index, Part, Which
@@ -21,7 +21,7 @@ MARGIN = 256 / 224
 
 
 class FileImages:
-    """One half of a data set whose images stay in files.
+    """One half of a dataset whose images stay in files.
 
     ``size`` is the side of clean views, ``workers`` the number of threads that decode. Paths lie in two arrays, which
     forked processes share; Python strings would be copied into each of them.
@@ -61,17 +61,17 @@ class FileImages:
 
 
 def load_images(
-    data_set: DataSet, index: Index, root: Path | None, which: Which, size: int, workers: int
+    dataset: Dataset, index: Index, root: Path | None, which: Which, size: int, workers: int
 ) -> InMemory | FileImages:
     """Return the images of one half: in memory where they fit there, else as files with clean views of ``size``.
 
     `DataError` for files that are missing or no longer those that were prepared; of those that stay files, some are
     looked at.
     """
-    if index.part(which).pixels is not None or data_set.resident(index):
-        return data_set.load(index, root, which)
-    folder, part = data_set.folder(root), index.part(which)
-    verify(folder, part, data_set.name)
+    if index.part(which).pixels is not None or dataset.resident(index):
+        return dataset.load(index, root, which)
+    folder, part = dataset.folder(root), index.part(which)
+    verify(folder, part, dataset.name)
     return FileImages(folder, part, size, workers)
 
 

@@ -1,4 +1,4 @@
-"""Data sets of image files: a subclass lists the files, the rest is here."""
+"""Datasets of image files: a subclass lists the files, the rest is here."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from cassle.data.base import DataSet, InMemory, Rooted
+from cassle.core.errors import DataError
+from cassle.data.base import Dataset, InMemory, Rooted
 from cassle.data.check import Look, changed, check_classes, digest_of, look_at
 from cassle.data.decode import decode_bytes, read_bytes, shown
 from cassle.data.index import HALVES, Index, Part, Which, content_fingerprint
 from cassle.data.listing import Files, Listing
 from cassle.data.report import as_lines, in_both, without_test_images
-from cassle.errors import DataError
 
 
 class FilesSettings(Rooted):
-    """Settings of every data set of image files."""
+    """Settings of every dataset of image files."""
 
     on_bad_image: Literal["fail", "skip"] = Field(
         "fail", description="what prepare does about images that cannot be read: fail, or leave them out and list them"
     )
 
 
-class ImageFiles(DataSet):
-    """A data set of image files; `list_files` says which."""
+class ImageFiles(Dataset):
+    """A dataset of image files; `list_files` says which."""
 
     Settings = FilesSettings
 

@@ -1,4 +1,4 @@
-"""The index of a data set: what `prepare` found out, once, in one small file."""
+"""The index of a dataset: what `prepare` found out, once, in one small file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cassle.errors import DataError
-from cassle.files import write_with
+from cassle.core.errors import DataError
+from cassle.core.files import write_with
 
 Which = Literal["train", "test"]
 HALVES: tuple[Which, Which] = ("train", "test")
@@ -22,10 +22,10 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Part:
-    """One half of a data set: ``labels`` and ``domains`` (N,) int64, and where the images are.
+    """One half of a dataset: ``labels`` and ``domains`` (N,) int64, and where the images are.
 
     ``pixels`` (N, 3, H, W) uint8 where the index itself holds the images; else ``digests`` (N,) uint64 name the content
-    of each image, and ``paths`` relative to the data set's folder its file, where every image has one.
+    of each image, and ``paths`` relative to the dataset's folder its file, where every image has one.
     """
 
     labels: IntArray
@@ -37,13 +37,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Index:
-    """Everything that `prepare` found out about a data set; no absolute path, no time, no host.
+    """Everything that `prepare` found out about a dataset; no absolute path, no time, no host.
 
     ``size`` is height and width of the images if all have the same; ``notes`` is what a person should know, Markdown,
     written beside the index and no part of it.
     """
 
-    data_set: str
+    dataset: str
     classes: tuple[str, ...]
     domains: tuple[str, ...]
     train: Part
@@ -75,7 +75,7 @@ def content_fingerprint(*parts: Part) -> str:
 def write_index(path: str | Path, index: Index) -> None:
     """Write an index, completely or not at all."""
     facts = {
-        "data_set": index.data_set,
+        "dataset": index.dataset,
         "classes": index.classes,
         "domains": index.domains,
         "fingerprint": index.fingerprint,
@@ -126,8 +126,6 @@ def read_index(path: str | Path) -> Index:
         )
         classes, domains = tuple(facts["classes"]), tuple(facts["domains"])
         size = None if facts["size"] is None else (int(facts["size"][0]), int(facts["size"][1]))
-        return Index(facts["data_set"], classes, domains, train, test, facts["fingerprint"], size)
+        return Index(facts["dataset"], classes, domains, train, test, facts["fingerprint"], size)
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path} is not an index of a data set ({error}); delete it and run `cassle prepare`"
-        ) from error
+        raise DataError(f"{path} is not an index of a dataset ({error}); delete it and run `cassle prepare`") from error

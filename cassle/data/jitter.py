@@ -1,4 +1,4 @@
-"""Colour jitter of a whole batch: each image gets the operations in an order of its own."""
+"""Color jitter of a whole batch: each image gets the operations in an order of its own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from cassle.data import colour
+from cassle.data import color as color
 from cassle.data.view_settings import ViewSettings
 
-ORDERS = tuple(permutations(range(len(colour.JITTER))))
-"""The 24 orders of the operations of colour jitter."""
+ORDERS = tuple(permutations(range(len(color.JITTER))))
+"""The 24 orders of the operations of color jitter."""
 
 
 def blocks_of(run: range) -> int:
@@ -33,7 +33,7 @@ def draw_turns(count: int, generator: torch.Generator) -> tuple[Tensor, int]:
 
 
 def strengths_of(settings: ViewSettings) -> tuple[float, float, float, float]:
-    """Return how strong the four operations of colour jitter are, in the order of their parameters; 0 if never used."""
+    """Return how strong the four operations of color jitter are, in the order of their parameters; 0 if never used."""
     if settings.jitter == 0:
         return 0.0, 0.0, 0.0, 0.0
     return settings.brightness, settings.contrast, settings.saturation, settings.hue
@@ -68,7 +68,7 @@ def stages(room: int, strengths: tuple[float, ...], device: torch.device) -> lis
 
 
 def jitter(images: Tensor, factors: Tensor, turn: Tensor, blocks: int, strengths: Sequence[float]) -> Tensor:
-    """Apply the colour operations to each image in the order that ``turn`` gives it.
+    """Apply the color operations to each image in the order that ``turn`` gives it.
 
     ``turn`` and ``blocks`` as `draw_turns` gives them. Images are brought together by their order, in as many places as
     an order can have images at most; places that stay empty hold any image. So no shape depends on what was drawn.
@@ -83,12 +83,12 @@ def jitter(images: Tensor, factors: Tensor, turn: Tensor, blocks: int, strengths
     source = row.clamp(max=count - 1)
     dealt, own = images[source], factors[:, source]
     for op, places in stages(room, tuple(strengths), images.device):
-        dealt.index_copy_(0, places, colour.JITTER[op](dealt[places], own[op, places]))
+        dealt.index_copy_(0, places, color.JITTER[op](dealt[places], own[op, places]))
     return images.new_empty(count + 1, *images.shape[1:]).index_copy_(0, row, dealt)[:count]
 
 
 def jitter_sorted(images: Tensor, factors: Tensor, taken: Tensor, strengths: Sequence[float]) -> None:
-    """Apply the colour operations in place to images that are sorted by the order they take, on a CPU.
+    """Apply the color operations in place to images that are sorted by the order they take, on a CPU.
 
     ``taken`` as `orders_taken` gives it, rising.
     """
@@ -97,5 +97,5 @@ def jitter_sorted(images: Tensor, factors: Tensor, taken: Tensor, strengths: Seq
     for number, count in Counter(taken.tolist()).items():
         mine = slice(first, first + count)
         for op in orders[number]:
-            images[mine] = colour.JITTER[op](images[mine], factors[op, mine])
+            images[mine] = color.JITTER[op](images[mine], factors[op, mine])
         first += count

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cassle.core.errors import DataError
 from cassle.data.decode import shown
 from cassle.data.index import Which
-from cassle.errors import DataError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
 """What counts as an image, as in torchvision's ImageFolder."""
@@ -18,7 +18,7 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif",
 
 @dataclass
 class Files:
-    """The files of one half, not looked at yet: path relative to the data set's folder, label and domain of each."""
+    """The files of one half, not looked at yet: path relative to the dataset's folder, label and domain of each."""
 
     paths: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
@@ -33,9 +33,9 @@ class Files:
 
 @dataclass
 class Listing:
-    """What a data set's folders or lists say, before any image is read.
+    """What a dataset's folders or lists say, before any image is read.
 
-    ``ignored`` counts files by ending; ``remarks`` are sentences for whoever reads of the data set.
+    ``ignored`` counts files by ending; ``remarks`` are sentences for whoever reads of the dataset.
     """
 
     classes: tuple[str, ...]

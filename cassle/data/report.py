@@ -17,7 +17,7 @@ def describe_index(index: Index) -> str:
     """Return Markdown: counts per half, domain and class, and the notes of whoever made the index."""
     counts = {which: np.bincount(index.part(which).labels, minlength=index.num_classes) for which in HALVES}
     lines = [
-        f"# {index.data_set}",
+        f"# {index.dataset}",
         "",
         f"{index.num_classes} classes, {len(index.train.labels)} training and {len(index.test.labels)} test images, "
         + (f"all {index.size[0]}x{index.size[1]} pixels" if index.size else "of several sizes")

@@ -1,4 +1,4 @@
-"""The split: which images of a data set each task of a stream sees (CaSSLe, 2112.04215, Section 5.1)."""
+"""The split: which images of a dataset each task of a stream sees (CaSSLe, 2112.04215, Section 5.1)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cassle.core.errors import DataError
+from cassle.core.files import write_with
 from cassle.data.base import Index, IntArray, read_arrays
 from cassle.data.streams import Stream, class_order
-from cassle.errors import DataError
-from cassle.files import write_with
 
 DATA_SPLIT_SEED = 42
 """Seed of the random parts of data-incremental streams, as in the original release."""
@@ -90,7 +90,7 @@ def check_tasks(made: Split) -> None:
             task = min(empty)
             raise DataError(
                 f"{made.stream}: task {task} ({made.names[task]}) has no {half} images; make fewer tasks, take another "
-                "order, or add images to the data set and run `cassle prepare` again"
+                "order, or add images to the dataset and run `cassle prepare` again"
             )
 
 

@@ -1,4 +1,4 @@
-"""The stream: how a data set is cut into tasks, and what such a cut is called (CaSSLe, 2112.04215, Section 5.1)."""
+"""The stream: how a dataset is cut into tasks, and what such a cut is called (CaSSLe, 2112.04215, Section 5.1)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 
-from cassle.data.base import DataSet, data_sets
-from cassle.errors import SettingsError, nearest
-from cassle.files import canonical_json, fingerprint
-from cassle.options import Options, differences, parse
+from cassle.core.errors import SettingsError, nearest
+from cassle.core.files import canonical_json, fingerprint
+from cassle.core.options import Options, differences, parse
+from cassle.data.base import Dataset, datasets
 
 Scenario = Literal["class", "data", "domain", "all"]
 SCENARIOS = ("class", "data", "domain", "all")
 
 
 class Stream(Options):
-    """A data set cut into tasks, all of the same scenario."""
+    """A dataset cut into tasks, all of the same scenario."""
 
-    data_set: str = Field(description="name of the data set")
+    dataset: str = Field(description="name of the dataset")
     scenario: Scenario = Field(description="what changes from task to task")
     tasks: int = Field(gt=0, description="number of tasks")
     class_order: Literal["paper"] | int | list[int] = Field(
@@ -29,61 +29,59 @@ class Stream(Options):
     )
     domain_order: Literal["paper"] | list[str] = Field("paper", description="domains in the order of their tasks")
     data: dict[str, Any] = Field(
-        default_factory=dict, description="settings of the data set in which results differ; none of them is a place"
+        default_factory=dict, description="settings of the dataset in which results differ; none of them is a place"
     )
 
     @property
     def name(self) -> str:
         """The folder name, such as ``cifar100-class5`` or ``cifar100-class5~class_order=7``."""
-        base = f"{self.data_set}-all" if self.scenario == "all" else f"{self.data_set}-{self.scenario}{self.tasks}"
+        base = f"{self.dataset}-all" if self.scenario == "all" else f"{self.dataset}-{self.scenario}{self.tasks}"
         orders = {key: getattr(self, key) for key in ("class_order", "domain_order") if getattr(self, key) != "paper"}
-        return _labelled(base, orders | self._unusual(self.data))
+        return _labeled(base, orders | self._unusual(self.data))
 
     @property
     def index_data(self) -> dict[str, Any]:
-        """The settings of the data set that determine its index, not only how its images are used."""
-        unused = data_sets.get(self.data_set).view_keys
+        """The settings of the dataset that determine its index, not only how its images are used."""
+        unused = datasets.get(self.dataset).view_keys
         return {key: value for key, value in self.data.items() if key not in unused}
 
     @property
     def index(self) -> str:
-        """The folder name of the data set's index."""
-        return _labelled(self.data_set, self._unusual(self.index_data))
+        """The folder name of the dataset's index."""
+        return _labeled(self.dataset, self._unusual(self.index_data))
 
     def _unusual(self, data: dict[str, Any]) -> dict[str, Any]:
-        usual = data_sets.get(self.data_set)().determining()
+        usual = datasets.get(self.dataset)().determining()
         return differences({key: usual.get(key) for key in data}, data)
 
-    def open(self, places: Mapping[str, Mapping[str, Any]]) -> DataSet:
-        """Return the data set with the stream's settings; ``places``: settings per data set of where this runs."""
-        return data_sets.get(self.data_set)(**{**places.get(self.data_set, {}), **self.data})
+    def open(self, places: Mapping[str, Mapping[str, Any]]) -> Dataset:
+        """Return the dataset with the stream's settings; ``places``: settings per dataset of where this runs."""
+        return datasets.get(self.dataset)(**{**places.get(self.dataset, {}), **self.data})
 
     @classmethod
     def parse(cls, text: str, data: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> Stream:
         """Return the stream called e.g. ``digits-domain5``, ``digits-domain`` (all domains) or ``digits-all``.
 
-        ``data`` holds settings per data set; those that determine results become the stream's.
+        ``data`` holds settings per dataset; those that determine results become the stream's.
         """
         match = re.fullmatch(r"([a-z0-9_]+)-([a-z]+)(\d*)", text)
         if match is None:
-            raise SettingsError(
-                f"'{text}' is not a stream: write data set, scenario and tasks, such as cifar100-class5"
-            )
+            raise SettingsError(f"'{text}' is not a stream: write dataset, scenario and tasks, such as cifar100-class5")
         name, scenario, number = match.groups()
-        kind = data_sets.get(name)
+        kind = datasets.get(name)
         if scenario not in SCENARIOS:
             raise SettingsError(f"stream {text}: there is no scenario '{scenario}': {nearest(scenario, SCENARIOS)}")
-        data_set = kind(**(data or {}).get(name, {}))
-        tasks = int(number) if number else {"all": 1, "domain": len(data_set.domains)}.get(scenario, 0)
+        dataset = kind(**(data or {}).get(name, {}))
+        tasks = int(number) if number else {"all": 1, "domain": len(dataset.domains)}.get(scenario, 0)
         if not tasks and not number:
             raise SettingsError(f"stream {text}: write the number of tasks behind it, such as {text}5")
-        cut = {"data_set": name, "scenario": scenario, "tasks": tasks, "data": data_set.determining()}
+        cut = {"dataset": name, "scenario": scenario, "tasks": tasks, "data": dataset.determining()}
         stream = parse(cls, {**cut, **options}, f"stream {text}")
-        stream.check(data_set.num_classes, data_set.domains)
+        stream.check(dataset.num_classes, dataset.domains)
         return stream
 
     def check(self, num_classes: int | None, domains: tuple[str, ...]) -> None:
-        """Raise `SettingsError` if the data set cannot be cut so."""
+        """Raise `SettingsError` if the dataset cannot be cut so."""
         if self.domain_order != "paper" and self.scenario != "domain":
             raise SettingsError(f"{self.name}: domain_order belongs to domain-incremental streams")
         if self.class_order != "paper" and self.scenario != "class":
@@ -91,20 +89,20 @@ class Stream(Options):
         if isinstance(self.class_order, list) and num_classes is not None:
             _check_order(self.name, self.class_order, num_classes)
         if self.scenario == "all" and self.tasks != 1:
-            raise SettingsError(f"{self.data_set}-all has one task, not {self.tasks}")
+            raise SettingsError(f"{self.dataset}-all has one task, not {self.tasks}")
         if self.scenario == "class" and num_classes is not None and self.tasks > num_classes:
-            raise SettingsError(f"{self.name}: {self.data_set} has only {num_classes} classes")
+            raise SettingsError(f"{self.name}: {self.dataset} has only {num_classes} classes")
         if self.scenario == "domain" and domains and self.tasks > len(domains):
-            raise SettingsError(f"{self.name}: {self.data_set} has {len(domains)} domains: {', '.join(domains)}")
+            raise SettingsError(f"{self.name}: {self.dataset} has {len(domains)} domains: {', '.join(domains)}")
         if self.domain_order != "paper":
             for domain in self.domain_order:
                 if domains and domain not in domains:
-                    raise SettingsError(f"{self.data_set} has no domain '{domain}': {nearest(domain, domains)}")
+                    raise SettingsError(f"{self.dataset} has no domain '{domain}': {nearest(domain, domains)}")
             if not len(set(self.domain_order)) == len(self.domain_order) == self.tasks:
                 raise SettingsError(f"{self.name}: domain_order must name {self.tasks} different domains")
 
 
-def _labelled(base: str, changes: dict[str, Any]) -> str:
+def _labeled(base: str, changes: dict[str, Any]) -> str:
     """Return a folder name with the settings that differ (a hash where they are long or have other signs)."""
     if not changes:
         return base
@@ -119,7 +117,7 @@ def class_order(stream: Stream, num_classes: int) -> list[int]:
         made = torch.Generator().manual_seed(stream.class_order)
         return torch.randperm(num_classes, generator=made).tolist()  # type: ignore[no-any-return]
     if stream.class_order == "paper":
-        return list(data_sets.get(stream.data_set).class_order or range(num_classes))
+        return list(datasets.get(stream.dataset).class_order or range(num_classes))
     _check_order(stream.name, stream.class_order, num_classes)
     return stream.class_order
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from cassle.data import colour
+from cassle.data import color as color
 from cassle.data.crop import crop_resize, crop_resize_each, draw_boxes, rotate
 from cassle.data.jitter import blocks_of, draw_turns, jitter, jitter_sorted, orders_taken, strengths_of
 from cassle.data.on_device import constant, send
 from cassle.data.view_settings import ViewSettings
-from cassle.distributed import Share
+from cassle.runtime.distributed import Share
 from cassle.tensors.batch import Batch
 
 CACHED = 2**20
@@ -28,8 +28,8 @@ class ViewParameters:
     """What was drawn for one view of B images.
 
     ``boxes`` (B, 4) crops; ``jitter`` (4, B) factors of brightness, contrast, saturation and shift of hue, neutral
-    where the image is not jittered; ``turn`` (B,) int64 which of the 24 orders of jitter an image takes; ``grey``,
-    ``solarise``, ``flip`` (B,) bool; ``sigma`` (B,) blur, 0 for none; ``degrees`` (B,) rotation.
+    where the image is not jittered; ``turn`` (B,) int64 which of the 24 orders of jitter an image takes; ``gray``,
+    ``solarize``, ``flip`` (B,) bool; ``sigma`` (B,) blur, 0 for none; ``degrees`` (B,) rotation.
 
     In a block of 24 consecutive images of the global batch every order occurs once (in the last, shorter block at most
     once); these images lie in ``blocks`` such blocks.
@@ -38,9 +38,9 @@ class ViewParameters:
     boxes: Tensor
     jitter: Tensor
     turn: Tensor
-    grey: Tensor
+    gray: Tensor
     sigma: Tensor
-    solarise: Tensor
+    solarize: Tensor
     flip: Tensor
     degrees: Tensor
     blocks: int
@@ -78,7 +78,7 @@ def draw(
     strengths = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
     factors = [
         torch.where(jittered, max(neutral - strength, neutral - 1) * (1 - u) + (neutral + strength) * u, neutral)
-        for neutral, strength, u in zip(colour.NEUTRAL, strengths, uniform[1:5], strict=True)
+        for neutral, strength, u in zip(color.NEUTRAL, strengths, uniform[1:5], strict=True)
     ]
     chance = torch.rand(4, count, device=device, generator=generator)
     turn, blocks = draw_turns(count, generator)
@@ -87,9 +87,9 @@ def draw(
         boxes=boxes,
         jitter=torch.stack(factors),
         turn=turn,
-        grey=uniform[5] < settings.grey,
+        gray=uniform[5] < settings.gray,
         sigma=torch.where(chance[0] < settings.blur, low + (high - low) * chance[1], 0.0),
-        solarise=chance[2] < settings.solarise,
+        solarize=chance[2] < settings.solarize,
         flip=chance[3] < settings.flip,
         degrees=(2 * uniform[6] - 1) * settings.rotate,
         blocks=blocks,
@@ -101,7 +101,7 @@ def crop(images: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tenso
 
     A crop mirrored first is the view mirrored last: what lies between treats left and right alike.
     """
-    if images.device.type == "cpu" and min(images.shape[2:]) > colour.SMALL:
+    if images.device.type == "cpu" and min(images.shape[2:]) > color.SMALL:
         return crop_resize_each(images, drawn.boxes, settings.size, drawn.flip).float().div_(255)
     return crop_resize(images, drawn.boxes, settings.size, drawn.flip)
 
@@ -120,7 +120,7 @@ def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings, crop: C
     view = crop(images, drawn, settings)
     if any(strengths):
         view = jitter(view, drawn.jitter, drawn.turn, drawn.blocks, strengths)
-    return recolour(view, drawn, settings)
+    return recolor(view, drawn, settings)
 
 
 def _apply_in_parts(
@@ -134,34 +134,34 @@ def _apply_in_parts(
         part = drawn.part(rows)
         view = crop(images[rows], part, settings)
         jitter_sorted(view, part.jitter, taken[rows], strengths)
-        whole.index_copy_(0, rows, recolour(view, part, settings))
+        whole.index_copy_(0, rows, recolor(view, part, settings))
     return whole
 
 
-def recolour(view: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
-    """Return what comes after colour jitter, for floats (B, 3, S, S) in 0-1.
+def recolor(view: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
+    """Return what comes after color jitter, for floats (B, 3, S, S) in 0-1.
 
     Operations whose setting rules them out are left out.
     """
-    if settings.grey > 0:
-        view = colour.grey(view, drawn.grey)
+    if settings.gray > 0:
+        view = color.gray(view, drawn.gray)
     if settings.blur > 0:
-        view = colour.blur(view, drawn.sigma)
-    if settings.solarise > 0:
-        view = colour.solarise(view, drawn.solarise)
+        view = color.blur(view, drawn.sigma)
+    if settings.solarize > 0:
+        view = color.solarize(view, drawn.solarize)
     if settings.rotate > 0:
         view = rotate(view, drawn.degrees)
     return view
 
 
-def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return (images - mean) / std per channel, for floats in 0-1."""
-    centre, width = (constant(values, images.device).view(1, 3, 1, 1) for values in (mean, std))
-    return (images - centre).div_(width)
+    center, width = (constant(values, images.device).view(1, 3, 1, 1) for values in (mean, std))
+    return (images - center).div_(width)
 
 
 def clean_view(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Return images (B, 3, H, W) uint8 without augmentation: resized to (size, size) if need be, normalised."""
+    """Return images (B, 3, H, W) uint8 without augmentation: resized to (size, size) if need be, normalized."""
     return _clean(images, size, mean, std).contiguous(memory_format=torch.channels_last)
 
 
@@ -169,8 +169,8 @@ def _clean(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float
     if images.shape[-2:] != (size, size):
         height, width = images.shape[-2:]
         box = constant((0, 0, height, width), images.device).expand(len(images), 4)
-        return normalise(crop_resize(images, box, size), mean, std)
-    return normalise(images.float().div_(255), mean, std)
+        return normalize(crop_resize(images, box, size), mean, std)
+    return normalize(images.float().div_(255), mean, std)
 
 
 class Views:
@@ -190,7 +190,7 @@ class Views:
         views = []
         for settings in self.settings:
             drawn = draw(settings, share.count, height, width, batch.generator).take(share)
-            view = normalise(apply(batch.images, drawn, settings), self.mean, self.std)
+            view = normalize(apply(batch.images, drawn, settings), self.mean, self.std)
             views.append(view.contiguous(memory_format=torch.channels_last))
         return views
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
+from cassle.core.options import Options
+from cassle.core.registry import Registry
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Group, Objective
-from cassle.options import Options
-from cassle.registry import Registry
 from cassle.tensors.scope import Scope
 
 
@@ -41,11 +41,11 @@ class Distillation(nn.Module):
         self.predictor: nn.Module = mlp(sizes) if settings.depth else nn.Identity()
 
     @classmethod
-    def misfit(cls, objective: type[Objective]) -> str | None:
+    def incompatibility(cls, objective: type[Objective]) -> str | None:
         """Return why this form cannot distil that objective, or None if it can."""
         return None
 
-    def too_few(self, images: int, dim: int) -> str | None:
+    def batch_problem(self, images: int, dim: int) -> str | None:
         """Return why ``images`` predictions of size ``dim`` cannot be compared, or None; asked before anything runs."""
         return None
 

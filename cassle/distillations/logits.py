@@ -53,7 +53,7 @@ class Logits(Distillation):
     fits_features = False
 
     @classmethod
-    def misfit(cls, objective: type[Objective]) -> str | None:
+    def incompatibility(cls, objective: type[Objective]) -> str | None:
         """Refuse objectives without a classifier of their own."""
         return None if hasattr(objective, "classify") else "it has no classifier of its own"
 

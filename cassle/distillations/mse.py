@@ -13,7 +13,7 @@ from cassle.objectives.base import Objective
 def mse_distillation_loss(p: list[Tensor], frozen: list[Tensor]) -> Tensor:
     """Return the mean over views of the mean of (p - frozen)^2 over all N D entries, (N, D) each.
 
-    This is the invariance term of VICReg alone: neither side is normalised, and frozen features need no variance.
+    This is the invariance term of VICReg alone: neither side is normalized, and frozen features need no variance.
     """
     return torch.stack([F.mse_loss(ours, theirs) for ours, theirs in zip(p, frozen, strict=True)]).mean()
 

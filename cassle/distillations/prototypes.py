@@ -71,8 +71,8 @@ class PrototypeAssignment(Distillation):
     * DeepCluster-v2: the target is the soft assignment to the frozen model's last centroids, per head. Its own loss
       asks for the nearest one, the limit for temperature 0; where there are nearly as many centroids as images that
       alone says little, and the soft assignment also says how near the others are.
-    * DINO: the target is the softmax of the frozen scores less the centre saved with them, Eq. 1 and 4 of the paper.
-      The centre is still needed: without it what all images have in common decides the target.
+    * DINO: the target is the softmax of the frozen scores less the center saved with them, Eq. 1 and 4 of the paper.
+      The center is still needed: without it what all images have in common decides the target.
     """
 
     Settings = PrototypesSettings
@@ -83,7 +83,7 @@ class PrototypeAssignment(Distillation):
         self.prototypes = cast(Prototypical, objective).new_prototypes()
 
     @classmethod
-    def misfit(cls, objective: type[Objective]) -> str | None:
+    def incompatibility(cls, objective: type[Objective]) -> str | None:
         """Return that an objective has no prototypes, if so."""
         fits = hasattr(objective, "prototype_scores") and hasattr(objective, "new_prototypes")
         return None if fits else "it has no prototypes that images could be assigned to"

@@ -58,7 +58,7 @@ class Relational(Distillation):
     fits_features = False
 
     @classmethod
-    def misfit(cls, objective: type[Objective]) -> str | None:
+    def incompatibility(cls, objective: type[Objective]) -> str | None:
         """Refuse objectives without anchors."""
         return None if hasattr(objective, "anchors") else "it offers no projections (anchors) to relate images to"
 

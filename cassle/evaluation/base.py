@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from cassle.core.errors import DataError
+from cassle.core.options import Options, differences, parse
+from cassle.core.registry import Registry
 from cassle.data.streams import Stream
-from cassle.errors import DataError
-from cassle.options import Options, differences, parse
-from cassle.registry import Registry
 
 if TYPE_CHECKING:
     from cassle.data.view_settings import ViewSettings
@@ -25,7 +25,7 @@ class Half:
     """The training or the test images of a stream, on one device.
 
     ``features`` (N, F) of the frozen backbone without augmentation; ``labels`` (N,) int64; ``task`` (N,) int64;
-    ``positions`` (N,) int64 within that half of the data set.
+    ``positions`` (N,) int64 within that half of the dataset.
     """
 
     features: Tensor
@@ -120,7 +120,7 @@ class Probe:
         """Return classes of other files that the result depends on."""
         return []
 
-    def misfit(self, stream: Stream) -> str | None:
+    def incompatibility(self, stream: Stream) -> str | None:
         """Return why the probe makes no sense on a stream, or None if it does."""
         return None
 
@@ -144,7 +144,7 @@ def accuracy_by_task(predicted: Tensor, labels: Tensor, test_task: Tensor, tasks
     test_task = test_task.cpu()
     counts = torch.bincount(test_task, minlength=tasks)
     if empty := (counts[:tasks] == 0).nonzero().flatten().tolist():
-        raise DataError(f"task {empty[0]} has no test images, so it has no accuracy; prepare the data set again")
+        raise DataError(f"task {empty[0]} has no test images, so it has no accuracy; prepare the dataset again")
     correct = torch.bincount(test_task, weights=hits, minlength=tasks)
     return (correct / counts)[:tasks].tolist()
 

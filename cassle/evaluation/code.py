@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from cassle.core.provenance import class_file, code_fingerprint
 from cassle.evaluation.base import Probe
-from cassle.provenance import class_file, code_fingerprint
 
-JOB = Path(__file__).with_name("job.py")
+JOB = Path(__file__).with_name("probe_checkpoint.py")
 """What every evaluation runs; named, not imported, as whoever only compares code needs no network."""
 
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import torch
 
+from cassle.core.errors import DataError
+from cassle.core.files import fingerprint
 from cassle.data.base import Index, read_index
 from cassle.data.file_images import load_images
 from cassle.data.index import HALVES
 from cassle.data.splits import Split, read_split
 from cassle.data.streams import Stream
-from cassle.errors import DataError
 from cassle.evaluation.base import Evaluation, Half, Probe, accuracy_by_task, predict_within_task, streams_of
 from cassle.evaluation.code import code_of_probes
 from cassle.evaluation.request import ProbeRequest
 from cassle.evaluation.source import Epochs, Source, crop_features
 from cassle.evaluation.subject import Subject
-from cassle.files import fingerprint
 from cassle.nets.features import CLEAN_BATCH, features_of
 from cassle.training.precision import HALF, Precision, device_name
 from cassle.training.state import StateFile
@@ -76,7 +76,7 @@ class Evaluations:
             "accuracies": accuracy_by_task(scores.argmax(dim=1), test.labels, test.task, data.tasks),
             "task_aware": accuracy_by_task(within_task, test.labels, test.task, data.tasks),
             "precision": self.precision_used(),
-            **({} if stream == main else {"own_tasks": [f"{stream.data_set} {name}" for name in split.names]}),
+            **({} if stream == main else {"own_tasks": [f"{stream.dataset} {name}" for name in split.names]}),
         }
 
     def of(self, stream: Stream) -> tuple[Split, Evaluation]:
@@ -107,9 +107,9 @@ class Evaluations:
         site, subject, device = self.request.site, self.subject, self.device
         size, threads = subject.image_size, site.execution.threads
         index, split = self.files_of(stream)
-        data_set = stream.open(site.data)
+        dataset = stream.open(site.data)
         train_source, test_source = (
-            Source(load_images(data_set, index, site.root, which, size, threads).to(device), data_set, size, device)
+            Source(load_images(dataset, index, site.root, which, size, threads).to(device), dataset, size, device)
             for which in HALVES
         )
         return split, Evaluation(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
 from cassle.evaluation.base import Probe, probes
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from cassle.core.files import write_with
 from cassle.data.base import read_index
 from cassle.data.file_images import load_images
 from cassle.data.splits import read_split
 from cassle.data.streams import Stream
 from cassle.evaluation.source import Source
 from cassle.evaluation.subject import load_subject
-from cassle.files import write_with
 from cassle.nets.features import CLEAN_BATCH, features_of
 from cassle.settings.site import Site
 from cassle.training.precision import resolve_device
@@ -44,12 +44,12 @@ def write_snapshot(request: SnapshotRequest) -> None:
     index, split = read_index(request.index), read_split(request.split)
     device = resolve_device(request.site.execution.device)
     subject = load_subject({}, request.checkpoint, request.site.data).to(device)
-    data_set = stream.open(request.site.data)
+    dataset = stream.open(request.site.data)
     size, threads = subject.image_size, request.site.execution.threads
-    test = load_images(data_set, index, request.site.root, "test", size, threads).to(device)
+    test = load_images(dataset, index, request.site.root, "test", size, threads).to(device)
     kept = np.flatnonzero(np.asarray(split.test_task) >= 0)
     kept = kept[np.linspace(0, len(kept) - 1, min(request.images, len(kept))).round().astype(int)]
-    batches = Source(test, data_set, size, device).clean(torch.as_tensor(kept).to(device), CLEAN_BATCH)
+    batches = Source(test, dataset, size, device).clean(torch.as_tensor(kept).to(device), CLEAN_BATCH)
     features = features_of(subject.backbone, batches, device).float().cpu().numpy()
     labels, tasks = index.test.labels[kept], np.asarray(split.test_task)[kept]
     arrays = {"features": features, "labels": labels.astype(np.int64), "tasks": tasks.astype(np.int64)}

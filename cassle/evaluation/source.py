@@ -1,4 +1,4 @@
-"""Images of one half of a data set, as probes ask for them: clean ones once, random crops for every epoch."""
+"""Images of one half of a dataset, as probes ask for them: clean ones once, random crops for every epoch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cassle.data.base import DataSet, InMemory
+from cassle.core.random import seed_of
+from cassle.data.base import Dataset, InMemory
 from cassle.data.file_images import FileImages
 from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, clean_view
 from cassle.evaluation.subject import Subject
-from cassle.random import seed_of
 from cassle.tensors.outputs import full
 
 Epochs = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
@@ -25,10 +25,10 @@ Epochs = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
 
 @dataclass(frozen=True)
 class Source:
-    """Yields normalised batches (B, 3, S, S) of ``size`` pixels; of those it holds no more than one at a time."""
+    """Yields normalized batches (B, 3, S, S) of ``size`` pixels; of those it holds no more than one at a time."""
 
     images: InMemory | FileImages
-    data_set: DataSet
+    dataset: Dataset
     size: int
     device: torch.device
 
@@ -36,7 +36,7 @@ class Source:
         """Yield the images at positions (N,) in their order, without augmentation."""
         for index in torch.split(positions, batch_size):
             images = self.images.read(index).to(self.device)
-            yield clean_view(images, self.size, self.data_set.mean, self.data_set.std)
+            yield clean_view(images, self.size, self.dataset.mean, self.dataset.std)
 
     @contextmanager
     def crops(self, view: ViewSettings, positions: Tensor, batch_size: int, seed: int) -> Iterator[Epochs]:
@@ -46,7 +46,7 @@ class Source:
         function of (seed, epoch, step).
         """
         rows = TaskRows(positions, positions[:0], batch_size, seed_of(seed, "probe"), 0)
-        views = Views([view], self.data_set.mean, self.data_set.std)
+        views = Views([view], self.dataset.mean, self.dataset.std)
         threads = self.images.workers if isinstance(self.images, FileImages) else 1
         loader = open_loader("auto", self.images, rows, views, self.device, threads)
 

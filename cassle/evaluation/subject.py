@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cassle.data.streams import Stream
-from cassle.evaluation.foreign import load_foreign
+from cassle.evaluation.external import load_foreign
 from cassle.models.checkpoints import load_checkpoint, load_into
 from cassle.nets.base import Backbone
 from cassle.objectives.base import Objective
@@ -56,7 +56,7 @@ class Subject:
 
 
 def load_subject(spec: dict[str, Any], checkpoint: Path | None, data: Mapping[str, Mapping[str, Any]]) -> Subject:
-    """Return the network that a `ProbeJob.spec` and a checkpoint describe; ``data``: settings per data set.
+    """Return the network that a `ProbeJob.spec` and a checkpoint describe; ``data``: settings per dataset.
 
     ``backbone`` in the spec is that of the untrained network, or of a foreign file if there is one; a checkpoint of
     this software describes itself. Raises `CheckpointError` for a file that cannot be read or does not fit.

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cassle.errors import CheckpointError
-from cassle.files import fingerprint, fingerprint_tensors, load_tensors, save_tensors
+from cassle.core.errors import CheckpointError
+from cassle.core.files import fingerprint, fingerprint_tensors, load_tensors, save_tensors
 
 FORMAT = 1
 """Raised when the meaning of a checkpoint's fields changes."""
@@ -17,7 +17,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """``model``: backbone, objective and online classifier; ``strategy``: what the strategy learnt or stored.
+    """``model``: backbone, objective and online classifier; ``strategy``: what the strategy learned or stored.
 
     ``meta``: JSON-like: the job's settings (`spec`), fingerprints of parents and code, versions; no time, no host.
     """

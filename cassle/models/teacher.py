@@ -17,7 +17,7 @@ TeacherNetwork = Literal["online", "momentum"]
 class Teacher(nn.Module):
     """The model of the previous task, frozen for the whole task at hand.
 
-    ``batchnorm`` ``frozen`` normalises with the statistics the model was saved with; ``batch`` normalises with those
+    ``batchnorm`` ``frozen`` normalizes with the statistics the model was saved with; ``batch`` normalizes with those
     of the batch and lets the running ones drift, as the original release does. ``network`` ``momentum`` takes the
     objective's momentum network in the place of the trained one. ``model`` is taken over.
     """

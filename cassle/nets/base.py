@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from cassle.options import Options
-from cassle.registry import Registry
+from cassle.core.options import Options
+from cassle.core.registry import Registry
 
 
 class Backbone(nn.Module):

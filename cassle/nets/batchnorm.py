@@ -8,15 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cassle import distributed
+from cassle.runtime import distributed
 from cassle.tensors.outputs import full
 
 LOCAL = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 """The modules that see the batch of one process alone."""
 
 
-class _Normalise(torch.autograd.Function):
-    """Normalises x (n, C, ...) with the mean and variance (C,) of all processes, of which x is a part.
+class _Normalize(torch.autograd.Function):
+    """Normalizes x (n, C, ...) with the mean and variance (C,) of all processes, of which x is a part.
 
     With u = (x - mean) / s, y = weight u + bias, g the gradient of y, and M the mean over all rows and places of all
     processes (Ioffe & Szegedy 2015, 1502.03167, Section 3): the gradient of x is weight / s (g - M[g] - u M[g u]).
@@ -55,7 +55,7 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
         """Take any number of dimensions from two on."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return the normalised (n, C, ...)."""
+        """Return the normalized (n, C, ...)."""
         if not self.training or distributed.size() == 1:
             return super().forward(input)
         mean, variance = global_moments(input)
@@ -63,7 +63,7 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
             self._follow(mean, variance, distributed.size() * input.numel() // input.shape[1])
         weight = torch.ones_like(mean) if self.weight is None else self.weight
         bias = torch.zeros_like(mean) if self.bias is None else self.bias
-        return cast(Tensor, _Normalise.apply(input, weight, bias, mean, variance, self.eps))  # type: ignore[no-untyped-call]
+        return cast(Tensor, _Normalize.apply(input, weight, bias, mean, variance, self.eps))  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -89,7 +89,7 @@ def global_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variances.mean(dim=0) + (means - mean).square().mean(dim=0)
 
 
-def synchronise(*modules: nn.Module | None) -> None:
+def synchronize(*modules: nn.Module | None) -> None:
     """Let every BatchNorm in some modules see all processes, if there are several.
 
     The very modules change, so that whoever holds one of them follows.

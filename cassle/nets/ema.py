@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def momentum_tau(base: float, final: float, step: int, steps: int) -> float:
-    """Return the coefficient after ``step`` of ``steps`` optimiser steps: from ``base`` to ``final`` on a half cosine.
+    """Return the coefficient after ``step`` of ``steps`` optimizer steps: from ``base`` to ``final`` on a half cosine.
 
     >>> momentum_tau(0.99, 1.0, 0, 10), momentum_tau(0.99, 1.0, 10, 10)
     (0.99, 1.0)

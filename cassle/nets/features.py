@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cassle.errors import DivergenceError
+from cassle.core.errors import DivergenceError
 from cassle.nets.base import Backbone
 
 CLEAN_BATCH = 256

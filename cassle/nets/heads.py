@@ -28,9 +28,9 @@ def mlp(sizes: Sequence[int], batchnorm: bool = True, bias: bool = True) -> nn.S
 
 
 class Prototypes(nn.Module):
-    """K directions that embeddings are scored against; rows are unit vectors, times a learnt gain if asked for.
+    """K directions that embeddings are scored against; rows are unit vectors, times a learned gain if asked for.
 
-    ``free_gain`` keeps a magnitude per prototype as the original release does (weight normalisation, Salimans &
+    ``free_gain`` keeps a magnitude per prototype as the original release does (weight normalization, Salimans &
     Kingma 2016); without it the scores are cosines (Caron et al. 2020).
     """
 

@@ -6,27 +6,27 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.options import Options
 from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Objective, objectives
-from cassle.options import Options
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 
 
-def standardise(z: Tensor, eps: float = 1e-5) -> Tensor:
+def standardize(z: Tensor, eps: float = 1e-5) -> Tensor:
     """Return z (N, D) with mean 0 and variance 1 per feature over the batch (biased variance, plus ``eps``)."""
-    centred = z - z.mean(dim=0)
-    return centred / (centred.square().mean(dim=0) + eps).sqrt()
+    centered = z - z.mean(dim=0)
+    return centered / (centered.square().mean(dim=0) + eps).sqrt()
 
 
 def barlow_loss(z1: Tensor, z2: Tensor, lamb: float, scale_loss: float) -> Tensor:
     """Return Eq. 1 of the paper times ``scale_loss``.
 
-    ``z1``, ``z2`` (N, D). With C = standardise(z1)^T standardise(z2) / N (D, D): the sum of (C_dd - 1)^2 over the
+    ``z1``, ``z2`` (N, D). With C = standardize(z1)^T standardize(z2) / N (D, D): the sum of (C_dd - 1)^2 over the
     diagonal plus ``lamb`` times the sum of C_de^2 off it.
     """
-    correlation = standardise(z1).T @ standardise(z2) / len(z1)
+    correlation = standardize(z1).T @ standardize(z2) / len(z1)
     diagonal = torch.diagonal(correlation)
     off_diagonal = correlation.square().sum() - diagonal.square().sum()
     return scale_loss * ((diagonal - 1).square().sum() + lamb * off_diagonal)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
+from cassle.contracts.layout import RANDOM
+from cassle.core.options import Options
+from cassle.core.registry import Registry
 from cassle.nets.base import Backbone
 from cassle.nets.momentum import MomentumNetwork
-from cassle.options import Options
-from cassle.paths import RANDOM
-from cassle.registry import Registry
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 
@@ -29,7 +29,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a task's training stands: epoch and optimiser step from 0, and how many of each the task has."""
+    """Where a task's training stands: epoch and optimizer step from 0, and how many of each the task has."""
 
     epoch: int
     step: int
@@ -105,12 +105,12 @@ class Objective(nn.Module):
         """
         raise NotImplementedError
 
-    def too_few(self, images: int) -> str | None:
+    def batch_problem(self, images: int) -> str | None:
         """Return why the loss of so many images cannot be computed, or None if it can; asked before anything runs."""
         return None
 
     def after_loss(self, outputs: Outputs, batch: Batch) -> None:
-        """Move queues and centres (buffers): once per step, with the outputs of the whole batch, before gradients."""
+        """Move queues and centers (buffers): once per step, with the outputs of the whole batch, before gradients."""
 
     def distilled(self, z: Tensor) -> Tensor:
         """Return what a distillation of this objective receives as the student's z (B, D)."""
@@ -133,7 +133,7 @@ class Objective(nn.Module):
         """Set what depends on the epoch (temperatures, freezes)."""
 
     def after_backward(self, moment: Moment) -> None:
-        """Change gradients before the optimiser sees them (frozen prototypes)."""
+        """Change gradients before the optimizer sees them (frozen prototypes)."""
 
     def after_step(self, backbone: Backbone, moment: Moment) -> None:
         """Move what follows the weights (momentum networks); ``moment.step`` is the step just done."""

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options
+from cassle.core.random import generator
 from cassle.nets.base import Backbone
 from cassle.nets.clusters import ClusterMemory, spherical_kmeans
 from cassle.nets.heads import Prototypes, mlp
 from cassle.objectives.base import Moment, Objective, TaskStart, objectives
-from cassle.options import Options
-from cassle.random import generator
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 
@@ -51,7 +51,7 @@ class DeepClusterV2Settings(Options):
 
 @objectives.register("deepclusterv2")
 class DeepClusterV2(Objective):
-    """Centroids in place of learnt prototypes; they move once per epoch, by k-means over a memory of projections.
+    """Centroids in place of learned prototypes; they move once per epoch, by k-means over a memory of projections.
 
     The memory is filled from unaugmented images before a task's first epoch, follows the batches of each epoch and is
     emptied after the last step. ``centroids`` (K, D): unit rows of all heads, one head after the other; the next task's

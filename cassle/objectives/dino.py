@@ -1,4 +1,4 @@
-"""DINO: predict a slowly moving copy's sharpened, centred output for the other view (Caron et al. 2021, 2104.14294)."""
+"""DINO: predict a slowly moving copy's sharpened, centered output for the other view (arXiv 2104.14294)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from cassle.core.options import Options
 from cassle.nets.base import Backbone
 from cassle.nets.ema import momentum_tau
 from cassle.nets.heads import Prototypes
 from cassle.nets.momentum import MomentumNetwork
 from cassle.objectives.base import Moment, Objective, objectives
 from cassle.objectives.swav import swav_loss
-from cassle.options import Options
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 
@@ -24,17 +24,17 @@ from cassle.tensors.outputs import Outputs
 def dino_loss(
     scores: Sequence[Tensor],
     targets: Sequence[Tensor],
-    centre: Tensor,
+    center: Tensor,
     temperature: float,
     target_temperature: float,
 ) -> Tensor:
     """Return Eq. 2 of the paper, averaged over ordered pairs of views; no gradient reaches ``targets``.
 
-    ``scores`` (N, K) per view, ``targets`` (N, K) for the first of them, ``centre`` (K,). For each target view i and
+    ``scores`` (N, K) per view, ``targets`` (N, K) for the first of them, ``center`` (K,). For each target view i and
     each view j other than i: the mean over images of -sum over k of t_i log softmax(s_j / temperature), with
-    t = softmax((target - centre) / target_temperature).
+    t = softmax((target - center) / target_temperature).
     """
-    wanted = [((target.detach() - centre) / target_temperature).softmax(dim=1) for target in targets]
+    wanted = [((target.detach() - center) / target_temperature).softmax(dim=1) for target in targets]
     return swav_loss(scores, wanted, temperature)
 
 
@@ -60,7 +60,7 @@ class DINOSettings(Options):
     target_temperature: float = Field(0.07, gt=0, description="temperature of the target after warm-up")
     warmup_target_temperature: float = Field(0.04, gt=0, description="temperature of the target in a task's epoch 0")
     warmup_target_temperature_epochs: int = Field(50, ge=0, description="epochs of a task that warm-up takes")
-    centre_momentum: float = Field(0.9, ge=0, le=1, description="weight of the old centre, per step")
+    center_momentum: float = Field(0.9, ge=0, le=1, description="weight of the old center, per step")
     freeze_last_layer_epochs: int = Field(1, ge=0, description="first epochs of a task in which the last layer stays")
     base_tau: float = Field(0.99, ge=0, le=1, description="momentum coefficient at the start of every task")
     final_tau: float = Field(1.0, ge=0, le=1, description="momentum coefficient at the end of every task")
@@ -76,9 +76,9 @@ class UnitRows(nn.Module):
 
 @objectives.register("dino")
 class DINO(Objective):
-    """A last layer of unit prototypes on normalised projections, and a momentum network that has one too.
+    """A last layer of unit prototypes on normalized projections, and a momentum network that has one too.
 
-    ``centre`` (K,): running mean of the momentum network's scores. All of it carries over to the next task; the
+    ``center`` (K,): running mean of the momentum network's scores. All of it carries over to the next task; the
     schedules of temperature and momentum coefficient restart, and the last layer is frozen again.
     """
 
@@ -87,7 +87,7 @@ class DINO(Objective):
     many_views = True
     has_momentum = True
 
-    centre: Tensor
+    center: Tensor
 
     def __init__(self, settings: DINOSettings, backbone: Backbone, num_classes: int) -> None:
         super().__init__(settings, backbone, num_classes)
@@ -99,7 +99,7 @@ class DINO(Objective):
         self.projector = nn.Sequential(*hidden, nn.Linear(width, self.output_dim))
         self.prototypes = self.new_prototypes()
         self.momentum = MomentumNetwork(backbone, self.head())
-        self.register_buffer("centre", torch.zeros(settings.num_prototypes))
+        self.register_buffer("center", torch.zeros(settings.num_prototypes))
         self.target_temperature: float = settings.target_temperature
 
     def new_prototypes(self) -> Prototypes:
@@ -117,11 +117,11 @@ class DINO(Objective):
         return self.momentum.backbone
 
     def prototype_scores(self, z: Tensor) -> Tensor:
-        """Return the centred scores (B, K) of projections (B, D)."""
-        return self.prototypes(F.normalize(z, dim=1)) - self.centre  # type: ignore[no-any-return]
+        """Return the centered scores (B, K) of projections (B, D)."""
+        return self.prototypes(F.normalize(z, dim=1)) - self.center  # type: ignore[no-any-return]
 
     def predict(self, z: Tensor) -> Tensor:
-        """Return the scores of a projection, not centred."""
+        """Return the scores of a projection, not centered."""
         return self.prototypes(F.normalize(z, dim=1))  # type: ignore[no-any-return]
 
     def targets(self, views: list[Tensor]) -> list[Tensor]:
@@ -129,14 +129,14 @@ class DINO(Objective):
         return self.momentum(views[:2])  # type: ignore[no-any-return]
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Return the mean over pairs of a target view and another view; the centre is that of the steps before."""
+        """Return the mean over pairs of a target view and another view; the center is that of the steps before."""
         temperature = self.settings.temperature
-        return dino_loss(outputs.p, outputs.targets, self.centre, temperature, self.target_temperature)
+        return dino_loss(outputs.p, outputs.targets, self.center, temperature, self.target_temperature)
 
     def after_loss(self, outputs: Outputs, batch: Batch) -> None:
-        """Move the centre towards the mean of the batch's targets (Eq. 4 of the paper)."""
-        mean = torch.cat(outputs.targets).to(self.centre.dtype).mean(dim=0)
-        self.centre.lerp_(mean, 1 - self.settings.centre_momentum)
+        """Move the center towards the mean of the batch's targets (Eq. 4 of the paper)."""
+        mean = torch.cat(outputs.targets).to(self.center.dtype).mean(dim=0)
+        self.center.lerp_(mean, 1 - self.settings.center_momentum)
 
     def begin_epoch(self, moment: Moment) -> None:
         """Set the temperature of the targets."""

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.options import Options
 from cassle.nets.base import Backbone
 from cassle.nets.ema import momentum_tau
 from cassle.nets.heads import mlp
 from cassle.nets.momentum import MomentumNetwork
 from cassle.nets.queue import push
 from cassle.objectives.base import Moment, Objective, objectives
-from cassle.options import Options
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 
@@ -87,7 +87,7 @@ class MoCoV2Plus(Objective):
         push(self.queue, self.pointer, keys.mT, dim=2)
 
     def distilled(self, z: Tensor) -> Tensor:
-        """Return unit rows, as the original release distils this objective's projections normalised."""
+        """Return unit rows, as the original release distils this objective's projections normalized."""
         return F.normalize(z, dim=1)
 
     def after_step(self, backbone: Backbone, moment: Moment) -> None:

@@ -1,4 +1,4 @@
-"""NNCLR: contrast with the nearest neighbour of the other view in a queue of past projections.
+"""NNCLR: contrast with the nearest neighbor of the other view in a queue of past projections.
 
 Dwibedi et al. 2021, 2104.14548.
 """
@@ -10,22 +10,22 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from cassle.core.options import Options
 from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
 from cassle.nets.queue import push
 from cassle.objectives.base import Objective, objectives
-from cassle.options import Options
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 
 
-def nnclr_loss(neighbour: Tensor, p: Tensor, temperature: float) -> Tensor:
-    """Return the loss of Section 3.2 of the paper, averaged over the N neighbours; gradients flow into both arguments.
+def nnclr_loss(neighbor: Tensor, p: Tensor, temperature: float) -> Tensor:
+    """Return the loss of Section 3.2 of the paper, averaged over the N neighbors; gradients flow into both arguments.
 
-    ``neighbour``, ``p`` (N, D), any scale. With unit rows, S = neighbour p^T / temperature: the loss of neighbour i is
+    ``neighbor``, ``p`` (N, D), any scale. With unit rows, S = neighbor p^T / temperature: the loss of neighbor i is
     -S[i, i] + log sum over k of exp S[i, k], one direction only.
     """
-    scores = F.normalize(neighbour, dim=1) @ F.normalize(p, dim=1).T / temperature
+    scores = F.normalize(neighbor, dim=1) @ F.normalize(p, dim=1).T / temperature
     return F.cross_entropy(scores, torch.arange(len(p), device=p.device))
 
 
@@ -42,7 +42,7 @@ class NNCLRSettings(Options):
     output_dim: int = Field(256, gt=0, description="size of the projection z")
     pred_hidden_dim: int = Field(4096, gt=0, description="width of the predictor's hidden layer")
     temperature: float = Field(0.2, gt=0, description="temperature of the contrastive loss")
-    queue_size: int = Field(65536, gt=0, description="projections among which neighbours are looked for")
+    queue_size: int = Field(65536, gt=0, description="projections among which neighbors are looked for")
 
 
 @objectives.register("nnclr")
@@ -50,11 +50,11 @@ class NNCLR(Objective):
     """Predictor on top of the projector, and a queue of the first view's projections; all of it carries over.
 
     ``queue`` (K, D): unit rows; ``pointer`` (): the row written next. The queue carries over to the next task because
-    the network does: its rows are embeddings of the very network that goes on, so a new image's neighbour is the most
+    the network does: its rows are embeddings of the very network that goes on, so a new image's neighbor is the most
     similar image known so far. A queue restarted with random rows would make random directions the positives of the
     first K / N steps, just when the old features are most at risk. Rows of old tasks are gone after those K / N steps.
 
-    The distillation is contrastive: the frozen model's projection takes the neighbour's place as the positive. It gets
+    The distillation is contrastive: the frozen model's projection takes the neighbor's place as the positive. It gets
     z as it is, as the objective's own predictor does.
     """
 

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.options import Options
 from cassle.nets.base import Backbone
 from cassle.nets.ema import momentum_tau
 from cassle.nets.heads import mlp
 from cassle.nets.momentum import MomentumNetwork
 from cassle.nets.queue import push
 from cassle.objectives.base import Moment, Objective, objectives
-from cassle.options import Options
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from cassle.core.options import Options
 from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Group, Objective, objectives
-from cassle.options import Options
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 

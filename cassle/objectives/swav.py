@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.options import Options
 from cassle.nets.base import Backbone
 from cassle.nets.heads import Prototypes, mlp
 from cassle.objectives.base import Moment, Objective, TaskStart, objectives
-from cassle.options import Options
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 
@@ -53,8 +53,8 @@ class SwAVSettings(Options):
     hidden_dim: int = Field(2048, gt=0, description="width of the projector's hidden layer")
     output_dim: int = Field(128, gt=0, description="size of the projection z")
     num_prototypes: int = Field(3000, gt=0, description="prototypes that images are assigned to")
-    prototypes: Literal["normalised", "free"] = Field(
-        "normalised", description="prototypes of length 1, or each of a learnt length (original)"
+    prototypes: Literal["normalized", "free"] = Field(
+        "normalized", description="prototypes of length 1, or each of a learned length (original)"
     )
     temperature: float = Field(0.1, gt=0, description="temperature of the predicted assignment")
     sk_epsilon: float = Field(0.05, gt=0, description="smoothness of the target assignment")
@@ -66,7 +66,7 @@ class SwAVSettings(Options):
 
 @objectives.register("swav")
 class SwAV(Objective):
-    """Prototypes on normalised projections; they carry over to the next task, the queues restart.
+    """Prototypes on normalized projections; they carry over to the next task, the queues restart.
 
     ``queue`` (2, Q, D): unit rows, the latest first; queue v holds projections of view v, and zeros where it is empty.
     """

@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.options import Options
 from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Objective, objectives
-from cassle.options import Options
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 
@@ -24,8 +24,8 @@ def variance_term(z: Tensor, eps: float = 1e-4) -> Tensor:
 
 def covariance_term(z: Tensor) -> Tensor:
     """Return Eq. 4 of the paper for z (N, D): squared covariances of different features, summed and divided by D."""
-    centred = z - z.mean(dim=0)
-    covariance = centred.T @ centred / (len(z) - 1)
+    centered = z - z.mean(dim=0)
+    covariance = centered.T @ centered / (len(z) - 1)
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / z.shape[1]
 
 

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options
 from cassle.nets.base import Backbone
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Objective, objectives
-from cassle.options import Options
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs, unmixed
 
@@ -27,11 +27,11 @@ def whiten(x: Tensor, eps: float = 0.0) -> Tensor:
     """
     with unmixed(x):
         x = x if x.dtype == torch.float64 else x.float()
-        centred = x - x.mean(dim=-2, keepdim=True)
-        covariance = centred.mT @ centred / (x.shape[-2] - 1)
+        centered = x - x.mean(dim=-2, keepdim=True)
+        covariance = centered.mT @ centered / (x.shape[-2] - 1)
         identity = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
         factor = torch.linalg.cholesky_ex((1 - eps) * covariance + eps * identity, check_errors=False).L
-        whitened: Tensor = torch.linalg.solve_triangular(factor, centred.mT, upper=False).mT
+        whitened: Tensor = torch.linalg.solve_triangular(factor, centered.mT, upper=False).mT
         return whitened
 
 
@@ -100,7 +100,7 @@ class WMSE(Objective):
         self.projector = mlp([backbone.feature_dim, settings.hidden_dim, settings.output_dim])
         self.output_dim = settings.output_dim
 
-    def too_few(self, images: int) -> str | None:
+    def batch_problem(self, images: int) -> str | None:
         """Return that the images fill no group to be whitened, if so."""
         size = self.settings.whitening_size
         return None if images >= size else f"whitening_size {size} exceeds the {images} images that its loss gets"

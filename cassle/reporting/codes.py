@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cassle.files import fingerprint
-from cassle.provenance import code_of
+from cassle.core.files import fingerprint
+from cassle.core.provenance import code_of
 
 
 def code_of_page() -> str:

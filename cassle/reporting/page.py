@@ -12,16 +12,16 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cassle.files import read_json, write_text
-from cassle.paths import RANDOM
-from cassle.reporting.cells import cells_of
-from cassle.reporting.formats import html_table
-from cassle.reporting.frame import read_runs
-from cassle.reporting.jobs import jobs_of_study, read_jobs
-from cassle.reporting.matrix import METRICS
-from cassle.reporting.names import pretty
-from cassle.reporting.summary import Summary, read_summary
-from cassle.reporting.tables import table_of
+from cassle.contracts.layout import RANDOM
+from cassle.core.files import read_json, write_text
+from cassle.reporting.rows.benchmark import jobs_of_study, read_jobs
+from cassle.reporting.rows.cells import cells_of
+from cassle.reporting.rows.frame import read_runs
+from cassle.reporting.rows.matrix import METRICS
+from cassle.reporting.rows.names import pretty
+from cassle.reporting.rows.summary import Summary, read_summary
+from cassle.reporting.tables.formats import html_table
+from cassle.reporting.tables.table import table_of
 
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cassle.errors import CassleError
-from cassle.reporting.collect import collect
+from cassle.core.errors import CassleError
 from cassle.reporting.figures import figures, write_figure
-from cassle.reporting.frame import write_runs
-from cassle.reporting.jobs import jobs_of, write_jobs
 from cassle.reporting.page import write_page
-from cassle.reporting.summary import read_summary
-from cassle.reporting.tables import write_tables
+from cassle.reporting.rows.benchmark import jobs_of, write_jobs
+from cassle.reporting.rows.collect import collect
+from cassle.reporting.rows.frame import write_runs
+from cassle.reporting.rows.summary import read_summary
+from cassle.reporting.tables.table import write_tables
 from cassle.reporting.timeline import write_timeline
 
 

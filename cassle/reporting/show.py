@@ -6,8 +6,8 @@ import csv
 import time
 from pathlib import Path
 
-from cassle.errors import CassleError
-from cassle.files import read_json
+from cassle.core.errors import CassleError
+from cassle.core.files import read_json
 
 
 def listing(folder: Path) -> str:

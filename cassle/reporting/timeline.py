@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from cassle.reporting.figures.base import STYLE, save_figure
-from cassle.reporting.jobs import jobs_of_study, read_jobs
-from cassle.reporting.summary import read_summary
+from cassle.reporting.rows.benchmark import jobs_of_study, read_jobs
+from cassle.reporting.rows.summary import read_summary
 
-COLOURS = {"train": "#0072B2", "probe": "#E69F00", "remember": "#009E73"}
+COLORS = {"train": "#0072B2", "probe": "#E69F00", "build_memory": "#009E73"}
 OTHER = "#CC79A7"
-NAMES = {"train": "training", "probe": "evaluation", "remember": "memory"}
+NAMES = {"train": "training", "probe": "evaluation", "build_memory": "memory"}
 IDLE, SHORTEST = 0.05, 60.0
 """A time without any job is cut out if it is longer than this share of the busy time, and than so many seconds."""
 
@@ -100,10 +100,8 @@ def timeline(jobs: pd.DataFrame) -> Figure:
     unit, seconds = ("hours", 3600) if total > 7200 else ("minutes", 60)
     for y, (_, lane) in enumerate(lanes):
         for span in lane:
-            colour = COLOURS.get(span.kind, OTHER)
-            shown: Any = (
-                {"color": colour} if span.done else {"facecolor": "white", "edgecolor": colour, "hatch": "/////"}
-            )
+            color = COLORS.get(span.kind, OTHER)
+            shown: Any = {"color": color} if span.done else {"facecolor": "white", "edgecolor": color, "hatch": "/////"}
             left, wide = since(span.began) / seconds, (span.ended - span.began) / seconds
             axes.barh(y, max(wide, 0.001 * total / seconds), left=left, height=0.72, lw=0.4, **shown)
     for began, _ in cuts:
@@ -112,7 +110,7 @@ def timeline(jobs: pd.DataFrame) -> Figure:
     axes.set_xlabel(f"{unit} of work" if cuts else f"{unit} since the first job began")
     axes.set_xlim(0, 1.01 * total / seconds)
     kinds = sorted({span.kind for span in spans}, key=lambda kind: [*NAMES, kind].index(kind))
-    handles = [Patch(color=COLOURS.get(kind, OTHER), label=NAMES.get(kind, kind)) for kind in kinds]
+    handles = [Patch(color=COLORS.get(kind, OTHER), label=NAMES.get(kind, kind)) for kind in kinds]
     if not all(span.done for span in spans):
         handles.append(Patch(facecolor="white", edgecolor="#555555", hatch="/////", label="interrupted"))
     if handles:

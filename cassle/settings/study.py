@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from cassle.options import Options, PathText, merged
+from cassle.core.options import Options, PathText, merged
 from cassle.settings.site import Site
 
 LONGEST_STUDY = 100
@@ -19,7 +19,7 @@ class Grid(Options):
     """Runs: every stream with every backbone, objective, strategy and seed."""
 
     streams: list[Choice] = Field(default_factory=list, description="streams, such as digits-domain6, cifar100-class5")
-    backbones: list[Choice] = Field(default_factory=list, description="backbones; none: the data set's default")
+    backbones: list[Choice] = Field(default_factory=list, description="backbones; none: the dataset's default")
     objectives: list[Choice] = Field(default_factory=list, description="self-supervised objectives")
     strategies: list[Choice] = Field(default_factory=list, description="continual strategies")
     seeds: list[int] = Field(default=[0], min_length=1, description="one run per seed; tables give mean and spread")
@@ -27,8 +27,8 @@ class Grid(Options):
     probes: list[Choice] = Field(
         default=["linear_cached", "knn", "online"], min_length=1, description="evaluations of each checkpoint"
     )
-    preset: Literal["clean", "original"] = Field(
-        "clean", description="original: the settings of the release where this project does otherwise; clean: its own"
+    preset: Literal["default", "original"] = Field(
+        "default", description="original: the settings of the release where this project does otherwise; clean: its own"
     )
     training: dict[str, Any] = Field(default_factory=dict, description="changes to every recipe, such as epochs")
 

@@ -10,14 +10,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cassle.contracts.layout import FIRST, OFFLINE, RANDOM
+from cassle.core.options import Options, parse
+from cassle.core.registry import Registry
 from cassle.models.checkpoints import load_into
 from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
-from cassle.options import Options, parse
-from cassle.paths import FIRST, OFFLINE, RANDOM
-from cassle.registry import Registry
-from cassle.settings.training import Training
-from cassle.strategies.step import Step
+from cassle.settings.recipe import Training
+from cassle.strategies.context import Step
 from cassle.tensors.batch import Batch
 
 Memory = dict[str, Tensor]
@@ -73,7 +73,7 @@ class Strategy(nn.Module):
     shares_first_task: bool = True
     """False if the strategy acts in task 0 or needs something of it; it then trains a first task of its own."""
     keeps_memory: bool = False
-    """Whether `remember` writes a memory file after each task but the last, and `recall` reads it."""
+    """Whether `build_memory` writes a memory file after each task but the last, and `load_memory` reads it."""
     replays: bool = False
     """Whether `replay` may add rows to a batch."""
     uses_maps: bool = False
@@ -93,7 +93,7 @@ class Strategy(nn.Module):
         """Return classes of other files that a run with these settings depends on."""
         return []
 
-    def misfit(self, model: Model, training: Training) -> str | None:
+    def incompatibility(self, model: Model, training: Training) -> str | None:
         """Return why this strategy cannot act in a training, or None if it can.
 
         Asked at the dry run; ``model`` and this strategy have no storage then (torch's meta device).
@@ -122,22 +122,22 @@ class Strategy(nn.Module):
         """Which network of the previous task teaches: the one that was trained, or the one that followed it."""
         return "online"
 
-    def inherit(self, tensors: dict[str, Tensor], what: str) -> None:
+    def load_previous(self, tensors: dict[str, Tensor], what: str) -> None:
         """Take over the ``strategy`` room of the previous checkpoint, which errors call ``what``."""
         load_into(self, tensors, what)
 
-    def remember(self, end: TaskEnd, held: Memory) -> Memory:
+    def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
         """Return the memory after a task, given the one before it (empty after the first); arrays on the CPU."""
         return {}
 
     def upkeep(self, images: int, batch_size: int) -> Upkeep:
-        """Return what `remember` costs after a task of so many images, at most; asked without storage, as `misfit` is.
+        """Return the most `build_memory` costs after a task of so many images; asked without storage.
 
         ``batch_size`` is that of the task's training.
         """
         return Upkeep()
 
-    def recall(self, memory: Memory) -> None:
+    def load_memory(self, memory: Memory) -> None:
         """Take over the memory of the previous task, before this module moves to its device."""
 
     # Around the step
@@ -149,7 +149,7 @@ class Strategy(nn.Module):
         """
         return None
 
-    def blend(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
+    def mix_views(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
         """Return the views as the network shall see them, and the batch whose rows they are."""
         return views, batch
 
@@ -167,7 +167,7 @@ class TeacherSettings(Options):
 
     teacher_batchnorm: Literal["frozen", "batch"] = Field(
         "frozen",
-        description="statistics the teacher normalises with: its saved ones, or the batch's (original)",
+        description="statistics the teacher normalizes with: its saved ones, or the batch's (original)",
     )
 
 

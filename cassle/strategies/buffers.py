@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.options import Options
+from cassle.core.random import generator as generator_of
 from cassle.models.model import Model
-from cassle.options import Options
-from cassle.random import generator as generator_of
 from cassle.strategies.base import Memory, Strategy, TaskEnd, Upkeep
 
 Selection = Literal["reservoir", "uniform"]
@@ -70,7 +70,7 @@ class Buffered(Strategy):
         asked, held = settings["replay_size"] or batch_size, settings["buffer_size"]
         return int(min(asked, held))
 
-    def remember(self, end: TaskEnd, held: Memory) -> Memory:
+    def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
         """Return the buffer after a task: the images kept so far and those of the task, cut to the buffer's size."""
         own = end.positions.cpu()
         drawn = torch.rand(len(own), dtype=torch.float64, generator=generator_of(end.seed, "buffer", end.task))
@@ -84,7 +84,7 @@ class Buffered(Strategy):
         """Return the three numbers of eight bytes that a full buffer has per image."""
         return Upkeep(bytes=3 * 8 * self.settings.buffer_size)
 
-    def recall(self, memory: Memory) -> None:
+    def load_memory(self, memory: Memory) -> None:
         """Take over the positions."""
         self.positions, self._copies = memory["positions"], {}
 

@@ -15,14 +15,14 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.errors import SettingsError
+from cassle.core.options import parse
 from cassle.distillations.base import distillations
-from cassle.errors import SettingsError
 from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
-from cassle.options import parse
-from cassle.settings.training import Training
+from cassle.settings.recipe import Training
 from cassle.strategies.base import Taught, TeacherSettings, strategies
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 from cassle.tensors.outputs import Outputs
 
 
@@ -69,7 +69,7 @@ class Cassle(Taught):
         settings = parse(cls.Settings, given, what)
         form = {"name": objective.distillation, **settings.distillation}
         kind = distillations.get(form["name"])
-        if (reason := kind.misfit(objective)) is not None:
+        if (reason := kind.incompatibility(objective)) is not None:
             raise SettingsError(f"distillation '{form['name']}' does not fit {objective.__name__}: {reason}")
         full = settings.model_dump(mode="json")
         if full["space"] == "features" and not kind.fits_features:
@@ -84,9 +84,9 @@ class Cassle(Taught):
         weight = kind.default_weight if full["weight"] is None else full["weight"]
         return {**full, "weight": weight, "distillation": form}
 
-    def misfit(self, model: Model, training: Training) -> str | None:
+    def incompatibility(self, model: Model, training: Training) -> str | None:
         """Return that the distillation compares too few images, if so."""
-        reason = self.distillation.too_few(training.compared, self.dim)
+        reason = self.distillation.batch_problem(training.compared, self.dim)
         return None if reason is None else f"distillation '{self.settings.distillation['name']}': {reason}"
 
     @classmethod
@@ -99,10 +99,10 @@ class Cassle(Taught):
         """The network that teaches."""
         return self.settings.teacher  # type: ignore[no-any-return]
 
-    def inherit(self, tensors: dict[str, Tensor], what: str) -> None:
+    def load_previous(self, tensors: dict[str, Tensor], what: str) -> None:
         """Take over the predictor, unless a new one is asked for."""
         if self.settings.predictor == "carried":
-            super().inherit(tensors, what)
+            super().load_previous(tensors, what)
 
     def penalty(self, step: Step) -> Tensor | None:
         """Return lambda times the distillation loss between g(z) and what the teacher makes of the same views."""

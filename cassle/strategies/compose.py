@@ -12,15 +12,15 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from cassle.errors import SettingsError, nearest
+from cassle.core.errors import SettingsError, nearest
+from cassle.core.options import Options, merged, parse
+from cassle.core.random import seed_of
 from cassle.models.checkpoints import load_into
 from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
-from cassle.options import Options, merged, parse
-from cassle.random import seed_of
-from cassle.settings.training import Training
+from cassle.settings.recipe import Training
 from cassle.strategies.base import Memory, Strategy, TaskEnd, Upkeep, strategies
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 from cassle.tensors.batch import Batch
 
 
@@ -145,48 +145,48 @@ class Composite(Strategy):
         """The one network that all parts with a teacher ask for."""
         return cast(Literal["online", "momentum"], self._agreed("teacher_network") or "online")
 
-    def misfit(self, model: Model, training: Training) -> str | None:
+    def incompatibility(self, model: Model, training: Training) -> str | None:
         """Return why the parts have no teacher in common, or one of them cannot act, if so."""
         try:
             _ = self.teacher_batchnorm, self.teacher_network
         except SettingsError as error:
             return str(error)
-        reasons = {name: part.misfit(model, training) for name, part in self._named()}
+        reasons = {name: part.incompatibility(model, training) for name, part in self._named()}
         return next((f"{name}: {reason}" for name, reason in reasons.items() if reason), None)
 
-    def inherit(self, tensors: dict[str, Tensor], what: str) -> None:
+    def load_previous(self, tensors: dict[str, Tensor], what: str) -> None:
         """Hand each part its own room."""
         if any(not key.startswith(tuple(f"parts.{name}." for name in self.parts)) for key in tensors):
             load_into(self, tensors, what)  # says what does not fit
         for name, part in self._named():
-            part.inherit(_below(f"parts.{name}.", tensors), what)
+            part.load_previous(_below(f"parts.{name}.", tensors), what)
 
-    def remember(self, end: TaskEnd, held: Memory) -> Memory:
+    def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
         """Return the memories of all parts."""
         made: Memory = {}
         for name, part in self._named():
-            made |= {f"{name}.{key}": value for key, value in part.remember(end, _below(f"{name}.", held)).items()}
+            made |= {f"{name}.{key}": value for key, value in part.build_memory(end, _below(f"{name}.", held)).items()}
         return made
 
     def upkeep(self, images: int, batch_size: int) -> Upkeep:
         """Return that of all parts together."""
         return sum((part.upkeep(images, batch_size) for _, part in self._named()), Upkeep())
 
-    def recall(self, memory: Memory) -> None:
+    def load_memory(self, memory: Memory) -> None:
         """Hand each part its own memory."""
         for name, part in self._named():
             if part.keeps_memory:
-                part.recall(_below(f"{name}.", memory))
+                part.load_memory(_below(f"{name}.", memory))
 
     def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
         """Return the rows of the one part that replays."""
         chosen = [part for _, part in self._named() if part.replays]
         return chosen[0].replay(count, generator) if chosen else None
 
-    def blend(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
+    def mix_views(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
         """Let each part change the views, in order."""
         for _, part in self._named():
-            views, batch = part.blend(views, batch)
+            views, batch = part.mix_views(views, batch)
         return views, batch
 
     def penalty(self, step: Step) -> Tensor | None:

@@ -24,7 +24,7 @@ from torch import Tensor
 from cassle.models.model import Model
 from cassle.strategies.base import Memory, TaskEnd, Upkeep, strategies
 from cassle.strategies.buffers import Buffered, BufferSettings
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 from cassle.tensors.batch import Aside, Batch
 from cassle.tensors.outputs import full
 
@@ -56,9 +56,9 @@ class DarkExperienceReplay(Buffered):
         self.register_buffer("outputs", torch.empty(0, 0), persistent=False)
 
     @torch.no_grad()
-    def remember(self, end: TaskEnd, held: Memory) -> Memory:
+    def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
         """Return the buffer with the outputs of its new images; old images keep what was stored for them."""
-        kept = super().remember(end, {key: value for key, value in held.items() if key != "outputs"})
+        kept = super().build_memory(end, {key: value for key, value in held.items() if key != "outputs"})
         features = end.clean_features(kept["positions"][kept["tasks"] == end.task])
         if self.settings.output == "projections":
             features = end.model.objective.eval().project(features)
@@ -75,16 +75,16 @@ class DarkExperienceReplay(Buffered):
         kept = self.settings.buffer_size
         return super().upkeep(images, batch_size) + Upkeep(forward=min(kept, images), bytes=kept * 4 * self.width)
 
-    def recall(self, memory: Memory) -> None:
+    def load_memory(self, memory: Memory) -> None:
         """Take over positions, ascending, and outputs."""
-        super().recall(memory)
+        super().load_memory(memory)
         self.outputs = memory["outputs"]
 
     def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
         """Return positions drawn without repetition, none where their weight is 0."""
         return super().replay(count, generator) if self.settings.weight > 0 else None
 
-    def blend(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
+    def mix_views(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
         """Keep replayed rows from the objective."""
         if not batch.replayed:
             return views, batch

@@ -10,7 +10,7 @@ square of a batch's mean gradient into that of one image, as far as images are i
 same for every B.
 
 After several tasks, ``accumulated`` has one spring per task, each at that task's weights; as a sum of squares is one
-square, the memory holds sum F_i and the centre sum F_i theta*_i / sum F_i (the constant that is left out has no
+square, the memory holds sum F_i and the center sum F_i theta*_i / sum F_i (the constant that is left out has no
 gradient). ``online`` has one spring at the last weights, F = gamma F + F_new (Schwarz et al. 2018, 1805.06370).
 
 Gradient descent with momentum m and learning rate r bears a spring up to a stiffness of 2 (1 + m) / r; beyond it every
@@ -33,29 +33,29 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from cassle.errors import CheckpointError
+from cassle.core.errors import CheckpointError
+from cassle.core.options import Options
 from cassle.models.model import Model
-from cassle.options import Options
-from cassle.settings.training import Training
+from cassle.settings.recipe import Training
 from cassle.strategies.base import Memory, Strategy, TaskEnd, Upkeep, strategies
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 from cassle.tensors.batch import Batch
 
 
-def ewc_penalty(weights: Tensor, centre: Tensor, fisher: Tensor, weight: float) -> Tensor:
-    """Return weight / 2 * sum of fisher * (weights - centre)^2, (P,) each."""
-    return weight / 2 * (fisher * (weights - centre).square()).sum()
+def ewc_penalty(weights: Tensor, center: Tensor, fisher: Tensor, weight: float) -> Tensor:
+    """Return weight / 2 * sum of fisher * (weights - center)^2, (P,) each."""
+    return weight / 2 * (fisher * (weights - center).square()).sum()
 
 
-def joined(old: Tensor, old_centre: Tensor, new: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return information and centre (P,) of the one quadratic that equals the sum of two but for a constant.
+def joined(old: Tensor, old_center: Tensor, new: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return information and center (P,) of the one quadratic that equals the sum of two but for a constant.
 
-    Where neither has any information the centre is ``weights``, that of the new one.
+    Where neither has any information the center is ``weights``, that of the new one.
     """
     total = old + new
     known = total > 0
-    centre = (old * old_centre + new * weights) / torch.where(known, total, 1.0)
-    return total, torch.where(known, centre, weights)
+    center = (old * old_center + new * weights) / torch.where(known, total, 1.0)
+    return total, torch.where(known, center, weights)
 
 
 def squared_gradients(loss: Callable[[Batch], Tensor], batches: Iterable[Batch], parameters: list[Tensor]) -> Tensor:
@@ -90,7 +90,7 @@ class EWCSettings(Options):
     fisher_batch_size: int | None = Field(None, ge=2, description="images of a batch; null: as in training")
     fisher_batches: int | None = Field(None, ge=1, description="batches looked at; null: one pass over the task")
     fisher_batchnorm: Literal["batch", "frozen"] = Field(
-        "batch", description="statistics BatchNorm normalises with: the batch's, as in training, or its saved ones"
+        "batch", description="statistics BatchNorm normalizes with: the batch's, as in training, or its saved ones"
     )
 
     max_stiffness: float | None = Field(
@@ -108,35 +108,35 @@ class EWCSettings(Options):
 
 @strategies.register("ewc")
 class EWC(Strategy):
-    """Memory: ``fisher`` and ``centre`` (P,), over the trained parameters of backbone and projector in their order."""
+    """Memory: ``fisher`` and ``center`` (P,), over the trained parameters of backbone and projector in their order."""
 
     Settings = EWCSettings
     keeps_memory = True
 
     fisher: Tensor
-    centre: Tensor
+    center: Tensor
 
     def __init__(self, settings: EWCSettings, model: Model) -> None:
         super().__init__(settings, model)
         self.size = sum(parameter.numel() for parameter in protected(model))
-        for name in ("fisher", "centre"):
+        for name in ("fisher", "center"):
             self.register_buffer(name, torch.empty(0), persistent=False)
 
-    def misfit(self, model: Model, training: Training) -> str | None:
+    def incompatibility(self, model: Model, training: Training) -> str | None:
         """Return that batches are too small for the objective's loss, if so."""
-        reason = model.objective.too_few(self.settings.fisher_batch_size or training.batch_size)
+        reason = model.objective.batch_problem(self.settings.fisher_batch_size or training.batch_size)
         return None if reason is None else f"fisher_batch_size {self.settings.fisher_batch_size}: {reason}"
 
-    def remember(self, end: TaskEnd, held: Memory) -> Memory:
+    def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
         """Return the information after a task, and where its springs are at rest."""
         new = self.information(end)
         weights = flat(protected(end.model)).detach().cpu()
         if not held:
-            return {"fisher": new, "centre": weights}
+            return {"fisher": new, "center": weights}
         if self.settings.variant == "online":
-            return {"fisher": self.settings.gamma * held["fisher"] + new, "centre": weights}
-        fisher, centre = joined(held["fisher"], held["centre"], new, weights)
-        return {"fisher": fisher, "centre": centre}
+            return {"fisher": self.settings.gamma * held["fisher"] + new, "center": weights}
+        fisher, center = joined(held["fisher"], held["center"], new, weights)
+        return {"fisher": fisher, "center": center}
 
     def information(self, end: TaskEnd) -> Tensor:
         """Return the diagonal (P,) of a task's Fisher information; the model is left as it was."""
@@ -155,7 +155,7 @@ class EWC(Strategy):
         batches = min(images // size, self.settings.fisher_batches or images)
         return Upkeep(steps=batches * size, bytes=2 * 4 * self.size)
 
-    def recall(self, memory: Memory) -> None:
+    def load_memory(self, memory: Memory) -> None:
         """Take over the springs, none stiffer than a training bears."""
         if len(memory["fisher"]) != self.size:
             raise CheckpointError(
@@ -163,7 +163,7 @@ class EWC(Strategy):
                 "and projector; make it again from this run's checkpoint"
             )
         limit, weight = self.settings.max_stiffness, self.settings.weight
-        self.fisher, self.centre = memory["fisher"], memory["centre"]
+        self.fisher, self.center = memory["fisher"], memory["center"]
         if limit is not None and weight > 0:
             self.fisher = self.fisher.clamp(max=limit / weight)
 
@@ -171,4 +171,4 @@ class EWC(Strategy):
         """Return the energy of the springs; None in the first task."""
         if len(self.fisher) == 0:
             return None
-        return ewc_penalty(flat(protected(step.model)), self.centre, self.fisher, self.settings.weight)
+        return ewc_penalty(flat(protected(step.model)), self.center, self.fisher, self.settings.weight)

@@ -2,7 +2,7 @@
 
 L = L_SSL + lambda * mean over views v and images x of || f_t(x_v) - f_{t-1}(x_v) ||^2 / F
 
-f are the F features of the backbone. Gomez-Villa et al. (2112.15022) call it naive functional regularisation and show
+f are the F features of the backbone. Gomez-Villa et al. (2112.15022) call it naive functional regularization and show
 that it costs plasticity; PFR is the same with a predictor, less-forget the same between directions. Default: lambda 1;
 the paper's own is tuned per setting, and its release takes unsquared distances of whole batches, which depend on the
 batch size.
@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cassle.strategies.base import Taught, TeacherSettings, strategies
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 
 
 def feature_distillation_loss(features: list[Tensor], frozen: list[Tensor]) -> Tensor:

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cassle.strategies.base import Taught, TeacherSettings, strategies
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 
 
 def less_forget_loss(features: list[Tensor], frozen: list[Tensor]) -> Tensor:

@@ -16,9 +16,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.random import seed_of
 from cassle.objectives.base import Objective
-from cassle.random import seed_of
 from cassle.strategies.base import strategies
 from cassle.strategies.buffers import Buffered, KeptSettings
 from cassle.tensors.batch import Batch
@@ -60,7 +60,7 @@ class LUMP(Buffered):
         order = torch.randperm(held, generator=generator, device=generator.device)
         return self.positions_on(order.device)[order.repeat(-(-count // held))[:count]]
 
-    def blend(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
+    def mix_views(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
         """Return mixed views of the own rows."""
         if not batch.replayed:
             return views, batch

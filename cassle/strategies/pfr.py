@@ -3,7 +3,7 @@
 L = L_SSL - lambda * mean over views v and images x of cos(m(f_t(x_v)), f_{t-1}(x_v))
 
 f are the features of the backbone and m = Linear(F, H) - BatchNorm - ReLU - Linear(H, F), the first map without a bias,
-is learnt and carried along. It is CaSSLe with the cosine form on features instead of projections. Defaults: H 256 for
+is learned and carried along. It is CaSSLe with the cosine form on features instead of projections. Defaults: H 256 for
 the 512 features of ResNet-18 and lambda 1, as in the authors' release.
 """
 
@@ -18,7 +18,7 @@ from cassle.models.model import Model
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Group
 from cassle.strategies.base import Taught, TeacherSettings, strategies
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 
 
 def pfr_loss(predicted: list[Tensor], frozen: list[Tensor]) -> Tensor:

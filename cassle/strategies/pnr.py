@@ -23,17 +23,17 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.errors import SettingsError
 from cassle.distillations.contrastive import Contrastive
-from cassle.errors import SettingsError
 from cassle.models.model import Model
 from cassle.objectives.base import Objective
 from cassle.objectives.byol import byol_loss
 from cassle.objectives.mocov2plus import MoCoV2Plus
 from cassle.objectives.simclr import SimCLR
-from cassle.settings.training import Training
+from cassle.settings.recipe import Training
 from cassle.strategies.base import strategies
 from cassle.strategies.cassle import Cassle, CassleSettings
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 from cassle.tensors.outputs import Outputs
 
 WEIGHTS = {"contrastive": 1.0, "decorrelative": 1.0, "predictive": 0.5, "mse": 23.0}
@@ -124,11 +124,11 @@ class PNR(Cassle):
             settings["negative_weight"] = WEIGHTS[form]
         return settings
 
-    def misfit(self, model: Model, training: Training) -> str | None:
+    def incompatibility(self, model: Model, training: Training) -> str | None:
         """Return that there are more than two views, if so, or what CaSSLe finds."""
         if len(training.views) > 2:
             return f"pseudo-negatives are defined for two views, and training.views has {len(training.views)}"
-        return super().misfit(model, training)
+        return super().incompatibility(model, training)
 
     def penalty(self, step: Step) -> Tensor | None:
         """Return CaSSLe's penalty plus nu times N; None in the first task."""

@@ -20,10 +20,10 @@ from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 from cassle.models.model import Model
-from cassle.settings.training import Training
+from cassle.settings.recipe import Training
 from cassle.strategies.base import Taught, TeacherSettings, strategies
+from cassle.strategies.context import Step
 from cassle.strategies.less_forget import less_forget_loss
-from cassle.strategies.step import Step
 
 
 def pooled(maps: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class POD(Taught):
     Settings = PODSettings
     uses_maps = True
 
-    def misfit(self, model: Model, training: Training) -> str | None:
+    def incompatibility(self, model: Model, training: Training) -> str | None:
         """Return that a stage is not there, if so."""
         size = training.views[0].size
         last = len(model.backbone.stages(torch.empty(2, 3, size, size))[0]) - 1

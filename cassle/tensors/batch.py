@@ -1,4 +1,4 @@
-"""The images of one optimiser step, and all that is random about it."""
+"""The images of one optimizer step, and all that is random about it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from cassle.distributed import Share
-from cassle.random import generator as generator_of
+from cassle.core.random import generator as generator_of
+from cassle.runtime.distributed import Share
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Aside:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one optimiser step and all that is random about it.
+    """Images of one optimizer step and all that is random about it.
 
     ``index`` (B,) int64 positions in the training split; ``images`` (B, 3, H, W) uint8, None where the
     loader has drawn the views already; ``labels`` (B,) int64, read only by objectives that say they are supervised;

@@ -16,7 +16,7 @@ HALF = (torch.bfloat16, torch.float16)
 class Outputs:
     """What the network makes of the views; every list has one tensor per view.
 
-    ``features`` (B, F) of the backbone; ``z`` (B, D) of the projector, before any normalisation; ``p`` what the
+    ``features`` (B, F) of the backbone; ``z`` (B, D) of the projector, before any normalization; ``p`` what the
     objective puts on top (predictions or prototype scores), if it does; ``targets`` outputs of a momentum network,
     without gradient, if there is one; ``maps`` one list of (B, C, H, W) stage outputs per view, only if a strategy
     asked for them.

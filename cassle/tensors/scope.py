@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cassle.distributed import Share
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.runtime.distributed import Share
 
 LossGroup = Literal["global"] | int
 """Images a loss compares with each other: the whole global batch, or groups of so many."""

@@ -1,1 +1,1 @@
-"""Training: the step, the learner around it, optimisers, schedules, state and outputs of a job."""
+"""Training: the step, the learner around it, optimizers, schedules, state and outputs of a job."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from cassle.data.base import data_sets
+from cassle.core.options import parse
+from cassle.core.provenance import class_file, code_fingerprint
+from cassle.core.random import seed_of
+from cassle.data.base import datasets
 from cassle.models.model import Model
 from cassle.nets.base import Backbone, backbones
 from cassle.objectives.base import objectives
-from cassle.options import parse
-from cassle.provenance import class_file, code_fingerprint
-from cassle.random import seed_of
 from cassle.strategies.base import Strategy
 from cassle.strategies.compose import build_parts, strategy_classes
 
@@ -43,17 +43,17 @@ def build_strategy(spec: dict[str, Any], model: Model) -> Strategy:
 
 def training_code(spec: dict[str, Any]) -> str:
     """Return the fingerprint of the code that a training depends on, its methods and plugins included."""
-    return _code(spec, "job.py")
+    return _code(spec, "train_task.py")
 
 
 def memory_code(spec: dict[str, Any]) -> str:
     """Return the fingerprint of the code that a memory depends on."""
-    return _code(spec, "remember.py")
+    return _code(spec, "memory.py")
 
 
 def _code(spec: dict[str, Any], root: str) -> str:
     objective = objectives.get(spec["objective"]["name"])
-    kinds = [data_sets.get(spec["stream"]["data_set"]), backbones.get(spec["backbone"]["name"]), objective]
+    kinds = [datasets.get(spec["stream"]["dataset"]), backbones.get(spec["backbone"]["name"]), objective]
     if spec["strategy"] is not None:
         kinds += strategy_classes(spec["strategy"]["name"], spec["strategy"]["settings"])
     return code_fingerprint([Path(__file__).parent / root, *map(class_file, kinds)])

@@ -10,20 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cassle import distributed
+from cassle.core.errors import Interrupted
 from cassle.data.loaders import Loader
-from cassle.errors import Interrupted
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.objectives.base import Group, Moment
-from cassle.settings.training import Training
+from cassle.runtime import distributed
+from cassle.settings.recipe import Training
 from cassle.strategies.base import Strategy
 from cassle.tensors.batch import Batch
 from cassle.training.lightning import pl
-from cassle.training.optim import build_optimizer
-from cassle.training.progress import Progress
-from cassle.training.records import Heartbeat, Metrics
-from cassle.training.schedules import set_learning_rates
+from cassle.training.optim import build_optimizer, set_learning_rates
+from cassle.training.progress import Heartbeat, Metrics, Progress
 from cassle.training.state import Position, StateFile, StopRequest
 from cassle.training.step import training_step
 
@@ -60,7 +58,7 @@ class Learner(pl.LightningModule):
         self.state, self.metrics, self.heartbeat, self.stop = state, metrics, heartbeat, stop
         self.progress.start()
 
-    # What is optimised
+    # What is optimized
 
     def groups(self) -> list[Group]:
         """Return all trainable parameters as groups."""
@@ -72,18 +70,18 @@ class Learner(pl.LightningModule):
         ]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimiser of a fresh task; the schedule is a function of the epoch and holds no state."""
+        """Return the optimizer of a fresh task; the schedule is a function of the epoch and holds no state."""
         settings = self.training_settings
         overrides = {"classifier": {"lr": settings.classifier_lr, "weight_decay": 0.0}}
         return build_optimizer(settings.optimizer, self.groups(), settings.batch_size, overrides)
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        """The one optimiser, without Lightning's wrapping."""
+        """The one optimizer, without Lightning's wrapping."""
         return cast(torch.optim.Optimizer, self.optimizers(use_pl_optimizer=False))
 
     def online_loss(self, batch: Batch) -> Tensor:
-        """Return the classifier's cross-entropy on labelled images of all tasks, on detached features.
+        """Return the classifier's cross-entropy on labeled images of all tasks, on detached features.
 
         With ``online_batch`` apart, the images are unaugmented and pass through the backbone in evaluation mode, so
         that its BatchNorm statistics never see them. With shared they are augmented like the last view of ``batch`` and
@@ -110,7 +108,7 @@ class Learner(pl.LightningModule):
         self.progress.record(losses, online.detach())
         return self.training_settings.gradient_scale * losses.total + online
 
-    # What surrounds the optimiser's step
+    # What surrounds the optimizer's step
 
     @property
     def moment(self) -> Moment:
@@ -159,7 +157,7 @@ class Learner(pl.LightningModule):
     def save(self) -> bool:
         """Save everything that a resumed training needs to end in the same tensors; a loss that is NaN is not saved.
 
-        The teacher is not part of it: what drifts in one are statistics that it does not normalise with. It is the same
+        The teacher is not part of it: what drifts in one are statistics that it does not normalize with. It is the same
         in all processes, and the first one writes it. Returns whether there was room for it.
         """
         self.progress.check_finite()
@@ -182,14 +180,14 @@ class Learner(pl.LightningModule):
         )
 
     def restore(self, value: dict[str, Any]) -> None:
-        """Take over a saved state before training starts; the optimiser's part follows in `on_fit_start`."""
+        """Take over a saved state before training starts; the optimizer's part follows in `on_fit_start`."""
         self.model.load_state_dict(value["model"])
         self.strategy.load_state_dict(value["strategy"])
         self.progress.sums.copy_(value["sums"])
         self.restored = value
 
     def on_fit_start(self) -> None:
-        """Restore the optimiser, once it exists and its parameters are where they will be trained."""
+        """Restore the optimizer, once it exists and its parameters are where they will be trained."""
         if self.restored is not None:
             self.optimizer.load_state_dict(self.restored["optimizer"])
             scaler = getattr(self.trainer.precision_plugin, "scaler", None)

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from cassle.errors import CassleError
-from cassle.files import link, read_json
+from cassle.core.errors import CassleError
+from cassle.core.files import link, read_json
 
 OUTPUTS = ("checkpoint.pt", "train.json")
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cassle.errors import CassleError, CheckpointError
-from cassle.files import load_tensors, save_tensors
-from cassle.log import say
-from cassle.signals import STOPPING
+from cassle.core.errors import CassleError, CheckpointError
+from cassle.core.files import load_tensors, save_tensors
+from cassle.core.log import say
+from cassle.runtime.signals import STOPPING
 
 
 @dataclass

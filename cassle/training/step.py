@@ -15,7 +15,7 @@ from torch import Tensor
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.strategies.base import Strategy
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 from cassle.tensors.batch import Batch
 from cassle.tensors.scope import LossGroup, Scope
 
@@ -64,13 +64,13 @@ def training_step(
 
     Networks run in the surrounding mixed precision, views and losses in single precision. Networks see the rows of
     this process (BatchNorm those of all), losses the rows of all processes in groups of ``loss_group``; queues and
-    centres move once, by all rows.
+    centers move once, by all rows.
     """
     kind = batch.generator.device.type  # images of a loader that draws views itself are not there
     # the teacher runs when a penalty first asks for it, in single precision by then
     mixed = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
     with torch.autocast(kind, enabled=False):
-        views, batch = strategy.blend(views_of(batch, draw_views), batch)
+        views, batch = strategy.mix_views(views_of(batch, draw_views), batch)
     outputs = model(views, maps=strategy.uses_maps).in_full()
     step = Step(batch, views, model, outputs, teacher, mixed, Scope(batch.share, loss_group))
     with torch.autocast(kind, enabled=False):

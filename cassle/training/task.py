@@ -8,22 +8,22 @@ from typing import Any
 
 import torch
 
-from cassle.data.base import DataSet, InMemory, read_index
+from cassle.core.errors import CheckpointError, SettingsError
+from cassle.core.files import fingerprint
+from cassle.core.options import differences
+from cassle.core.provenance import versions
+from cassle.data.base import Dataset, InMemory, read_index
 from cassle.data.file_images import FileImages, load_images
 from cassle.data.splits import Split, read_split
 from cassle.data.streams import Stream
-from cassle.errors import CheckpointError, SettingsError
-from cassle.files import fingerprint
 from cassle.models.checkpoints import load_checkpoint, load_into
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
-from cassle.nets.batchnorm import synchronise
-from cassle.options import differences
-from cassle.provenance import versions
+from cassle.nets.batchnorm import synchronize
 from cassle.settings.site import Site
 from cassle.strategies.base import Strategy
 from cassle.training.build import build_model, build_strategy, training_code
-from cassle.training.memories import check_memory, load_memory
+from cassle.training.memory import check_memory, load_memory
 from cassle.training.precision import resolve_device
 
 
@@ -53,7 +53,7 @@ class Task:
     model: Model
     strategy: Strategy
     teacher: Teacher | None
-    data_set: DataSet
+    dataset: Dataset
     images: InMemory | FileImages
     split: Split
     device: torch.device
@@ -70,15 +70,15 @@ def assemble(request: TrainRequest) -> Task:
     """Read a job's files and build what they describe, on the device it runs on."""
     spec, site = request.spec, request.site
     stream = Stream(**spec["stream"])
-    data_set = stream.open(site.data)
+    dataset = stream.open(site.data)
     index, split = read_index(request.index), read_split(request.split)
-    model = build_model(spec, data_set.image_size, index.num_classes)
+    model = build_model(spec, dataset.image_size, index.num_classes)
     strategy = build_strategy(spec, model)
     parent = load_parent(request.previous or request.given, spec, model, strategy)
-    memory = recall(request, strategy, parent, index.fingerprint)
-    teacher = build_teacher(request, strategy, data_set.image_size, index.num_classes)
+    memory = restore_memory(request, strategy, parent, index.fingerprint)
+    teacher = build_teacher(request, strategy, dataset.image_size, index.num_classes)
     device = resolve_device(site.execution.device)
-    images = load_images(data_set, index, site.root, "train", data_set.image_size, site.execution.threads)
+    images = load_images(dataset, index, site.root, "train", dataset.image_size, site.execution.threads)
     meta = {
         "spec": spec,
         "code": training_code(spec),
@@ -89,8 +89,8 @@ def assemble(request: TrainRequest) -> Task:
     }
     model.to(device)
     strategy.to(device)
-    synchronise(model, strategy, teacher)
-    return Task(model, strategy, teacher, data_set, images, split, device, meta, fingerprint(meta))
+    synchronize(model, strategy, teacher)
+    return Task(model, strategy, teacher, dataset, images, split, device, meta, fingerprint(meta))
 
 
 def load_parent(path: Path | None, spec: dict[str, Any], model: Model, strategy: Strategy) -> str | None:
@@ -110,11 +110,11 @@ def load_parent(path: Path | None, spec: dict[str, Any], model: Model, strategy:
         raise CheckpointError(f"{path} belongs to a run whose strategy differs in {other}")
     load_into(model, parent.model, str(path))
     if made["strategy"] is not None:
-        strategy.inherit(parent.strategy, f"the strategy of {path}")
+        strategy.load_previous(parent.strategy, f"the strategy of {path}")
     return parent.fingerprint
 
 
-def recall(request: TrainRequest, strategy: Strategy, parent: str | None, data: str) -> str | None:
+def restore_memory(request: TrainRequest, strategy: Strategy, parent: str | None, data: str) -> str | None:
     """Hand the strategy what it kept after the task before; return the fingerprint of that memory."""
     spec = request.spec
     if not strategy.keeps_memory or spec["task"] == 0:
@@ -122,11 +122,11 @@ def recall(request: TrainRequest, strategy: Strategy, parent: str | None, data: 
     if request.memory is None:
         raise SettingsError(
             f"strategy {spec['strategy']['name']} starts task {spec['task']} from the memory of the task before; make "
-            "it with `cassle remember` and give it with --memory"
+            "it with `cassle build_memory` and give it with --memory"
         )
     memory = load_memory(request.memory)
     check_memory(request.memory, memory, spec, parent, data)
-    strategy.recall(memory.tensors)
+    strategy.load_memory(memory.tensors)
     return memory.fingerprint
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cassle.core.options import parse
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.nets.base import Backbone
 from cassle.objectives.base import objectives
-from cassle.options import parse
 from cassle.strategies.base import Strategy
 from cassle.strategies.cassle import Cassle
 

@@ -1,4 +1,4 @@
-"""DINO: temperatures, and loss, gradients and centre over consecutive steps."""
+"""DINO: temperatures, and loss, gradients and center over consecutive steps."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_temperatures_of_targets_equal_the_reference(case):
 
 
 @pytest.mark.golden(Row("dino", ("epochs", "student0", "teacher0")))
-def test_losses_gradients_and_centres_of_three_steps_equal_the_reference(case, precision):
+def test_losses_gradients_and_centers_of_three_steps_equal_the_reference(case, precision):
     inputs, hp = case.inputs(precision.dtype), case.hp
     settings = {
         "hidden_dim": 2,
@@ -31,7 +31,7 @@ def test_losses_gradients_and_centres_of_three_steps_equal_the_reference(case, p
         "target_temperature": hp["teacher_temp"],
         "warmup_target_temperature": hp["warmup_teacher_temp"],
         "warmup_target_temperature_epochs": hp["warmup_teacher_temp_epochs"],
-        "centre_momentum": hp["center_momentum"],
+        "center_momentum": hp["center_momentum"],
     }
     objective = tiny_model("dino", settings).to(precision.dtype).objective
     for step, epoch in enumerate(inputs["epochs"].tolist()):
@@ -45,4 +45,4 @@ def test_losses_gradients_and_centres_of_three_steps_equal_the_reference(case, p
         own, stopped = torch.autograd.grad(loss, [student, targets], allow_unused=True)
         precision.equal(own, case[f"grad_student{step}"], f"gradient of step {step}")
         assert stopped is None
-        precision.equal(objective.centre, case[f"center_after{step}"][0], f"centre after step {step}")
+        precision.equal(objective.center, case[f"center_after{step}"][0], f"center after step {step}")

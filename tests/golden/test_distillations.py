@@ -5,7 +5,7 @@ from operator import attrgetter
 import pytest
 import torch
 
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 from cassle.tensors.outputs import Outputs
 
 from .forms import FORMS

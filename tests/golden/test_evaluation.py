@@ -41,7 +41,7 @@ def test_knn_predictions_and_accuracies_equal_the_reference(case, distance):
 @pytest.mark.golden(Row("knn"))
 def test_knn_probe_predicts_as_the_reference(case):
     hp = case.hp
-    distances = ["cosine", "euclidean"] if hp["unit_norm"] else ["euclidean"]  # the probe normalises for cosine
+    distances = ["cosine", "euclidean"] if hp["unit_norm"] else ["euclidean"]  # the probe normalizes for cosine
     for distance, k in product(distances, hp["ks"]):
         probe = KNN(k=k, distance=distance, temperature=hp["T"], epsilon=hp["epsilon"])
         data = case["train_features"], case["train_targets"], case["test_features"]

@@ -1,4 +1,4 @@
-"""NNCLR: one direction of the loss, then the objective's own loss, its neighbours and its queue before and after."""
+"""NNCLR: one direction of the loss, then the objective's own loss, its neighbors and its queue before and after."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_loss_of_a_step_and_its_queue_equal_the_reference(case, precision):
 
 
 @pytest.mark.golden(Row("nnclr", ("z1", "z2", "queue")))
-def test_neighbours_equal_the_reference(case, precision):
+def test_neighbors_equal_the_reference(case, precision):
     objective, inputs = filled(case, precision.dtype), case.inputs(precision.dtype)
     for view in (1, 2):
         assert nearest(inputs[f"z{view}"], objective.queue).equal(case[f"nn_index{view}"])

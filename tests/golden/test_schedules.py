@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from cassle.nets.ema import ema_update, momentum_tau
-from cassle.settings.schedule import WarmupCosineSettings
-from cassle.training.schedules import set_learning_rates, warmup_cosine
+from cassle.settings.recipe import WarmupCosineSettings
+from cassle.training.optim import set_learning_rates, warmup_cosine
 
 from .files import Row, as_dtype
 from .precision import FLOAT64

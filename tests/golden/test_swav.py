@@ -70,7 +70,7 @@ def test_scores_assignments_loss_queues_and_gradients_equal_the_reference(case, 
 
 
 @pytest.mark.golden(Row("swav", ("z1", "z2", "proto_v", "proto_g")))
-def test_normalised_prototypes_are_those_of_the_reference_with_length_one(case, precision):
+def test_normalized_prototypes_are_those_of_the_reference_with_length_one(case, precision):
     inputs, hp = case.inputs(precision.dtype), case.hp
     settings = {"hidden_dim": 2, "output_dim": hp["D"], "num_prototypes": hp["C"]}
     objective = tiny_model("swav", settings).to(precision.dtype).objective

@@ -1,4 +1,4 @@
-"""Whole training steps as golden files describe them, taken with the project's own step, optimisers and hooks."""
+"""Whole training steps as golden files describe them, taken with the project's own step, optimizers and hooks."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from torch import Tensor
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.objectives.base import Group, Moment
-from cassle.settings.optimizer import LARSSettings, SGDSettings
+from cassle.settings.recipe import LARSSettings, SGDSettings
 from cassle.strategies.base import Strategy
 from cassle.strategies.finetune import Finetune
 from cassle.tensors.batch import Batch
@@ -54,7 +54,7 @@ class Record:
 
 
 class Training:
-    """A model, its strategy, teacher and optimiser, all at the start values of a case."""
+    """A model, its strategy, teacher and optimizer, all at the start values of a case."""
 
     def __init__(self, row: StepRow, case: Case, shared: Case, dtype: torch.dtype) -> None:
         self.case, self.shared, self.dtype = case, shared, dtype

@@ -1,11 +1,11 @@
-"""Stand-ins for the paper's data sets in the layouts that their users have: a few dozen images of each."""
+"""Stand-ins for the paper's datasets in the layouts that their users have: a few dozen images of each."""
 
 from pathlib import Path
 
+from cassle.data.datasets.cifar import CIFAR10, CIFAR100
+from cassle.data.datasets.domainnet import DOMAINS
 from cassle.data.facts import IMAGENET100_WNIDS
-from cassle.data.sets.cifar import CIFAR10, CIFAR100
-from cassle.data.sets.domainnet import DOMAINS
-from tests.unit.data.sets import test_cifar, test_domainnet, test_imagenet100
+from tests.unit.data.datasets import test_cifar, test_domainnet, test_imagenet100
 
 TESTED = 12
 """Test images of a domain."""

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from cassle.runs import resolve
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
-from cassle.training.job import begin, fit
 from cassle.training.state import StopRequest
 from cassle.training.task import TrainRequest, assemble
+from cassle.training.train_task import begin, fit
 from tests.pair import as_one_of_a_pair
 
 STREAM = "digits-domain2"

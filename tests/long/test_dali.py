@@ -17,7 +17,7 @@ from cassle.data.file_images import FileImages
 from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.loaders.dali import DaliLoader, dali_is_installed
 from cassle.data.view_settings import ViewSettings
-from cassle.data.views import Views, draw, normalise
+from cassle.data.views import Views, draw, normalize
 from tests.unit.data.loaders.test_base import ALL, CPU, assert_same, taken
 
 COUNT, SIZE, BATCH = 46, 32, 8
@@ -30,7 +30,7 @@ specks:
   schedule: {name: constant}
   classifier_lr: 1.0e-2
   objective: {hidden_dim: 16, output_dim: 8}
-  views: [{size: 32, blur: 0.5}, {size: 32, solarise: 0.2}, {size: 16}]
+  views: [{size: 32, blur: 0.5}, {size: 32, solarize: 0.2}, {size: 16}]
 """
 STUDY = """
 name: specks
@@ -45,7 +45,7 @@ data: {specks: {kind: folder, image_size: 32}}
 data_root: data
 execution: {device: cpu, loader: dali, threads: 2, state_minutes: 0}
 """
-PLAIN = Views([ViewSettings(size=SIZE, scale=(0.3, 1.0), jitter=0, grey=0, flip=0)], (0.5,) * 3, (0.25,) * 3)
+PLAIN = Views([ViewSettings(size=SIZE, scale=(0.3, 1.0), jitter=0, gray=0, flip=0)], (0.5,) * 3, (0.25,) * 3)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -56,7 +56,7 @@ def dali_is_there():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Images of many sizes and kinds: JPEG, turned by EXIF, grey, CMYK, palette and with alpha."""
+    """Images of many sizes and kinds: JPEG, turned by EXIF, gray, CMYK, palette and with alpha."""
     top = tmp_path_factory.mktemp("dali") / "data" / "specks"
     rng = np.random.default_rng(0)
     for place in range(COUNT):
@@ -129,7 +129,7 @@ def test_crops_of_every_kind_of_file_are_those_of_the_plain_path(images):
         made = loader.rows.generator("own views", 0, step)
         drawn = draw(PLAIN.settings[0], BATCH, sizes[:, 0], sizes[:, 1], made)
         expected = crop_resize_each(decoded, drawn.boxes, SIZE, drawn.flip).float() / 255
-        off = (batch.views[0] - normalise(expected, PLAIN.mean, PLAIN.std)).abs().mean(dim=(1, 2, 3)) * 0.25 * 255
+        off = (batch.views[0] - normalize(expected, PLAIN.mean, PLAIN.std)).abs().mean(dim=(1, 2, 3)) * 0.25 * 255
         assert off.max() < 2, [str(images.path(int(place))) for place in batch.index[off >= 2]]
         online = loader.online_batch(0, step)[0].float()
         clean = images.read(loader.rows.online(0, step)).float()

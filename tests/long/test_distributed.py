@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cassle.models.checkpoints import load_checkpoint
-from cassle.training.job import train_task
+from cassle.training.train_task import train_task
 from tests.long.shared_training import OBJECTIVES, requests, second_tasks
 from tests.pair import run_pair
 

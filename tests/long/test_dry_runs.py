@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cassle.cost.estimate import jobs_by_rule
-from cassle.planning import plan_study
+from cassle.plan.request import plan_study
 from tests.workflow.conftest import REPOSITORY, copy_of_the_project, planned_jobs
 
 PAPER = REPOSITORY / "config" / "paper"

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from cassle.reporting.latex import latex_text
+from cassle.reporting.tables.latex import latex_text
 from tests.unit.reporting.filled import STUDIES, filled_tables
 
 DOCUMENT = r"""\documentclass{article}

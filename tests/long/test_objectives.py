@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from cassle.evaluation.job import probe_checkpoint
+from cassle.evaluation.probe_checkpoint import probe_checkpoint
 from cassle.evaluation.request import ProbeRequest
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.base import objectives
-from cassle.runs import Plan, resolve
+from cassle.plan import Plan, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
-from cassle.training.job import train_task
 from cassle.training.task import TrainRequest
+from cassle.training.train_task import train_task
 from tests.prepared import prepare_digits
 
 STREAM, TASKS = "digits-domain3", 3

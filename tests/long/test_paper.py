@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from cassle.planning import plan_study
-from cassle.reporting.names import bare
-from cassle.runs import Plan
+from cassle.plan import Plan
+from cassle.plan.request import plan_study
+from cassle.reporting.rows.names import bare
 from cassle.settings.reading import read_yaml
 from tests.long.paper_data import build
 from tests.workflow.conftest import REPOSITORY, Project, copy_of_the_project
@@ -43,7 +43,7 @@ def thin(values: dict, objectives: list[str]) -> dict:
     found = dict(values)
     if "streams" in found:
         cut = [(stream, *stream.split("-")) for stream in found["streams"]]
-        found["streams"] = [f"{data_set}-{STREAMS[tasks]}" for _, data_set, tasks in cut if tasks in STREAMS]
+        found["streams"] = [f"{dataset}-{STREAMS[tasks]}" for _, dataset, tasks in cut if tasks in STREAMS]
     for key, kept in (("objectives", objectives), ("strategies", STRATEGIES)):
         if key in found:
             found[key] = [choice for choice in found[key] if choice in kept]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cassle.files import read_json
+from cassle.core.files import read_json
 from tests.workflow.conftest import BIN, Project, copy_of_the_project
 
 STUDY = """

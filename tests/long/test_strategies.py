@@ -11,7 +11,7 @@ import pytest
 
 from cassle.models.checkpoints import load_checkpoint
 from cassle.strategies.base import strategies
-from cassle.training.memories import load_memory
+from cassle.training.memory import load_memory
 from tests.workflow.conftest import BIN, Project, copy_of_the_project
 
 NAMES = [*strategies.names(), "cassle+er"]
@@ -72,7 +72,7 @@ def test_a_lost_memory_is_made_again_with_what_follows_from_it(finished, tmp_pat
     project = finished.copy(tmp_path / "project")
     (folder_of(project, "er") / "task0/memory.pt").unlink()
     planned = project.plan(*WORDS)
-    assert (planned["remember_task"], planned["train_next_task"], planned["train_first_task"]) == (1, 1, 0)
+    assert (planned["build_memory"], planned["train_next_task"], planned["train_first_task"]) == (1, 1, 0)
 
 
 def test_a_trainer_with_a_memory_killed_in_the_middle_ends_in_the_same_tensors(finished):

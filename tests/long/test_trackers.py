@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from tests.torture.study import kill, processes_of
-from tests.unit.tracking.offline import read_back
+from tests.unit.monitor.tracking.offline import read_back
 from tests.workflow.conftest import copy_of_the_project
 
 STUDY = """

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cassle.devices import lease
-from cassle.gpus import BATCH_SYSTEMS
+from cassle.runtime.gpus import BATCH_SYSTEMS, lease
 from tests.torture.study import PATIENCE, kill, processes_of, wait_for
 from tests.workflow.conftest import REPOSITORY, SNAKEMAKE
 

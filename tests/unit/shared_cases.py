@@ -9,11 +9,11 @@ from functools import partial
 import torch
 from torch import nn
 
-from cassle.distributed import Share, agree, follow_first, gather, rank, size, total
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
-from cassle.nets.batchnorm import synchronise
+from cassle.nets.batchnorm import synchronize
 from cassle.objectives.base import Moment, TaskStart, objectives
+from cassle.runtime.distributed import Share, agree, follow_first, gather, rank, size, total
 from cassle.strategies.base import Strategy, strategies
 from cassle.strategies.compose import resolve_strategy
 from cassle.tensors.batch import Batch
@@ -70,16 +70,18 @@ def task(objective: str, name: str, batchnorm: str) -> tuple[Model, Strategy, Te
         module.double()
     if name == "ewc":
         size = strategy.size
-        strategy.recall({"fisher": torch.linspace(0, 1, size).double(), "centre": torch.linspace(-1, 1, size).double()})
+        strategy.load_memory(
+            {"fisher": torch.linspace(0, 1, size).double(), "center": torch.linspace(-1, 1, size).double()}
+        )
     if strategy.replays:
         outputs = torch.linspace(-1, 1, 50 * model.backbone.feature_dim, dtype=torch.float64).view(50, -1)
-        strategy.recall({"positions": torch.arange(50), "outputs": outputs})
-    synchronise(model, strategy, teacher)
+        strategy.load_memory({"positions": torch.arange(50), "outputs": outputs})
+    synchronize(model, strategy, teacher)
     return model, strategy, teacher
 
 
 def steps(objective: str, group: int | str = "global", strategy: str = "cassle", batchnorm: str = "frozen") -> dict:
-    """Two training steps without an optimiser; the second sees the queues and centres that the first has left."""
+    """Two training steps without an optimizer; the second sees the queues and centers that the first has left."""
     model, added, teacher = task(objective, strategy, batchnorm)
     draws = torch.Generator().manual_seed(5)
     features = torch.randn(40, model.backbone.feature_dim, generator=draws, dtype=torch.float64)
@@ -138,7 +140,7 @@ def batchnorm(
     x = mean + torch.randn(8, 4, *shape, generator=draws, dtype=torch.float64)
     weights = torch.randn(8, 4, *shape, generator=draws, dtype=torch.float64)
     module = NarrowTail(kind(4, **settings)).to(dtype if dtype == torch.float64 else torch.float32)
-    synchronise(module)
+    synchronize(module)
     found = {}
     for step in range(2):
         own = share.take(x + step).to(dtype).requires_grad_()

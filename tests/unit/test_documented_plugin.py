@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import yaml
 
-from cassle.data.base import data_sets, write_index
+from cassle.data.base import datasets, write_index
 from cassle.data.splits import split, write_split
 from cassle.models.checkpoints import load_checkpoint
 from cassle.nets.base import backbones
 from cassle.objectives.base import Objective, objectives
-from cassle.runs import resolve
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
 from cassle.strategies.base import Strategy, strategies
-from cassle.training.job import train_task
 from cassle.training.task import TrainRequest
+from cassle.training.train_task import train_task
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "adding-a-method.md").read_text()
@@ -31,7 +31,7 @@ def example(tmp_path, monkeypatch):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
-    for registry in (objectives, strategies, backbones, data_sets):  # what the plugins register is gone after the test
+    for registry in (objectives, strategies, backbones, datasets):  # what the plugins register is gone after the test
         monkeypatch.setattr(registry, "_entries", {name: registry.get(name) for name in registry.names()})
     return tmp_path
 
@@ -40,8 +40,8 @@ def train(study):
     """Train everything that a study of one stream plans, and return the last line of metrics of each folder."""
     plan = resolve(study)
     [stream] = plan.streams.values()
-    data_set = data_sets.get(stream.data_set)(**study.data.get(stream.data_set, {}))
-    index = data_set.index(study.site().root)
+    dataset = datasets.get(stream.dataset)(**study.data.get(stream.dataset, {}))
+    index = dataset.index(study.site().root)
     write_index("index.npz", index)
     write_split("split.npz", split(stream, index))
     lines = {}
@@ -79,14 +79,14 @@ def blood(example):
     return arrays
 
 
-def test_the_backbone_and_the_data_set_train_every_task_with_every_strategy(blood):
+def test_the_backbone_and_the_dataset_train_every_task_with_every_strategy(blood):
     study = read_study({**yaml.safe_load(Path("blood_study.yaml").read_text()), **SHORT})
     lines = train(study)
     assert len(lines) == 2 * (1 + 3 + 3)
     assert all(np.isfinite(line["loss"]) for line in lines.values())
-    index = data_sets.get("bloodmnist")().index(Path("data"))
+    index = datasets.get("bloodmnist")().index(Path("data"))
     for half in ("train", "test"):
-        images = data_sets.get("bloodmnist")().load(index, None, half)
+        images = datasets.get("bloodmnist")().load(index, None, half)
         assert np.array_equal(images.image(5).permute(1, 2, 0), blood[f"{half}_images"][5])
         assert images.labels.tolist() == blood[f"{half}_labels"][:, 0].tolist()
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from cassle.data.base import data_sets
-from cassle.errors import SettingsError
-from cassle.planning import plan_study
-from cassle.runs import targets
+from cassle.core.errors import SettingsError
+from cassle.data.base import datasets
+from cassle.plan import targets
+from cassle.plan.request import plan_study
 
 GRID = {"streams": ["digits-domain2"], "objectives": ["simclr"], "strategies": ["cassle", "er"], "probes": ["knn"]}
 NOWHERE = "nowhere/'a b'/$(touch pwned)"
@@ -37,7 +37,7 @@ PLACES = {
     "figures": lambda word: {"figures": [word]},
     "features": lambda word: {"features": [word]},
     "training.views": lambda word: {"training": {"views": word}},
-    "name of a data set": lambda word: {"data": {word: {"kind": "folder"}}},
+    "name of a dataset": lambda word: {"data": {word: {"kind": "folder"}}},
     "word": lambda word: {"strategy": [word]},
     "plugins": lambda word: {"plugins": [f"{NOWHERE}/{word}"]},
     "recipes": lambda word: {"recipes": f"{NOWHERE}/{word}"},
@@ -48,10 +48,10 @@ PLACES = {
 
 @pytest.fixture(autouse=True, scope="module")
 def declared_here_only():
-    """Words that can be names of data sets are declared by their plans; they end with this file."""
-    data_sets.names()
+    """Words that can be names of datasets are declared by their plans; they end with this file."""
+    datasets.names()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data_sets, "_entries", dict(data_sets._entries))
+        patch.setattr(datasets, "_entries", dict(datasets._entries))
         yield
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cassle.objectives.base import Moment, TaskStart
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 from cassle.tensors.scope import Scope

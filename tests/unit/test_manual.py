@@ -7,26 +7,30 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cassle.data.base import data_sets
+from cassle.data.base import datasets
 from cassle.data.view_settings import ViewSettings
 from cassle.distillations.base import distillations
 from cassle.evaluation.base import probes
 from cassle.nets.base import backbones
 from cassle.objectives.base import objectives
-from cassle.runs import figure_names, resolve
-from cassle.settings.optimizer import AdamWSettings, LARSSettings, SGDSettings
+from cassle.plan import figure_names, resolve
 from cassle.settings.reading import read_study
-from cassle.settings.schedule import CosineSettings, WarmupCosineSettings
-from cassle.settings.site import Execution
+from cassle.settings.recipe import (
+    AdamWSettings,
+    CosineSettings,
+    LARSSettings,
+    Recipe,
+    SGDSettings,
+    WarmupCosineSettings,
+)
+from cassle.settings.site import Execution, WandbSettings
 from cassle.settings.study import Study
-from cassle.settings.training import Recipe
-from cassle.settings.wandb import WandbSettings
 from cassle.strategies.base import strategies
 
 MANUAL = (Path(__file__).parents[2] / "config" / "README.md").read_text()
-REGISTRIES = (objectives, strategies, distillations, backbones, probes, data_sets)
-OPTIMISERS = [AdamWSettings, LARSSettings, SGDSettings]
-GROUPS = [Study, Execution, WandbSettings, Recipe, ViewSettings, CosineSettings, WarmupCosineSettings, *OPTIMISERS]
+REGISTRIES = (objectives, strategies, distillations, backbones, probes, datasets)
+OPTIMIZERS = [AdamWSettings, LARSSettings, SGDSettings]
+GROUPS = [Study, Execution, WandbSettings, Recipe, ViewSettings, CosineSettings, WarmupCosineSettings, *OPTIMIZERS]
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from cassle.cost.estimate import jobs_by_rule
-from cassle.planning import plan_study
-from cassle.presets import preset_of
-from cassle.reporting.names import shown_names
-from cassle.reporting.summary import Summary
+from cassle.plan.presets import preset_of
+from cassle.plan.request import plan_study
+from cassle.reporting.rows.names import shown_names
+from cassle.reporting.rows.summary import Summary
 from cassle.settings.reading import read_yaml
 
 FOLDER = Path(__file__).parents[2] / "config" / "paper"
 JOBS = """
-study                prepare  split  first  next  remember  probe  random  tables
+study                prepare  split  first  next  build_memory  probe  random  tables
 ablations                  1      1      3   144         0    147       1       3
 cifar100_methods           1      2     13    52         0     65       1       3
 cifar100_strategies        1      2      6   132        48    138       1       3
@@ -32,7 +32,7 @@ RULES = {
     "split": "split_stream",
     "first": "train_first_task",
     "next": "train_next_task",
-    "remember": "remember_task",
+    "build_memory": "build_memory",
     "probe": "probe_checkpoint",
     "random": "probe_random_network",
     "tables": "make_table",

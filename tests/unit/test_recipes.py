@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cassle.core.options import parse
 from cassle.distillations.base import distillations
 from cassle.objectives.base import objectives
-from cassle.options import parse
-from cassle.settings.training import Recipe
+from cassle.settings.recipe import Recipe
 from cassle.strategies.base import strategies
 
 FOLDER = Path(__file__).parents[2] / "config" / "recipes"
@@ -17,7 +17,7 @@ DATA_SETS = ("digits", "cifar10", "cifar100", "imagenet100", "domainnet")
 EPOCHS = {"cifar10": 500, "cifar100": 500, "imagenet100": 400, "domainnet": 200}
 SIDES = {"cifar10": (32, 24), "cifar100": (32, 24), "imagenet100": (224, 96), "domainnet": (224, 96)}
 TRAINING = """
-objective      data set     optimiser  lr     decay  schedule       warm-up  start  min_lr  classifier
+objective      dataset     optimizer  lr     decay  schedule       warm-up  start  min_lr  classifier
 barlow_twins   cifar100     lars       0.3    1e-4   warmup_cosine  10       0.003  0       0.1
 barlow_twins   imagenet100  lars       0.4    1e-4   warmup_cosine  10       0.003  0       0.3
 byol           cifar100     lars       1.0    1e-5   warmup_cosine  10       0.003  0       0.1
@@ -48,7 +48,7 @@ wmse           cifar100     adamw      0.003  1e-6   warmup_cosine  2        0  
 wmse           imagenet100  adamw      0.002  1e-6   warmup_cosine  2        0      0       0.003
 """
 STRONG, WEAK, EVEN = (0.8, 0.8, 0.8, 0.2), (0.4, 0.4, 0.2, 0.1), (0.4, 0.4, 0.4, 0.1)
-VIEWS = {  # brightness, contrast, saturation, hue; smallest crop; solarise per view; blur per view at 224 pixels
+VIEWS = {  # brightness, contrast, saturation, hue; smallest crop; solarize per view; blur per view at 224 pixels
     "barlow_twins": (WEAK, 0.08, (0, 0.2), (1, 0.1)),
     "byol": (WEAK, 0.08, (0, 0.2), (1, 0.1)),
     "deepclusterv2": (STRONG, 0.08, (0, 0), (0.5, 0.5)),
@@ -69,7 +69,7 @@ VIEWS = {  # brightness, contrast, saturation, hue; smallest crop; solarise per 
         (0.2, 0.2),
     ),
 }
-HEADS = {  # where a data set is not named, both have the same
+HEADS = {  # where a dataset is not named, both have the same
     "barlow_twins": {"hidden_dim": 2048, "output_dim": 2048, "lamb": 0.005, "scale_loss": 0.1},
     "byol": {
         "hidden_dim": 4096,
@@ -125,42 +125,42 @@ OBJECTIVES = sorted(VIEWS)
 """Objectives whose recipes have a source to be compared with."""
 
 
-def recipe(objective: str, data_set: str) -> Recipe:
+def recipe(objective: str, dataset: str) -> Recipe:
     entries = yaml.safe_load((FOLDER / f"{objective}.yaml").read_text())
-    return parse(Recipe, entries[data_set], f"{objective}, {data_set}")
+    return parse(Recipe, entries[dataset], f"{objective}, {dataset}")
 
 
-def value(fact, data_set):
-    return fact[data_set] if isinstance(fact, dict) else fact
+def value(fact, dataset):
+    return fact[dataset] if isinstance(fact, dict) else fact
 
 
-def same_source(data_set: str) -> str:
+def same_source(dataset: str) -> str:
     """CIFAR10 takes CIFAR100's numbers and DomainNet ImageNet100's."""
-    return {"cifar10": "cifar100", "domainnet": "imagenet100"}.get(data_set, data_set)
+    return {"cifar10": "cifar100", "domainnet": "imagenet100"}.get(dataset, dataset)
 
 
 @pytest.mark.parametrize("objective", RECIPES)
-def test_a_recipe_parses_for_its_objective_and_has_every_data_set_if_published(objective):
+def test_a_recipe_parses_for_its_objective_and_has_every_dataset_if_published(objective):
     entries = yaml.safe_load((FOLDER / f"{objective}.yaml").read_text())
     assert set(entries) <= set(DATA_SETS)
     assert set(entries) == set(DATA_SETS) or objective not in OBJECTIVES
     kind = objectives.get(objective)
-    for data_set in entries:
-        made = recipe(objective, data_set)
-        parse(kind.Settings, made.objective, f"{objective} on {data_set}")
+    for dataset in entries:
+        made = recipe(objective, dataset)
+        parse(kind.Settings, made.objective, f"{objective} on {dataset}")
         for strategy, settings in made.strategies.items():
             strategies.get(strategy).resolve(settings, kind)
         assert made.source
 
 
 @pytest.mark.parametrize("row", TRAINING.strip().splitlines()[1:], ids=lambda row: "-".join(row.split()[:2]))
-def test_optimiser_schedule_and_rates_are_those_of_the_source(row):
-    objective, named, optimiser, lr, decay, schedule, warmup, start, min_lr, classifier = row.split()
-    for data_set in (name for name in DATA_SETS if same_source(name) == named):
-        made = recipe(objective, data_set)
-        assert (made.epochs, made.batch_size) == (EPOCHS[data_set], 256)
+def test_optimizer_schedule_and_rates_are_those_of_the_source(row):
+    objective, named, optimizer, lr, decay, schedule, warmup, start, min_lr, classifier = row.split()
+    for dataset in (name for name in DATA_SETS if same_source(name) == named):
+        made = recipe(objective, dataset)
+        assert (made.epochs, made.batch_size) == (EPOCHS[dataset], 256)
         settings = made.optimizer
-        assert (settings.name, settings.lr, settings.lr_per) == (optimiser, float(lr), 256)
+        assert (settings.name, settings.lr, settings.lr_per) == (optimizer, float(lr), 256)
         assert settings.weight_decay == float(decay)
         if settings.name == "lars":
             assert (settings.eta, settings.clip, settings.exclude_1d, settings.momentum) == (0.02, True, True, 0.9)
@@ -174,12 +174,12 @@ def test_optimiser_schedule_and_rates_are_those_of_the_source(row):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_heads_are_those_of_the_source(objective):
-    for data_set in DATA_SETS[1:]:
-        if (objective, data_set) == ("swav", "domainnet"):
+    for dataset in DATA_SETS[1:]:
+        if (objective, dataset) == ("swav", "domainnet"):
             continue
-        settings = recipe(objective, data_set).objective
+        settings = recipe(objective, dataset).objective
         for key, fact in HEADS[objective].items():
-            assert settings[key] == value(fact, same_source(data_set)), key
+            assert settings[key] == value(fact, same_source(dataset)), key
 
 
 def test_swav_on_domainnet_has_half_of_imagenet100s_queue_delay_and_a_freeze_of_3_epochs():
@@ -191,18 +191,18 @@ def test_swav_on_domainnet_has_half_of_imagenet100s_queue_delay_and_a_freeze_of_
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_views_are_those_of_the_source(objective):
-    colours, smallest, solarise, blur = VIEWS[objective]
-    for data_set in DATA_SETS[1:]:
-        made, named = recipe(objective, data_set), same_source(data_set)
+    colors, smallest, solarize, blur = VIEWS[objective]
+    for dataset in DATA_SETS[1:]:
+        made, named = recipe(objective, dataset), same_source(dataset)
         assert len(made.views) == 2
         for number, view in enumerate(made.views):
             jittered = not (objective == "ressl" and number == 1)
-            assert (view.jitter, view.grey) == ((0.8, 0.2) if jittered else (0, 0))
-            colour = (view.brightness, view.contrast, view.saturation, view.hue)
-            assert colour == value(colours, named)
+            assert (view.jitter, view.gray) == ((0.8, 0.2) if jittered else (0, 0))
+            color = (view.brightness, view.contrast, view.saturation, view.hue)
+            assert color == value(colors, named)
             assert view.scale == (value(smallest, named), 1)
-            assert (view.size, view.flip, view.rotate) == (SIDES[data_set][0], 0.5, 0)
-            assert view.solarise == solarise[number]
+            assert (view.size, view.flip, view.rotate) == (SIDES[dataset][0], 0.5, 0)
+            assert view.solarize == solarize[number]
             assert view.blur == (0 if named == "cifar100" else blur[number])
             assert view.sigma == (0.1, 2.0)
 
@@ -210,8 +210,8 @@ def test_views_are_those_of_the_source(objective):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_distillation_has_the_papers_weight_and_settings(objective):
     form = distillations.get(objectives.get(objective).distillation)
-    for data_set in DATA_SETS[1:]:
-        given = recipe(objective, data_set).strategies["cassle"]
+    for dataset in DATA_SETS[1:]:
+        given = recipe(objective, dataset).strategies["cassle"]
         assert given["weight"] == form.default_weight == (25 if objective == "vicreg" else 1)
         usual = form.Settings().model_dump()
         changed = {key for key, setting in given["distillation"].items() if usual[key] != setting}
@@ -221,22 +221,22 @@ def test_the_distillation_has_the_papers_weight_and_settings(objective):
 
 @pytest.mark.parametrize("objective", ["simclr", "swav", "dino"])
 def test_multicrop_has_two_large_and_six_small_views_of_the_published_sizes_and_scales(objective):
-    for data_set in DATA_SETS[1:]:
-        views = recipe(objective, data_set).more_views["multicrop"]
-        large, small = SIDES[data_set]
+    for dataset in DATA_SETS[1:]:
+        views = recipe(objective, dataset).more_views["multicrop"]
+        large, small = SIDES[dataset]
         assert [view.size for view in views] == [large] * 2 + [small] * 6
         assert [view.scale for view in views] == [(0.14, 1.0)] * 2 + [(0.05, 0.14)] * 6
 
 
 def test_every_correction_of_a_script_is_noted():
-    for (objective, data_set), word in CORRECTED.items():
-        assert any(word in note for note in recipe(objective, data_set).corrections), (objective, data_set)
+    for (objective, dataset), word in CORRECTED.items():
+        assert any(word in note for note in recipe(objective, dataset).corrections), (objective, dataset)
 
 
 def test_a_correction_of_one_script_is_not_claimed_of_another():
     for objective in OBJECTIVES:
-        for data_set in DATA_SETS:
-            noted = recipe(objective, data_set).corrections
-            expected = (objective, same_source(data_set)) in CORRECTED or (objective, data_set) in CORRECTED
+        for dataset in DATA_SETS:
+            noted = recipe(objective, dataset).corrections
+            expected = (objective, same_source(dataset)) in CORRECTED or (objective, dataset) in CORRECTED
             borrowed = objective in ("deepclusterv2", "mocov2plus", "ressl", "simsiam", "wmse")
             assert not noted or expected or borrowed

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cassle.provenance import class_file
-from cassle.runs import resolve
+from cassle.core.provenance import class_file
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
 from cassle.strategies.base import strategies
 

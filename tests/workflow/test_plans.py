@@ -6,7 +6,7 @@ import pytest
 
 from cassle.cost.estimate import jobs_by_rule
 from cassle.cost.text import cost_of
-from cassle.planning import plan_study
+from cassle.plan.request import plan_study
 from tests.workflow.conftest import REPOSITORY, planned_jobs
 
 JOBS_OF_THE_DEFAULT_STUDY = {
@@ -91,7 +91,7 @@ def test_one_experiment_is_asked_for_by_words(fresh):
 def test_memories_are_planned_for_strategies_that_keep_something_and_not_after_the_last_task(fresh):
     words = ["stream=digits-domain3", "objective=byol", "strategy=[cassle,pod,er,cassle+ewc]"]
     planned = fresh.plan("--config", *words)
-    assert (planned["train_first_task"], planned["train_next_task"], planned["remember_task"]) == (1, 8, 4)
+    assert (planned["train_first_task"], planned["train_next_task"], planned["build_memory"]) == (1, 8, 4)
 
 
 def test_the_ablations_plan_each_choice_once_and_share_first_tasks_and_offline_models(fresh):
@@ -99,7 +99,7 @@ def test_the_ablations_plan_each_choice_once_and_share_first_tasks_and_offline_m
     default = JOBS_OF_THE_DEFAULT_STUDY
     assert planned["train_first_task"] == default["train_first_task"]
     assert planned["train_next_task"] == 14 * default["train_next_task"] // 2
-    assert "remember_task" not in planned
+    assert "build_memory" not in planned
 
 
 def test_gpus_limit_a_plan_without_being_needed_by_it(fresh):

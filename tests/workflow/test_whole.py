@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 import yaml
 
-from cassle.files import load_tensors
-from cassle.reporting.jobs import read_jobs
+from cassle.core.files import load_tensors
+from cassle.reporting.rows.benchmark import read_jobs
 from tests.workflow.conftest import copy_of_the_project
 
 TINY = ("--configfile", "tiny.yaml")
@@ -107,7 +107,7 @@ def test_touched_files_plan_nothing(project):
 
 
 def test_comments_and_formatting_plan_nothing_and_are_not_reported(project):
-    project.edit("cassle/training/step.py", "strategy.blend(views_of(", "strategy.blend( views_of(")
+    project.edit("cassle/training/step.py", "strategy.mix_views(views_of(", "strategy.mix_views( views_of(")
     project.edit("cassle/objectives/simclr.py", "    n = len(z1)", "    # rows of one view\n    n = len(z1)")
     project.edit("config/recipes/simclr.yaml", "digits:", "# a comment\ndigits:")
     code, said = project.run("-n", *TINY)
@@ -147,14 +147,14 @@ def test_a_changed_figure_draws_that_figure_only(project):
 
 
 def test_a_changed_table_makes_the_tables_only(project):
-    project.edit("cassle/reporting/entries.py", 'MIXED = "*"', 'MIXED = "†"')
+    project.edit("cassle/reporting/tables/entries.py", 'MIXED = "*"', 'MIXED = "†"')
     assert project.plan(*TINY) == {"make_table": 2, "write_page": 1}
 
 
 def test_a_table_that_fails_is_named_with_its_log(project):
     table = "results/studies/tiny/tables/digits-domain2/knn"
     (project.folder / f"{table}.md").unlink()
-    project.edit("cassle/cli/report.py", "    write_tables(args", "    raise KeyError('seed')\n    write_tables(args")
+    project.edit("cassle/cli/tables.py", "    write_tables(args", "    raise KeyError('seed')\n    write_tables(args")
     code, said = project.run(f"{table}.md", *TINY)
     assert code != 0
     assert f"{table}.md: KeyError: 'seed'\n    log: {table}.log\n" in said[said.index(" did not end well:") :]

@@ -1,19 +1,19 @@
-from cassle.files import canonical_json
-from cassle.paths import index_file, split_file
+from cassle.core.files import canonical_json
+from cassle.contracts.layout import index_file, split_file
 
 
-def get_data_set(wildcards):
-    """The name of the data set of an index."""
-    return PLAN.stream_of_index(wildcards.data_set).data_set
+def get_dataset(wildcards):
+    """The name of the dataset of an index."""
+    return PLAN.stream_of_index(wildcards.dataset).dataset
 
 
-def get_data_settings(wildcards):
-    """The settings of a data set that determine its index, as one text."""
-    return canonical_json(PLAN.stream_of_index(wildcards.data_set).index_data)
+def get_datasettings(wildcards):
+    """The settings of a dataset that determine its index, as one text."""
+    return canonical_json(PLAN.stream_of_index(wildcards.dataset).index_data)
 
 
 def get_index(wildcards):
-    """The index of a stream's data set."""
+    """The index of a stream's dataset."""
     return index_file(PLAN.stream(wildcards.stream).index)
 
 

@@ -1,8 +1,8 @@
 import shlex
 from pathlib import Path
 
-from cassle.files import canonical_json
-from cassle.paths import index_file, split_file
+from cassle.core.files import canonical_json
+from cassle.contracts.layout import index_file, split_file
 
 
 def get_probe_job(wildcards):

@@ -1,11 +1,12 @@
 from pathlib import Path
 
-from cassle.errors import unknown
-from cassle.files import canonical_json
-from cassle.planning import words_of
-from cassle.provenance import code_of
+from cassle.core.errors import unknown
+from cassle.core.files import canonical_json
+from cassle.plan.request import words_of
+from cassle.core.provenance import code_of
 from cassle.reporting.codes import code_of_page
-from cassle.runs import figure_names, targets
+from cassle.plan import figure_names
+from cassle.plan import targets
 
 
 def get_probes(wildcards):
@@ -66,7 +67,7 @@ def code_of_figure(package, name):
 def get_table_code(wildcards):
     """The meaning of the code that makes tables: a change of it makes the tables anew."""
     check_table(wildcards)
-    return code_of("cassle.reporting.tables")
+    return code_of("cassle.reporting.tables.table")
 
 
 def get_figure_code(wildcards):
@@ -92,7 +93,7 @@ def get_page_code(wildcards):
 
 def get_collect_code(wildcards):
     """The meaning of the code that collects rows."""
-    return code_of("cassle.reporting.collect", "cassle.reporting.jobs")
+    return code_of("cassle.reporting.rows.collect", "cassle.reporting.rows.benchmark")
 
 
 def get_report_config(wildcards, input):

@@ -2,16 +2,16 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from cassle.errors import CassleError
-from cassle.files import canonical_json
-from cassle.locks import clear_stale
-from cassle.notices import notices
-from cassle.paths import check_place, find_own_commands
-from cassle.planning import other_code, other_tables, plan_study
+from cassle.core.errors import CassleError
+from cassle.core.files import canonical_json
+from cassle.runtime.locks import clear_stale
+from cassle.plan.warnings import notices
+from cassle.contracts.layout import check_place, find_own_commands
+from cassle.plan.request import other_code, other_tables, plan_study
 from cassle.reporting.show import where
-from cassle.runs import targets
-from cassle.status import last_words, write_plan
-from cassle.tracking.follow import start_follower
+from cassle.plan import targets
+from cassle.monitor.status import last_words, write_plan
+from cassle.monitor.tracking.follow import start_follower
 from cassle.training.outputs import forget
 
 find_own_commands()

@@ -1,20 +1,20 @@
 rule prepare_data:
     output:
-        index="results/data/{data_set}/index.npz",
-        report="results/data/{data_set}/prepare.md",
+        index="results/data/{dataset}/index.npz",
+        report="results/data/{dataset}/prepare.md",
     log:
-        "results/data/{data_set}/prepare.log",
+        "results/data/{dataset}/prepare.log",
     conda:
         "../../environment.yml"
     threads: 8
     params:
-        data_set=get_data_set,
-        settings=get_data_settings,
+        dataset=get_dataset,
+        settings=get_datasettings,
         site=get_site,
     message:
-        "Checking {wildcards.data_set} and writing its index"
+        "Checking {wildcards.dataset} and writing its index"
     shell:
-        "cassle prepare --data_set {params.data_set:q} --settings {params.settings:q} --cores {threads}"
+        "cassle prepare --dataset {params.dataset:q} --settings {params.settings:q} --cores {threads}"
         " --out {output.index:q} --site {params.site:q} > {log:q} 2>&1"
 
 

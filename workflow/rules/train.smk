@@ -32,7 +32,7 @@ rule train_first_task:
         " --folder {params.folder:q} {params.given} --gpus {resources.gpu} --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"
 
 
-rule remember_task:
+rule build_memory:
     input:
         checkpoint=get_remembered,
         memory=get_previous_memory,
@@ -41,9 +41,9 @@ rule remember_task:
     output:
         memory=f"{RUN_FOLDER}/memory.pt",
     log:
-        f"{RUN_FOLDER}/remember.log",
+        f"{RUN_FOLDER}/build_memory.log",
     benchmark:
-        f"{RUN_FOLDER}/remember.benchmark.tsv"
+        f"{RUN_FOLDER}/build_memory.benchmark.tsv"
     priority: 100
     retries: SETTINGS.execution.retries
     conda:
@@ -60,7 +60,7 @@ rule remember_task:
         "Keeping what {wildcards.strategy} needs of task {wildcards.task} of {wildcards.stream}:"
         " {wildcards.objective}, seed {wildcards.seed}"
     shell:
-        "cassle remember --spec {params.spec:q} --checkpoint {input.checkpoint:q} {params.memory}"
+        "cassle build_memory --spec {params.spec:q} --checkpoint {input.checkpoint:q} {params.memory}"
         " --index {input.index:q} --split {input.split:q} --out {output.memory:q} --gpus {resources.gpu}"
         " --attempt {resources.attempt} --site {params.site:q} > {log:q} 2>&1"
 

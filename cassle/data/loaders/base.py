@@ -50,7 +50,7 @@ class Loader(Protocol):
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a file loader made of a step's rows: ``views`` and ``online``, normalised or uint8 as the loader says."""
+    """What a file loader made of a step's rows: ``views`` and ``online``, normalized or uint8 as the loader says."""
 
     rows: Rows
     views: list[Tensor]
@@ -120,5 +120,5 @@ class AheadLoader(ABC):
     def online_batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
         """Return clean images (B, 3, S, S) uint8 and labels (B,) of all tasks, read along with the batch of a step."""
         if self._online is None or self._online[:2] != (epoch, step):
-            raise RuntimeError(f"the labelled images of step {step} of epoch {epoch} come with its batch, not alone")
+            raise RuntimeError(f"the labeled images of step {step} of epoch {epoch} come with its batch, not alone")
         return self._online[2:]

@@ -1,4 +1,4 @@
-"""NVIDIA DALI reads, decodes, cuts and resizes; colours are changed by the same tensor code as everywhere.
+"""NVIDIA DALI reads, decodes, cuts and resizes; colors are changed by the same tensor code as everywhere.
 
 Decoding and cropping is what a processor cannot keep up with at 224 pixels; it runs on the GPU where there is one, else
 on the CPU. Every parameter is drawn by `cassle.data.views.draw` and handed in as an array, so that a batch depends on
@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cassle.data.colour import flip
+from cassle.core.errors import CassleError
+from cassle.data.color import flip
 from cassle.data.decode import decode_bytes, orientation, read_bytes
 from cassle.data.file_images import FileImages, clean_box
 from cassle.data.loaders.base import AheadLoader, Drawn
 from cassle.data.loaders.rows import Rows, TaskRows
 from cassle.data.view_settings import ViewSettings
-from cassle.data.views import ViewParameters, Views, apply, draw, normalise
-from cassle.errors import CassleError
+from cassle.data.views import ViewParameters, Views, apply, draw, normalize
 
 FORMATS = ("JPEG", "PNG", "BMP")
 """Formats in Pillow's names that DALI decodes itself."""
@@ -53,7 +53,7 @@ class DaliLoader(AheadLoader):
         self.copies = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def start(self, rows: Iterator[Rows]) -> Iterator[Drawn]:
-        """Yield views, normalised and on the device, and online images, uint8, of the given steps."""
+        """Yield views, normalized and on the device, and online images, uint8, of the given steps."""
         first = next(rows)
         steps, for_views, for_online = tee(chain([first], rows), 3)
         for_steps = self.pipeline(self.views_source(for_views), len(first.index), self.view_crops)
@@ -94,7 +94,7 @@ class DaliLoader(AheadLoader):
         return [view.take(share) for view in drawn]
 
     def online_source(self, rows: Iterator[Rows]) -> Iterator[tuple[Any, ...]]:
-        """Yield the files of each step's labelled images, the size they are resized to and where they are cut."""
+        """Yield the files of each step's labeled images, the size they are resized to and where they are cut."""
         for step in rows:
             encoded, sizes = self.read(step.online)
             boxes = np.array([clean_box(height, width, self.side) for height, width in sizes.tolist()], dtype=np.int32)
@@ -172,11 +172,11 @@ class DaliLoader(AheadLoader):
         return copy.permute(0, 3, 1, 2)
 
     def finish(self, crops: list[Tensor], drawn: list[ViewParameters]) -> list[Tensor]:
-        """Return the views of crops: colours changed, normalised, channels last."""
+        """Return the views of crops: colors changed, normalized, channels last."""
         views = []
         for crop, parameters, settings in zip(crops, drawn, self.views.settings, strict=True):
             view = apply(crop, parameters.to(self.device), settings, crop=as_floats)
-            views.append(normalise(view, self.views.mean, self.views.std).contiguous(memory_format=torch.channels_last))
+            views.append(normalize(view, self.views.mean, self.views.std).contiguous(memory_format=torch.channels_last))
         return views
 
     @property

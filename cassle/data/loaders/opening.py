@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from cassle.core.errors import SettingsError
 from cassle.data.base import InMemory
 from cassle.data.file_images import FileImages
 from cassle.data.loaders.base import Loader
 from cassle.data.loaders.rows import TaskRows
 from cassle.data.views import Views
-from cassle.errors import SettingsError
 
 
 def open_loader(
@@ -22,7 +22,7 @@ def open_loader(
 ) -> Loader:
     """Return the loader that ``execution.loader`` names.
 
-    ``auto`` goes by the data set, never by the machine, since loaders differ in the last digits of their pixels:
+    ``auto`` goes by the dataset, never by the machine, since loaders differ in the last digits of their pixels:
     ``device`` where the images are in memory, ``torchvision`` where they are files. ``threads`` are those of the job.
     """
     resident = isinstance(images, InMemory)
@@ -41,4 +41,4 @@ def open_loader(
 
         return DaliLoader(images, rows, views, device, threads)
     kind = "lie in memory" if resident else "stay in files"
-    raise SettingsError(f"loader '{name}' does not fit a data set whose images {kind}; take execution={{loader: auto}}")
+    raise SettingsError(f"loader '{name}' does not fit a dataset whose images {kind}; take execution={{loader: auto}}")

@@ -1,4 +1,4 @@
-"""Which images a step reads: the task's own in the order of the epoch, replayed ones and labelled ones."""
+"""Which images a step reads: the task's own in the order of the epoch, replayed ones and labeled ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from cassle.distributed import Share
-from cassle.errors import DataError
-from cassle.random import generator
+from cassle.core.errors import DataError
+from cassle.core.random import generator
+from cassle.runtime.distributed import Share
 
 Replay = Callable[[int, torch.Generator], Tensor | None]
 """A step's number of rows and a generator -> positions (R,) of rows that join them, or None."""
@@ -18,7 +18,7 @@ Replay = Callable[[int, torch.Generator], Tensor | None]
 
 @dataclass(frozen=True)
 class Rows:
-    """What one process reads in a step: ``index`` (B + R,) own rows and then replayed ones; ``online`` (B,) labelled.
+    """What one process reads in a step: ``index`` (B + R,) own rows and then replayed ones; ``online`` (B,) labeled.
 
     ``share`` says which rows of the global batch these are.
     """
@@ -39,13 +39,13 @@ class Rows:
 class TaskRows:
     """Which images the steps of a task read; positions (n,) int64 count within the training half.
 
-    ``positions`` are the task's images, ``labelled`` those of all tasks, which the online classifier is trained on;
+    ``positions`` are the task's images, ``labeled`` those of all tasks, which the online classifier is trained on;
     the device they lie on is where rows are drawn; ``batch_size`` counts the images of all processes. Raises
     `DataError` for a task smaller than a batch.
     """
 
     positions: Tensor
-    labelled: Tensor
+    labeled: Tensor
     batch_size: int
     seed: int
     task: int
@@ -89,16 +89,16 @@ class TaskRows:
 
     def online(self, epoch: int, step: int) -> Tensor:
         """Return the positions (B,) of the images that the online classifier is trained on in a step, if any."""
-        if not len(self.labelled):
-            return self.labelled
-        device = self.labelled.device
+        if not len(self.labeled):
+            return self.labeled
+        device = self.labeled.device
         draws = self.generator("online", epoch, step, device=device)
-        drawn = torch.randint(len(self.labelled), (self.batch_size,), generator=draws, device=device)
-        return self.labelled[Share(self.batch_size).take(drawn)]
+        drawn = torch.randint(len(self.labeled), (self.batch_size,), generator=draws, device=device)
+        return self.labeled[Share(self.batch_size).take(drawn)]
 
     def to(self, device: torch.device | str) -> TaskRows:
         """Return the same rows, drawn on a device."""
-        return replace(self, positions=self.positions.to(device), labelled=self.labelled.to(device))
+        return replace(self, positions=self.positions.to(device), labeled=self.labeled.to(device))
 
     def from_step(self, epoch: int, step: int) -> Iterator[Rows]:
         """Yield what is read from a step on, epoch after epoch without end."""

@@ -1,6 +1,6 @@
 """The plain path that always works: images decoded and changed by torchvision's transforms in worker processes.
 
-It is an implementation of the views of its own, one image at a time on whole grey levels, as the original release has
+It is an implementation of the views of its own, one image at a time on whole gray levels, as the original release has
 it, so that the batched views and DALI's can be compared with it.
 """
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
+from cassle.core.random import seed_of
 from cassle.data.base import InMemory
 from cassle.data.crop import rotate
 from cassle.data.file_images import FileImages, clean_image
@@ -22,9 +23,8 @@ from cassle.data.loaders.base import AheadLoader, Drawn
 from cassle.data.loaders.rows import Rows, TaskRows
 from cassle.data.on_device import send
 from cassle.data.view_settings import ViewSettings
-from cassle.data.views import Views, normalise
-from cassle.random import seed_of
-from cassle.signals import die_with_parent
+from cassle.data.views import Views, normalize
+from cassle.runtime.signals import die_with_parent
 from cassle.tensors.batch import Batch
 
 AHEAD = 2
@@ -63,11 +63,11 @@ class TorchvisionLoader(AheadLoader):
         return self._running
 
     def batch(self, drawn: Drawn) -> Batch:
-        """Return the batch of a step, its views normalised on the device."""
+        """Return the batch of a step, its views normalized on the device."""
         views = []
         for view in drawn.views:
             view = send(view, self.device).contiguous(memory_format=torch.channels_last)
-            views.append(normalise(view.float().div_(255), self.views.mean, self.views.std))
+            views.append(normalize(view.float().div_(255), self.views.mean, self.views.std))
         return super().batch(Drawn(drawn.rows, views, drawn.online))
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class _Steps(Sampler[Rows]):
 
 
 def transform(settings: ViewSettings) -> v2.Transform:
-    """Return the chain from an image (3, H, W) uint8 to a view (3, S, S) uint8, before normalisation."""
+    """Return the chain from an image (3, H, W) uint8 to a view (3, S, S) uint8, before normalization."""
     bicubic, reach = v2.InterpolationMode.BICUBIC, min(math.ceil(3 * settings.sigma[1]), settings.size - 1)
     steps: list[v2.Transform] = [
         v2.RandomResizedCrop(settings.size, settings.scale, settings.ratio, bicubic, antialias=True)
@@ -129,12 +129,12 @@ def transform(settings: ViewSettings) -> v2.Transform:
     if settings.jitter:
         jitter = v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue)
         steps.append(v2.RandomApply([jitter], settings.jitter))
-    if settings.grey:
-        steps.append(v2.RandomGrayscale(settings.grey))
+    if settings.gray:
+        steps.append(v2.RandomGrayscale(settings.gray))
     if settings.blur:
         steps.append(v2.RandomApply([v2.GaussianBlur(2 * reach + 1, settings.sigma)], settings.blur))
-    if settings.solarise:
-        steps.append(v2.RandomSolarize(128, settings.solarise))
+    if settings.solarize:
+        steps.append(v2.RandomSolarize(128, settings.solarize))
     if settings.flip:
         steps.append(v2.RandomHorizontalFlip(settings.flip))
     if settings.rotate:

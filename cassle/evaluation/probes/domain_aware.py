@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.errors import DataError
+from cassle.core.options import Options
 from cassle.data.streams import Stream
-from cassle.errors import DataError
 from cassle.evaluation.base import Evaluation, probes
 from cassle.evaluation.nested import Classifier, Nested
-from cassle.options import Options
 
 
 class DomainAwareSettings(Options):
@@ -32,10 +32,10 @@ class DomainAware(Nested):
         for task in range(data.tasks):
             own, tested = data.train.task == task, data.test.task == task
             if not bool(own.any()):
-                raise DataError(f"probe domain_aware: task {task} has no training images; prepare the data set again")
+                raise DataError(f"probe domain_aware: task {task} has no training images; prepare the dataset again")
             scores[tested] = self.classifier.scores(data.trained_on(own).tested_on(tested)).to(scores)
         return scores
 
-    def misfit(self, stream: Stream) -> str | None:
+    def incompatibility(self, stream: Stream) -> str | None:
         """Return a reason where tasks are no domains."""
         return None if stream.scenario == "domain" else "its tasks are no domains; leave that probe out"

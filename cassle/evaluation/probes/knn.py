@@ -1,4 +1,4 @@
-"""Weighted k-nearest-neighbour classification of features (Wu et al. 2018, 1805.01978)."""
+"""Weighted k-nearest-neighbor classification of features (Wu et al. 2018, 1805.01978)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from cassle.errors import CheckpointError
+from cassle.core.errors import CheckpointError
+from cassle.core.options import Options
 from cassle.evaluation.base import Evaluation, Probe, probes
-from cassle.options import Options
 
 Distance = Literal["cosine", "euclidean"]
 ELEMENTS = 2**24
@@ -31,15 +31,15 @@ def knn_scores(
     """Return the summed weights (M, C) of the k nearest training rows per class.
 
     ``train_features`` (N, F), ``train_labels`` (N,) int64 in 0..C-1, ``test_features`` (M, F). ``cosine``: the largest
-    dot products s weigh exp(s / temperature); rows are not normalised here. ``euclidean``: the smallest distances d
+    dot products s weigh exp(s / temperature); rows are not normalized here. ``euclidean``: the smallest distances d
     weigh 1 / (d + epsilon). All N rows vote if k > N. Which of several rows at exactly the k-th distance counts is
     left to `torch.topk`, the same for the same tensors on the same device; with `argmax`, equal scores go to the
     lowest class. Works through the test rows in chunks of bounded memory.
     """
     k = min(k, len(train_features))
     if distance == "euclidean":  # distances do not change, but their squares lose fewer digits
-        centre = train_features.mean(dim=0)
-        train_features, test_features = train_features - centre, test_features - centre
+        center = train_features.mean(dim=0)
+        train_features, test_features = train_features - center, test_features - center
     widest = max(len(train_features), k * train_features.shape[1], num_classes)
     scores = []
     for rows in torch.split(test_features, max(1, ELEMENTS // widest)):
@@ -61,12 +61,12 @@ class KNNSettings(Options):
     features: Literal["backbone", "projector"] = Field(
         "backbone", description="what is compared: features of the backbone, or their projections"
     )
-    k: int = Field(20, gt=0, description="neighbours that vote")
+    k: int = Field(20, gt=0, description="neighbors that vote")
     distance: Distance = Field(
-        "cosine", description="cosine of normalised features, or euclidean distance of raw ones (original)"
+        "cosine", description="cosine of normalized features, or euclidean distance of raw ones (original)"
     )
-    temperature: float = Field(0.07, ge=0.002, description="cosine: a neighbour weighs exp(cosine / temperature)")
-    epsilon: float = Field(1e-5, gt=0, description="euclidean: a neighbour weighs 1 / (distance + epsilon)")
+    temperature: float = Field(0.07, ge=0.002, description="cosine: a neighbor weighs exp(cosine / temperature)")
+    epsilon: float = Field(1e-5, gt=0, description="euclidean: a neighbor weighs 1 / (distance + epsilon)")
 
 
 @probes.register("knn")

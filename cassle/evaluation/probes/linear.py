@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.errors import DivergenceError
+from cassle.core.files import fingerprint_tensors
+from cassle.core.options import Area, Options, Share
+from cassle.core.random import generator
 from cassle.data.view_settings import ViewSettings
-from cassle.errors import DivergenceError
 from cassle.evaluation.base import Evaluation, Probe, probes
-from cassle.files import fingerprint_tensors
-from cassle.options import Area, Options, Share
-from cassle.random import generator
 
 
 def rate(lr: float, epoch: int, epochs: int, drops: list[float]) -> float:
@@ -78,7 +78,7 @@ class Linear(Probe):
         settings: LinearSettings = self.settings
         train, momentum, decay = data.train, settings.momentum, settings.weight_decay
         batch = min(settings.batch_size, len(train))
-        view = ViewSettings(size=data.view_size, scale=settings.scale, flip=settings.flip, jitter=0.0, grey=0.0)
+        view = ViewSettings(size=data.view_size, scale=settings.scale, flip=settings.flip, jitter=0.0, gray=0.0)
         lr = (data.linear_lr if settings.lr is None else settings.lr) * settings.batch_size / 256
         state = data.state([settings.model_dump(mode="json"), lr, fingerprint_tensors({"rows": train.positions})])
         held = state.load() or first_state(data.num_classes, train.features.shape[1], data.seed)

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from cassle.core.options import Options
+from cassle.core.random import generator
 from cassle.evaluation.base import Evaluation, Probe, probes
-from cassle.options import Options
-from cassle.random import generator
 
 ELEMENTS = 2**24
 """Scores computed at a time: 64 MiB in single precision."""
@@ -31,7 +31,7 @@ def fit_logistic(
 ) -> Tensor:
     """Return per penalty the (C, F + 1) matrix, last column the bias: (P, C, F + 1) for features (N, F), labels (N,).
 
-    Each minimises mean cross-entropy + penalty / 2 |weights|^2, the bias left out. All are fitted at once, from
+    Each minimizes mean cross-entropy + penalty / 2 |weights|^2, the bias left out. All are fitted at once, from
     ``start`` (P, C, F + 1) or zero, until no entry of a gradient exceeds ``tolerance`` or for so many iterations.
 
     The Hessian is at most B = 1/2 X^T X / N + penalty per class (Böhning 1992, Annals of the Institute of Statistical
@@ -92,7 +92,7 @@ class LinearCachedSettings(Options):
     penalties: list[PositiveFloat] = Field(
         default=[1e-5, 1e-4, 1e-3, 1e-2],
         min_length=1,
-        description="L2 strengths to choose from, relative to a mean loss over images of standardised features",
+        description="L2 strengths to choose from, relative to a mean loss over images of standardized features",
     )
     held_out: float = Field(0.1, gt=0, lt=1, description="share of the training images that the choice is made on")
     iterations: int = Field(100, gt=0, description="largest number of iterations of a fit")
@@ -100,7 +100,7 @@ class LinearCachedSettings(Options):
 
 @probes.register("linear_cached")
 class LinearCached(Probe):
-    """Logistic regression on features standardised with the training images' statistics."""
+    """Logistic regression on features standardized with the training images' statistics."""
 
     Settings = LinearCachedSettings
 

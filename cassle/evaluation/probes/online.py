@@ -1,10 +1,10 @@
-"""The classifier that was trained beside the network, on detached features of labelled images of all tasks."""
+"""The classifier that was trained beside the network, on detached features of labeled images of all tasks."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from cassle.errors import CheckpointError
+from cassle.core.errors import CheckpointError
 from cassle.evaluation.base import Evaluation, Probe, probes
 
 
@@ -18,8 +18,8 @@ class Online(Probe):
             raise CheckpointError("probe online: this file holds no online classifier; leave that probe out")
         if data.online.out_features != data.num_classes:
             raise CheckpointError(
-                f"probe online: the checkpoint's classifier knows {data.online.out_features} classes, the data set "
-                f"has {data.num_classes}; leave that probe out, or evaluate on the data set it was trained on"
+                f"probe online: the checkpoint's classifier knows {data.online.out_features} classes, the dataset "
+                f"has {data.num_classes}; leave that probe out, or evaluate on the dataset it was trained on"
             )
         logits: Tensor = data.online(data.test.features)
         return logits

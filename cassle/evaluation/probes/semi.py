@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.options import Options
 from cassle.evaluation.base import Evaluation, probes
 from cassle.evaluation.nested import Classifier, Nested
-from cassle.options import Options
 
 SEED = 42
 """Seed of the choice of labels, as in the original release; the same labels for every run."""

@@ -1,13 +1,13 @@
-"""Transfer: the classifier trained and tested on a data set that the network has not seen."""
+"""Transfer: the classifier trained and tested on a dataset that the network has not seen."""
 
 from __future__ import annotations
 
 from pydantic import Field
 from torch import Tensor
 
+from cassle.core.options import Options
 from cassle.evaluation.base import Evaluation, probes
 from cassle.evaluation.nested import Classifier, Nested
-from cassle.options import Options
 
 
 class TransferSettings(Options):
@@ -25,13 +25,13 @@ class TransferSettings(Options):
 
 @probes.register("transfer")
 class Transfer(Nested):
-    """Linear evaluation on another data set, at the image size that the network was trained for."""
+    """Linear evaluation on another dataset, at the image size that the network was trained for."""
 
     Settings = TransferSettings
 
     @property
     def elsewhere(self) -> str:
-        """The other data set's stream; its tasks are what accuracies are given for."""
+        """The other dataset's stream; its tasks are what accuracies are given for."""
         return str(self.settings.to)
 
     def scores(self, data: Evaluation) -> Tensor:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
+from cassle.core.options import Options
 from cassle.nets.base import Backbone, backbones
-from cassle.options import Options
 
 SMALL_IMAGE = 64
 """Up to this side, the stem is one 3x3 convolution of stride 1 without pooling (He et al. 2016, Section 4.2)."""

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cassle.reporting.figures.base import figures, in_lines, panel_title, panels, stacked
-from cassle.reporting.matrix import Cell
-from cassle.reporting.names import pretty
+from cassle.reporting.rows.matrix import Cell
+from cassle.reporting.rows.names import pretty
 
 
 @figures.register("accuracy_matrix")

@@ -8,16 +8,16 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.paths import OFFLINE, RANDOM
-from cassle.reporting.figures.base import HOLLOW, MARKERS, colour_of, figures, in_lines, panel_title, panels, stacked
-from cassle.reporting.matrix import Cell
-from cassle.reporting.names import pretty
+from cassle.contracts.layout import OFFLINE, RANDOM
+from cassle.reporting.figures.base import HOLLOW, MARKERS, color_of, figures, in_lines, panel_title, panels, stacked
+from cassle.reporting.rows.matrix import Cell
+from cassle.reporting.rows.names import pretty
 
 
 @figures.register("accuracy_over_tasks")
 def accuracy_over_tasks(cells: list[Cell]) -> Figure:
     """Return one panel per objective: mean over all tasks of A[t, :] against t; bands are standard deviations."""
-    groups, colours = panels(cells), colour_of(cells)
+    groups, colors = panels(cells), color_of(cells)
     columns = min(len(groups), 4)
     rows = -(-len(groups) // columns) if groups else 1
     figure, grid = plt.subplots(
@@ -25,10 +25,10 @@ def accuracy_over_tasks(cells: list[Cell]) -> Figure:
     )
     for axes, (key, group) in zip(grid.flat, groups.items(), strict=False):
         for place, cell in enumerate(group):
-            _line(axes, cell, colours[cell.strategy], MARKERS[place % len(MARKERS)])
+            _line(axes, cell, colors[cell.strategy], MARKERS[place % len(MARKERS)])
         for cell in cells:
             if cell.strategy == RANDOM and cell.backbone == key[0]:
-                _line(axes, cell, colours[RANDOM], "")
+                _line(axes, cell, colors[RANDOM], "")
         axes.set_title(in_lines(panel_title(key, list(groups))))
         axes.set_xlabel("task")
         axes.yaxis.grid(True, color="#e5e5e5")
@@ -38,33 +38,33 @@ def accuracy_over_tasks(cells: list[Cell]) -> Figure:
         axes.set_ylabel("accuracy on all tasks (%)")
     if any(map(_published, cells)):
         grid.flat[0].plot([], [], **HOLLOW, label="published")
-    labelled: dict[str, Artist] = {}
+    labeled: dict[str, Artist] = {}
     for axes in grid.flat:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            labelled.setdefault(label, handle)
+            labeled.setdefault(label, handle)
     figure.tight_layout()
     figure.legend(
-        list(labelled.values()), list(labelled), ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8
+        list(labeled.values()), list(labeled), ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8
     )
     return figure
 
 
-def _line(axes: Axes, cell: Cell, colour: str, marker: str) -> None:
+def _line(axes: Axes, cell: Cell, color: str, marker: str) -> None:
     if after := _published(cell):
-        axes.plot(list(after), list(after.values()), **{**HOLLOW, "mec": colour, "ls": ":"}, color=colour, lw=0.8)
+        axes.plot(list(after), list(after.values()), **{**HOLLOW, "mec": color, "ls": ":"}, color=color, lw=0.8)
     if not cell.matrices:
         return
     curves = stacked(cell).mean(axis=2)
     mean = curves.mean(axis=0)
     if cell.strategy in (OFFLINE, RANDOM):
         name = "offline" if cell.strategy == OFFLINE else "random network"
-        axes.axhline(mean[0], color=colour, ls="-." if cell.strategy == OFFLINE else "--", lw=1.2, label=name)
+        axes.axhline(mean[0], color=color, ls="-." if cell.strategy == OFFLINE else "--", lw=1.2, label=name)
         return
     x = np.arange(1, len(mean) + 1)
-    axes.plot(x, mean, color=colour, marker=marker, ms=4, lw=1.5, label=pretty(cell.strategy))
+    axes.plot(x, mean, color=color, marker=marker, ms=4, lw=1.5, label=pretty(cell.strategy))
     if len(curves) > 1:
         wide = curves.std(axis=0, ddof=1)
-        axes.fill_between(x, mean - wide, mean + wide, color=colour, alpha=0.2, lw=0)
+        axes.fill_between(x, mean - wide, mean + wide, color=color, alpha=0.2, lw=0)
     axes.set_xticks(x)
 
 

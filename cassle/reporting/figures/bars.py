@@ -6,17 +6,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cassle.paths import RANDOM
-from cassle.reporting.figures.base import colour_of, figures, legend_above, panels, tick_labels, whole_numbers
-from cassle.reporting.matrix import METRICS, Cell
-from cassle.reporting.names import pretty
-from cassle.reporting.statistics import spread
+from cassle.contracts.layout import RANDOM
+from cassle.reporting.figures.base import color_of, figures, legend_above, panels, tick_labels, whole_numbers
+from cassle.reporting.rows.matrix import METRICS, Cell
+from cassle.reporting.rows.names import pretty
+from cassle.reporting.rows.statistics import spread
 
 
 @figures.register("bars")
 def bars(cells: list[Cell]) -> Figure:
     """Return groups of bars, one group per objective; whiskers are standard deviations over seeds."""
-    groups, colours = panels(cells), colour_of(cells)
+    groups, colors = panels(cells), color_of(cells)
     strategies = list(dict.fromkeys(cell.strategy for cell in cells if cell.strategy != RANDOM))
     width = 0.8 / max(len(strategies), 1)
     figure, axes = plt.subplots(figsize=(max(3.4, 0.9 + 0.42 * len(strategies) * len(groups)), 2.6))
@@ -29,13 +29,13 @@ def bars(cells: list[Cell]) -> Figure:
             error = spread(values) if len(values) > 1 else None
             label = pretty(cell.strategy)
             mean = float(np.mean(values))
-            axes.bar(x, mean, 0.92 * width, yerr=error, color=colours[cell.strategy], label=label, capsize=2)
+            axes.bar(x, mean, 0.92 * width, yerr=error, color=colors[cell.strategy], label=label, capsize=2)
             top = mean + (error or 0.0)  # above the whisker, however long it is
             axes.annotate(f"{mean:.1f}", (x, top), (0, 3), textcoords="offset points", ha="center", fontsize=7)
     for cell in cells:
         if cell.strategy == RANDOM and (values := cell.values(METRICS["A"])):
             label = "random network"
-            axes.axhline(100 * float(np.mean(values)), color=colours[RANDOM], ls="--", lw=1.2, label=label, zorder=0)
+            axes.axhline(100 * float(np.mean(values)), color=colors[RANDOM], ls="--", lw=1.2, label=label, zorder=0)
     axes.set_xticks(range(len(groups)), tick_labels(list(groups)))
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("average accuracy (%)")

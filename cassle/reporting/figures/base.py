@@ -21,20 +21,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from cassle.files import write_with
-from cassle.paths import OFFLINE, RANDOM
-from cassle.registry import Registry
-from cassle.reporting.cells import cells_of
-from cassle.reporting.frame import read_runs
-from cassle.reporting.matrix import Cell
-from cassle.reporting.names import pretty
-from cassle.reporting.summary import read_summary
+from cassle.contracts.layout import OFFLINE, RANDOM
+from cassle.core.files import write_with
+from cassle.core.registry import Registry
+from cassle.reporting.rows.cells import cells_of
+from cassle.reporting.rows.frame import read_runs
+from cassle.reporting.rows.matrix import Cell
+from cassle.reporting.rows.names import pretty
+from cassle.reporting.rows.summary import read_summary
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
-"""Strategies in the order of the study (Okabe & Ito's palette, told apart by colour-blind readers)."""
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
+"""Strategies in the order of the study (Okabe & Ito's palette, told apart by color-blind readers)."""
 SHADES = ((1.0, 0.0), (0.5, 0.5), (0.5, 0.0))
 """As they are, half white, half black."""
-OFFLINE_COLOUR, RANDOM_COLOUR = "#555555", "#AAAAAA"
+OFFLINE_COLOR, RANDOM_COLOR = "#555555", "#AAAAAA"
 MARKERS = "osD^vPX*"
 TICK_LETTERS = 18
 """Letters of a line under an axis."""
@@ -107,16 +107,16 @@ def tick_labels(keys: list[tuple[str, str]]) -> list[str]:
     return ["\n".join(wrap(panel_title(key, keys), TICK_LETTERS)) for key in keys]
 
 
-def colour_of(cells: list[Cell]) -> dict[str, str]:
-    """Return strategy -> colour, the same in every figure of a study; those of many strategies in three shades."""
+def color_of(cells: list[Cell]) -> dict[str, str]:
+    """Return strategy -> color, the same in every figure of a study; those of many strategies in three shades."""
     continual = list(dict.fromkeys(c.strategy for c in cells if c.strategy not in (OFFLINE, RANDOM)))
-    shades = [_mixed(colour, *shade) for shade in SHADES for colour in COLOURS]
-    colours = {strategy: shades[place % len(shades)] for place, strategy in enumerate(continual)}
-    return {**colours, OFFLINE: OFFLINE_COLOUR, RANDOM: RANDOM_COLOUR}
+    shades = [_mixed(color, *shade) for shade in SHADES for color in COLORS]
+    colors = {strategy: shades[place % len(shades)] for place, strategy in enumerate(continual)}
+    return {**colors, OFFLINE: OFFLINE_COLOR, RANDOM: RANDOM_COLOR}
 
 
-def _mixed(colour: str, share: float, white: float) -> str:
-    red, green, blue = (share * part + white for part in to_rgb(colour))
+def _mixed(color: str, share: float, white: float) -> str:
+    red, green, blue = (share * part + white for part in to_rgb(color))
     return to_hex((red, green, blue)).upper()
 
 

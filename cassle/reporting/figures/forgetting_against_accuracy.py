@@ -9,16 +9,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cassle.reporting.figures.base import MARKERS, colour_of, figures, panel_title, panels, whole_numbers
-from cassle.reporting.matrix import METRICS, Cell
-from cassle.reporting.names import pretty
-from cassle.reporting.statistics import spread
+from cassle.reporting.figures.base import MARKERS, color_of, figures, panel_title, panels, whole_numbers
+from cassle.reporting.rows.matrix import METRICS, Cell
+from cassle.reporting.rows.names import pretty
+from cassle.reporting.rows.statistics import spread
 
 
 @figures.register("forgetting_against_accuracy")
 def forgetting_against_accuracy(cells: list[Cell]) -> Figure:
     """Return a point per objective and strategy, mean F against mean A in per cent, with standard deviations."""
-    groups, colours = panels([cell for cell in cells if cell.continual]), colour_of(cells)
+    groups, colors = panels([cell for cell in cells if cell.continual]), color_of(cells)
     marks = {key: MARKERS[place % len(MARKERS)] for place, key in enumerate(groups)}
     figure, axes = plt.subplots(figsize=(3.6, 3.0))
     strategies: dict[str, None] = {}
@@ -34,7 +34,7 @@ def forgetting_against_accuracy(cells: list[Cell]) -> Figure:
                 xerr=spread(lost) if len(lost) > 1 else None,
                 yerr=spread(reached) if len(reached) > 1 else None,
                 fmt=marks[key],
-                color=colours[cell.strategy],
+                color=colors[cell.strategy],
                 ms=6,
                 mec="white",
                 mew=0.6,
@@ -47,7 +47,7 @@ def forgetting_against_accuracy(cells: list[Cell]) -> Figure:
     axes.yaxis.set_major_locator(whole_numbers())
     axes.margins(0.12)
     shape: Any = {"ls": "", "color": "#333333", "ms": 5}
-    handles = [Line2D([], [], marker="o", ls="", color=colours[name], ms=6, label=pretty(name)) for name in strategies]
+    handles = [Line2D([], [], marker="o", ls="", color=colors[name], ms=6, label=pretty(name)) for name in strategies]
     handles += [Line2D([], [], marker=marks[key], label=panel_title(key, list(groups)), **shape) for key in groups]
     if strategies:
         axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)

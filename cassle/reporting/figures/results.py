@@ -9,20 +9,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.paths import OFFLINE, RANDOM
+from cassle.contracts.layout import OFFLINE, RANDOM
 from cassle.reporting.figures.base import (
     CROSS,
     HOLLOW,
-    colour_of,
+    color_of,
     figures,
     legend_above,
     panels,
     tick_labels,
     whole_numbers,
 )
-from cassle.reporting.matrix import METRICS, Cell
-from cassle.reporting.names import FINETUNE, bare, pretty
-from cassle.reporting.statistics import spread
+from cassle.reporting.rows.matrix import METRICS, Cell
+from cassle.reporting.rows.names import FINETUNE, bare, pretty
+from cassle.reporting.rows.statistics import spread
 
 SUPERVISED = "supervised"
 LINE = "#333333"
@@ -35,7 +35,7 @@ def results(cells: list[Cell]) -> Figure:
     Whiskers are standard deviations over seeds, hollow marks published numbers, crosses those of other epochs.
     """
     groups = {key: group for key, group in panels(cells).items() if not _is_supervised(key[1])}
-    colours = colour_of(cells)
+    colors = color_of(cells)
     strategies = list(dict.fromkeys(c.strategy for group in groups.values() for c in group if c.continual))
     width = 0.8 / max(len(strategies), 1)
     wide = max(3.4, 1.2 + len(groups) * max(1.0, 0.3 * len(strategies)))
@@ -46,7 +46,7 @@ def results(cells: list[Cell]) -> Figure:
                 _level(axes, cell, place)
                 continue
             x = place + (strategies.index(cell.strategy) - (len(strategies) - 1) / 2) * width
-            _bar(axes, cell, x, width, colours[cell.strategy])
+            _bar(axes, cell, x, width, colors[cell.strategy])
     for cell in cells:
         if _is_supervised(cell.objective) and cell.strategy == FINETUNE:
             _supervised(axes, cell, len(groups))
@@ -73,12 +73,12 @@ def _numbers(cell: Cell) -> list[float]:
     return [100 * value for value in [*cell.values(METRICS["A"]), *published]]
 
 
-def _bar(axes: Axes, cell: Cell, x: float, width: float, colour: str) -> None:
+def _bar(axes: Axes, cell: Cell, x: float, width: float, color: str) -> None:
     values = [100 * value for value in cell.values(METRICS["A"])]
     if values:
         error = spread(values) if len(values) > 1 else None
         mean = float(np.mean(values))
-        axes.bar(x, mean, 0.92 * width, yerr=error, color=colour, label=pretty(cell.strategy), capsize=2)
+        axes.bar(x, mean, 0.92 * width, yerr=error, color=color, label=pretty(cell.strategy), capsize=2)
     _published(axes, cell, x)
 
 

@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from cassle import devices
-from cassle.cli.job import leased
+from cassle.cli.execution import leased
+from cassle.runtime import gpus as devices
 from cassle.settings.site import Execution
 
 BEATS, PAUSE = 40, 0.02

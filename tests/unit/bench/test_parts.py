@@ -29,7 +29,7 @@ NAMES = {
 def quick(monkeypatch):
     monkeypatch.setattr(base, "LEAST", 0.0)
     for part in ("loader", "files"):
-        monkeypatch.setattr(f"cassle.bench.{part}.dali_is_installed", lambda: False)
+        monkeypatch.setattr(f"cassle.bench.time_{part}.dali_is_installed", lambda: False)
 
 
 @pytest.mark.parametrize("part", list(WORDS))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cassle.cli import main
-from cassle.runs import resolve
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
 from tests.unit.cli.by_hand import INDEX, SPLIT, TRAINING, TYPED, WORDS
 
@@ -16,7 +16,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("by_hand")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert main(["prepare", "--data_set", "digits", "--out", INDEX]) == 0
+        assert main(["prepare", "--dataset", "digits", "--out", INDEX]) == 0
         assert main(["split", "--stream", "digits-domain2", "--index", INDEX, "--out", SPLIT]) == 0
         for task in (0, 1):
             assert main(["train", *TYPED, f"task={task}"]) == 0

@@ -30,14 +30,14 @@ def test_the_package_is_the_command_and_its_help_imports_nothing_heavy():
         (["train", "objective"], "'objective' is not of the form key=value"),
         (["train"], "give words"),
         (["train", *TYPED, "task=7"], "these words name no task 7, but tasks 0 to 1"),
-        (["remember", *TYPED, "task=0"], "these words name 0 memories after task 0"),
-        (["remember"], "give words"),
+        (["build_memory", *TYPED, "task=0"], "these words name 0 memories after task 0"),
+        (["build_memory"], "give words"),
         (["train", *TYPED[:-2], "strategy=cassel"], "there is no strategy 'cassel': did you mean 'cassle'"),
         (["train", "--site", '{"execution": {"device": "cpx"}}', *TYPED], "'execution.device' = 'cpx'"),
         (["probe", "--out", "x.json"], "give --checkpoint FILE"),
         (["probe", "--checkpoint", "none.pt", "--out", "x.json"], "there is no checkpoint none.pt"),
         (["split", "--stream", "digits-class5", "--index", "none.npz", "--out", "x"], "there is no index none.npz"),
-        (["prepare", "--data_set", "digit", "--out", "x.npz"], "there is no data set 'digit': did you mean 'digits'"),
+        (["prepare", "--dataset", "digit", "--out", "x.npz"], "there is no dataset 'digit': did you mean 'digits'"),
         (["show", "results/studies/none"], "there are no tables under results/studies/none"),
         (["status", "results/studies/none"], "nothing is known of results/studies/none"),
         (
@@ -56,7 +56,7 @@ def test_a_verb_that_cannot_says_why_and_exits_with_1(here, capsys, words, messa
 @pytest.mark.parametrize(
     ("words", "made"),
     [
-        (["prepare", "--data_set", "digits"], {"index.npz": INDEX}),
+        (["prepare", "--dataset", "digits"], {"index.npz": INDEX}),
         (["split", "--stream", "digits-domain2", "--index", INDEX], {"split.npz": SPLIT}),
         (["collect"], {"runs.csv": None}),
         (["table", *WHAT], {f"knn.{suffix}": f"{TABLES}.{suffix}" for suffix in ("md", "csv", "tex", "html")}),

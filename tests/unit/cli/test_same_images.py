@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from cassle.cli import main
+from cassle.contracts.layout import index_file, split_file
+from cassle.core.files import load_tensors
 from cassle.data.facts import CIFAR10_USUAL
 from cassle.data.splits import read_split
 from cassle.data.streams import Stream
-from cassle.files import load_tensors
-from cassle.paths import index_file, split_file
-from cassle.runs import resolve
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
 from tests.unit.data.images import write_cifar10
 
@@ -26,19 +26,19 @@ cifar10: &tiny
   schedule: {name: constant}
   classifier_lr: 1.0e-2
   objective: {hidden_dim: 16, output_dim: 8}
-  views: [{size: 32}, {size: 32, solarise: 0.2}]
+  views: [{size: 32}, {size: 32, solarize: 0.2}]
 folder: *tiny
 """
 MEAN, STD = map(list, CIFAR10_USUAL)
 STREAMS = {"cifar10": {"name": "cifar10-class2"}, "folder": {"name": "folder-class2", "class_order": 5}}
 
 
-def typed(data_set):
+def typed(dataset):
     """Type every verb of a run of two tasks with CaSSLe, and return its plan."""
     plan = resolve(
         read_study(
             {
-                "streams": [STREAMS[data_set]],
+                "streams": [STREAMS[dataset]],
                 "objectives": ["simclr"],
                 "strategies": ["cassle"],
                 "backbones": ["conv3-narrow"],
@@ -52,7 +52,7 @@ def typed(data_set):
     )
     site = ["--site", plan.study.site().model_dump_json()]
     stream = Stream(**next(iter(plan.train.values())).spec["stream"])
-    assert main(["prepare", "--data_set", data_set, *site, "--out", index_file(stream.index)]) == 0
+    assert main(["prepare", "--dataset", dataset, *site, "--out", index_file(stream.index)]) == 0
     files = ["--index", index_file(stream.index), "--split", split_file(stream.name)]
     assert main(["split", "--spec", stream.model_dump_json(), *site, *files[:2], "--out", files[3]]) == 0
     for folder, job in plan.train.items():
@@ -72,12 +72,12 @@ def both(tmp_path_factory):
     (top / "recipes/simclr.yaml").write_text(RECIPE)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(top)
-        plans = [typed(data_set) for data_set in STREAMS]
+        plans = [typed(dataset) for dataset in STREAMS]
     return top, plans
 
 
 def pairs(top, both, jobs):
-    """The same file of both data sets, for every job of a plan."""
+    """The same file of both datasets, for every job of a plan."""
     (one, _), (other, _) = both
     found = list(zip(getattr(one, jobs), getattr(other, jobs), strict=True))
     assert len(found) > 1

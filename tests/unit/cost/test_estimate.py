@@ -4,20 +4,20 @@ import json
 
 import pytest
 
+from cassle.contracts.layout import index_file
+from cassle.core.errors import SettingsError
 from cassle.cost.estimate import counts, critical_path, jobs_by_rule, jobs_of
-from cassle.cost.flops import forward_flops, step_cost
 from cassle.cost.rate import benched_rate, measured_rate
 from cassle.cost.sizes import PUBLISHED, task_sizes
 from cassle.cost.text import DEFAULT, cost_of, describe, short
-from cassle.data.base import data_sets, write_index
+from cassle.data.base import datasets, write_index
 from cassle.data.streams import Stream
-from cassle.errors import SettingsError
-from cassle.paths import index_file
-from cassle.planning import plan_study
-from cassle.runs import resolve
+from cassle.monitor.status import duration
+from cassle.plan import resolve
+from cassle.plan.request import plan_study
 from cassle.settings.reading import read_study
-from cassle.status import duration
 from cassle.training.build import build_model
+from cassle.training.flops import forward_flops, step_cost
 from tests.workflow.test_plans import JOBS_OF_THE_DEFAULT_STUDY
 
 TINY = {
@@ -99,7 +99,7 @@ def remembering(strategy, root, **changes):
     """The plan of two boundaries with a strategy, and its jobs that remember."""
     study = {**TINY, "streams": ["digits-domain3"], "strategies": [strategy], **changes}
     plan = resolve(read_study(study))
-    return plan, [job for job in jobs_of(plan, root) if job.rule == "remember_task"]
+    return plan, [job for job in jobs_of(plan, root) if job.rule == "build_memory"]
 
 
 def test_remembering_with_ewc_costs_its_steps_with_gradients_and_two_numbers_per_weight(tmp_path):
@@ -128,7 +128,7 @@ def test_remembering_with_der_costs_its_outputs_and_joined_strategies_cost_all_o
 def test_the_critical_path_leads_through_what_is_remembered(tmp_path):
     plan, _ = remembering("ewc", tmp_path)
     chain = [job.rule for job in critical_path(jobs_of(plan, tmp_path))]
-    later = ["remember_task", "train_next_task"]
+    later = ["build_memory", "train_next_task"]
     assert chain == ["train_first_task", *later, *later, "probe_checkpoint"]
     text = describe(plan, None, tmp_path)
     assert "remembering    2 tasks" in text
@@ -184,10 +184,10 @@ def test_a_first_task_that_was_given_tells_nothing_of_the_speed(tmp_path):
 
 def test_a_memory_is_done_once_it_lies_there(tmp_path):
     plan, (first, _) = remembering("ewc", tmp_path)
-    assert counts(jobs_of(plan, tmp_path))["remember_task"] == (2, 0)
+    assert counts(jobs_of(plan, tmp_path))["build_memory"] == (2, 0)
     (tmp_path / first.name).parent.mkdir(parents=True)
     (tmp_path / first.name).touch()
-    assert counts(jobs_of(plan, tmp_path))["remember_task"] == (2, 1)
+    assert counts(jobs_of(plan, tmp_path))["build_memory"] == (2, 1)
 
 
 def test_what_is_done_is_neither_computed_nor_written_again(plan, tmp_path):
@@ -241,7 +241,7 @@ def test_an_evaluation_of_the_random_network_is_done_if_its_settings_are_those_o
 def test_published_sizes_agree_with_an_index_but_for_uneven_classes(scenario, tmp_path):
     stream = Stream.parse(f"digits-{scenario}")
     published, published_test = task_sizes(stream, tmp_path)
-    index = data_sets.get("digits")().index(None)
+    index = datasets.get("digits")().index(None)
     (tmp_path / index_file("digits")).parent.mkdir(parents=True)
     write_index(tmp_path / index_file("digits"), index)
     counted, counted_test = task_sizes(stream, tmp_path)
@@ -254,8 +254,8 @@ def test_domainnet_has_its_published_number_of_images():
     assert sum(train + test for train, test in PUBLISHED["domainnet"].values()) == 586_575
 
 
-def test_a_data_set_that_nobody_has_counted_is_named(tmp_path):
-    stream = Stream(data_set="folder", scenario="data", tasks=2)
+def test_a_dataset_that_nobody_has_counted_is_named(tmp_path):
+    stream = Stream(dataset="folder", scenario="data", tasks=2)
     with pytest.raises(SettingsError, match="how many images folder has is known once it is prepared"):
         task_sizes(stream, tmp_path)
 

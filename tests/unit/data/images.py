@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cassle.data.sets.cifar import CIFAR10
+from cassle.data.datasets.cifar import CIFAR10
 
 
 def picture(name, size=(5, 4), mode="RGB"):
@@ -38,7 +38,7 @@ def write_classes(folder, classes, count, start=0, **options):
 def write_cifar10(top, counts):
     """Write ``counts[half]`` images per class as PNG in class folders, and the same packed as torchvision has CIFAR-10.
 
-    So ``top`` is the root of both data sets, ``folder`` and ``cifar10``.
+    So ``top`` is the root of both datasets, ``folder`` and ``cifar10``.
     """
     names = [f"class {label}" for label in range(10)]
     batches = Path(top) / CIFAR10.batches

@@ -1,4 +1,4 @@
-"""Data sets: their index on disk, fingerprints, and images read by position."""
+"""Datasets: their index on disk, fingerprints, and images read by position."""
 
 import json
 import pickle
@@ -13,20 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
+from cassle.core.errors import DataError, SettingsError
+from cassle.core.options import Options
 from cassle.data.base import (
-    DataSet,
+    Dataset,
     Index,
     InMemory,
     Part,
     content_fingerprint,
-    data_sets,
+    datasets,
     declare,
     read_index,
     write_index,
 )
 from cassle.data.streams import Stream
-from cassle.errors import DataError, SettingsError
-from cassle.options import Options
 from tests.unit.data.images import write_classes
 
 untimed = settings(deadline=None)
@@ -79,7 +79,7 @@ def test_an_index_holds_no_path_of_the_machine_it_was_made_on(tmp_path):
     write_index(tmp_path / "index.npz", made_index(pixels=False))
     with np.load(tmp_path / "index.npz") as file:
         facts = json.loads(str(file["facts"]))
-    assert set(facts) == {"data_set", "classes", "domains", "fingerprint", "size", "train_paths", "test_paths"}
+    assert set(facts) == {"dataset", "classes", "domains", "fingerprint", "size", "train_paths", "test_paths"}
     assert not any(Path(path).is_absolute() for path in facts["train_paths"] + facts["test_paths"])
 
 
@@ -125,7 +125,7 @@ def write_pickle(path):
 
 
 def write_objects(path):
-    np.savez(path, facts=np.array({"data_set": "birds"}, dtype=object))
+    np.savez(path, facts=np.array({"dataset": "birds"}, dtype=object))
 
 
 def write_other_arrays(path):
@@ -227,32 +227,32 @@ def test_images_keep_labels_and_domains_on_another_device():
 
 @pytest.fixture
 def forgotten(monkeypatch):
-    """Data sets declared in a test are forgotten after it."""
-    data_sets.names()
-    monkeypatch.setattr(data_sets, "_entries", dict(data_sets._entries))
+    """Datasets declared in a test are forgotten after it."""
+    datasets.names()
+    monkeypatch.setattr(datasets, "_entries", dict(datasets._entries))
 
 
-def test_a_folder_of_ones_own_is_a_data_set_with_a_name_of_its_own(tmp_path, forgotten):
+def test_a_folder_of_ones_own_is_a_dataset_with_a_name_of_its_own(tmp_path, forgotten):
     write_classes(tmp_path / "finches", ["a", "b"], 5)
     own = {"finches": {"kind": "folder", "image_size": 48}}
     declare(own)
     declare(own)
     stream = Stream.parse("finches-class2", own)
-    data_set = stream.open(own)
-    assert (data_set.name, data_set.image_size, stream.index) == ("finches", 48, "finches")
+    dataset = stream.open(own)
+    assert (dataset.name, dataset.image_size, stream.index) == ("finches", 48, "finches")
     assert stream.name == "finches-class2~image_size=48"
-    index = data_set.index(tmp_path)
-    assert (index.data_set, index.num_classes) == ("finches", 2)
+    index = dataset.index(tmp_path)
+    assert (index.dataset, index.num_classes) == ("finches", 2)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"finches": {"kind": "foldre"}}, "there is no data set 'foldre': did you mean 'folder'?"),
-        ({"digits": {"kind": "folder"}}, "data set 'digits' is one of its own, so it cannot be a folder"),
+        ({"finches": {"kind": "foldre"}}, "there is no dataset 'foldre': did you mean 'folder'?"),
+        ({"digits": {"kind": "folder"}}, "dataset 'digits' is one of its own, so it cannot be a folder"),
         (
             {"my-birds": {"kind": "folder"}},
-            "data set 'my-birds': a name has up to 64 small letters, digits and _",
+            "dataset 'my-birds': a name has up to 64 small letters, digits and _",
         ),
     ],
 )
@@ -261,15 +261,15 @@ def test_a_name_that_cannot_be_is_refused(data, message):
         declare(data)
 
 
-class Birds(DataSet):
+class Birds(Dataset):
     class Settings(Options):
         resized: int = Field(32, description="side of the images")
 
     name = "birds"
 
 
-def test_a_data_set_takes_typed_settings_of_its_own():
+def test_a_dataset_takes_typed_settings_of_its_own():
     assert Birds().settings.resized == 32
     assert Birds(resized=64).settings.resized == 64
-    with pytest.raises(SettingsError, match=r"data set birds: unknown key 'resize': did you mean 'resized'\?"):
+    with pytest.raises(SettingsError, match=r"dataset birds: unknown key 'resize': did you mean 'resized'\?"):
         Birds(resize=64)

@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 
+from cassle.core.errors import DataError
 from cassle.data import check
 from cassle.data.check import digest_of, look_at, verify
 from cassle.data.index import Part
-from cassle.errors import DataError
 from tests.unit.data.images import write
 
 
@@ -22,7 +22,7 @@ def test_the_look_says_content_size_kind_and_what_is_wrong(tmp_path):
     for place, name in enumerate(("a.png", "b.png")):
         content = hashlib.blake2b((tmp_path / name).read_bytes(), digest_size=8).digest()
         assert int(look.digests[place]) == int.from_bytes(content, "little")
-    assert look.kinds == {"grey": 1}
+    assert look.kinds == {"gray": 1}
     assert look.problems == {
         2: f"{tmp_path}/c.png is empty (0 bytes)",
         3: f"{tmp_path}/d.png does not exist",

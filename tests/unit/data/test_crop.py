@@ -54,7 +54,7 @@ def test_a_crop_is_what_pillow_makes_of_the_pixels_in_the_box(crop):
 
 @untimed
 @given(crops())
-def test_a_crop_rounded_between_passes_is_pillows_to_a_grey_level(crop):
+def test_a_crop_rounded_between_passes_is_pillows_to_a_gray_level(crop):
     images, box, size = crop
     made = 255 * crop_resize(images, torch.tensor([box]), size, round_between=True)[0]
     torch.testing.assert_close(made, made.round(), rtol=0, atol=1e-4)
@@ -64,7 +64,7 @@ def test_a_crop_rounded_between_passes_is_pillows_to_a_grey_level(crop):
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(33, 31, 17), (9, 13, 32), (41, 11, 23), (11, 41, 23)])
-def test_rounding_between_passes_gives_pillows_very_grey_levels(height, width, size):
+def test_rounding_between_passes_gives_pillows_very_gray_levels(height, width, size):
     images = torch.randint(256, (1, 3, 50, 50), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     box = (5, 7, height, width)
     expected = by_pillow(cut_out(images, box), size)
@@ -76,7 +76,7 @@ def test_rounding_between_passes_gives_pillows_very_grey_levels(height, width, s
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(32, 32, 32), (24, 24, 16), (12, 12, 32), (40, 20, 32)])
-def test_a_crop_of_one_pass_is_pillows_to_a_grey_level(height, width, size):
+def test_a_crop_of_one_pass_is_pillows_to_a_gray_level(height, width, size):
     made = torch.Generator().manual_seed(0)
     images = torch.randint(256, (1, 3, size, width), dtype=torch.uint8, generator=made)
     crop = 255 * crop_resize(images, torch.tensor([[0, 0, size, width]]), size, round_between=True)[0]
@@ -110,8 +110,8 @@ def test_a_crop_stays_in_range_and_keeps_a_constant(crop):
     made = crop_resize(images, torch.tensor([box]), size)
     assert made.shape == (1, 3, size, size)
     assert 0 <= made.min() <= made.max() <= 1
-    grey = torch.full_like(images, 77)
-    torch.testing.assert_close(crop_resize(grey, torch.tensor([box]), size), torch.full_like(made, 77 / 255))
+    gray = torch.full_like(images, 77)
+    torch.testing.assert_close(crop_resize(gray, torch.tensor([box]), size), torch.full_like(made, 77 / 255))
 
 
 @untimed
@@ -200,7 +200,7 @@ def test_the_ratio_of_a_box_is_its_width_over_its_height():
         (10, 40, (1.0, 1.0), [0, 15, 10, 10]),  # the whole area as a square fits no wide image
     ],
 )
-def test_where_no_box_fits_the_largest_centred_one_is_taken(height, width, ratio, expected):
+def test_where_no_box_fits_the_largest_centerd_one_is_taken(height, width, ratio, expected):
     boxes = draw_boxes(3, height, width, (1.0, 1.0), ratio, torch.Generator().manual_seed(0))
     assert boxes.tolist() == [expected] * 3
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.datasets.folder import default_loader
 
+from cassle.core.errors import DataError
 from cassle.data.decode import decode, decode_bytes, read_rgb, shown
-from cassle.errors import DataError
 from tests.unit.data.images import picture, write
 
 
@@ -21,9 +21,9 @@ def rgb(image):
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["png", "bmp", "ppm", "tif", "webp"]))
-def test_a_lossless_colour_image_is_read_pixel_for_pixel(tmp_path_factory, width, height, ending):
+def test_a_lossless_color_image_is_read_pixel_for_pixel(tmp_path_factory, width, height, ending):
     path = tmp_path_factory.mktemp("image") / f"image.{ending}"
-    made = picture("colour", (width, height))
+    made = picture("color", (width, height))
     made.save(path, **({"lossless": True} if ending == "webp" else {}))
     read = decode(path)
     assert read.dtype == torch.uint8
@@ -70,9 +70,9 @@ def test_broken_exif_data_leave_the_image_as_it_is(tmp_path, exif):
     assert torch.equal(decode(tmp_path / "image.png"), rgb(made))
 
 
-def test_grey_and_black_and_white_images_have_three_equal_channels(tmp_path):
-    made = picture("grey", mode="L")
-    for mode, kind in (("L", "grey"), ("1", "grey")):
+def test_gray_and_black_and_white_images_have_three_equal_channels(tmp_path):
+    made = picture("gray", mode="L")
+    for mode, kind in (("L", "gray"), ("1", "gray")):
         path = tmp_path / f"{mode}.png"
         made.convert(mode).save(path)
         read, said = decode_bytes(path.read_bytes(), path)
@@ -80,7 +80,7 @@ def test_grey_and_black_and_white_images_have_three_equal_channels(tmp_path):
         assert (read == np.array(made.convert(mode).convert("L"))[..., None]).all()
 
 
-def test_sixteen_bit_grey_keeps_its_upper_eight(tmp_path):
+def test_sixteen_bit_gray_keeps_its_upper_eight(tmp_path):
     values = np.array([[0, 255, 256], [32768, 65279, 65535]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "deep.png")
     read, kind = decode_bytes((tmp_path / "deep.png").read_bytes(), "deep.png")
@@ -95,17 +95,17 @@ def test_a_palette_is_looked_up(tmp_path):
     assert decode_bytes((tmp_path / "image.png").read_bytes(), "x")[1] == "palette"
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("RGBA", "alpha"), ("LA", "grey, alpha")])
-def test_alpha_is_dropped_and_colours_beneath_it_stay(tmp_path, mode, kind):
+@pytest.mark.parametrize(("mode", "kind"), [("RGBA", "alpha"), ("LA", "gray, alpha")])
+def test_alpha_is_dropped_and_colors_beneath_it_stay(tmp_path, mode, kind):
     made = picture("alpha", mode=mode)
     made.save(tmp_path / "image.png")
-    colours = np.array(made)[..., :3] if mode == "RGBA" else np.array(made)[..., :1]
+    colors = np.array(made)[..., :3] if mode == "RGBA" else np.array(made)[..., :1]
     read, said = decode_bytes((tmp_path / "image.png").read_bytes(), "x")
     assert said == kind
-    assert (read == colours).all()
+    assert (read == colors).all()
 
 
-def test_the_four_inks_become_colours(tmp_path):
+def test_the_four_inks_become_colors(tmp_path):
     inks = Image.merge("CMYK", [Image.new("L", (16, 16), value) for value in (255, 0, 0, 0)])
     inks.save(tmp_path / "image.jpg", quality=100)
     read, kind = decode_bytes((tmp_path / "image.jpg").read_bytes(), "x")
@@ -113,7 +113,7 @@ def test_the_four_inks_become_colours(tmp_path):
     assert np.abs(read.astype(int) - [0, 255, 255]).max() <= 2
 
 
-def test_pixels_that_are_no_colours_are_refused(tmp_path):
+def test_pixels_that_are_no_colors_are_refused(tmp_path):
     Image.fromarray(np.zeros((3, 3), dtype=np.float32)).save(tmp_path / "depth.tif")
     with pytest.raises(DataError, match=r"depth.tif has pixels of a kind that is not supported: F"):
         decode(tmp_path / "depth.tif")

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cassle.data.base import DataSet, InMemory, Part
+from cassle.core.errors import DataError
+from cassle.data.base import Dataset, InMemory, Part
 from cassle.data.file_images import FileImages, clean_box, clean_image, load_images
-from cassle.errors import DataError
 
 untimed = settings(deadline=None)
 NAMES = ("a.png", "deep er/bär.png", os.fsdecode(b"caf\xe9.png"), "b.png")
@@ -68,8 +68,8 @@ def test_a_clean_box_keeps_the_ratio_and_lies_inside(height, width, size):
     assert abs(high * width - wide * height) < max(height, width)
 
 
-def test_images_go_to_memory_if_their_data_set_says_so(tmp_path, part):
-    class Birds(DataSet):
+def test_images_go_to_memory_if_their_dataset_says_so(tmp_path, part):
+    class Birds(Dataset):
         name, image_size = "birds", 16
 
         def resident(self, index):
@@ -94,7 +94,7 @@ def test_images_go_to_memory_if_their_data_set_says_so(tmp_path, part):
 
 
 def test_files_that_are_not_the_prepared_ones_are_noticed_before_any_is_used(tmp_path, part):
-    class Birds(DataSet):
+    class Birds(Dataset):
         name, image_size = "birds", 16
 
         def resident(self, index):

@@ -1,4 +1,4 @@
-"""Data sets of image files: what prepare finds, refuses, leaves out and tells, and what training then reads."""
+"""Datasets of image files: what prepare finds, refuses, leaves out and tells, and what training then reads."""
 
 import os
 import re
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from cassle.data.base import data_sets, read_index, write_index
+from cassle.core.errors import DataError
+from cassle.data.base import datasets, read_index, write_index
 from cassle.data.decode import decode
-from cassle.errors import DataError
 from tests.unit.data.images import write, write_classes
 
 
 def folder(root, **settings):
-    return data_sets.get("folder")(root=str(root), **settings)
+    return datasets.get("folder")(root=str(root), **settings)
 
 
 @pytest.fixture
@@ -73,10 +73,10 @@ def test_an_index_names_labels_domains_paths_and_contents(birds):
     assert index.notes == ""
 
 
-def test_a_moved_data_set_is_the_same_and_a_changed_one_is_not(birds, tmp_path):
+def test_a_moved_dataset_is_the_same_and_a_changed_one_is_not(birds, tmp_path):
     made = folder(birds).index(None).fingerprint
     shutil.copytree(birds, tmp_path / "moved")
-    assert data_sets.get("folder")(root="moved").index(tmp_path).fingerprint == made
+    assert datasets.get("folder")(root="moved").index(tmp_path).fingerprint == made
 
     def change(act):
         shutil.rmtree(tmp_path / "changed", ignore_errors=True)
@@ -135,18 +135,18 @@ def test_what_is_converted_ignored_or_of_another_size_is_counted(birds):
     assert index.notes.splitlines() == [
         "* height from 4 to 7, width from 5 to 9 pixels",
         "* 1 images converted or turned when read: CMYK",
-        "* 2 images converted or turned when read: grey",
+        "* 2 images converted or turned when read: gray",
         "* 1 files ignored, no images: .txt",
     ]
 
 
 def test_images_of_one_size_are_loaded_as_they_are_decoded_in_the_order_of_the_index(birds, tmp_path):
-    data_set = folder(birds)
-    write_index(tmp_path / "index.npz", data_set.index(None))
+    dataset = folder(birds)
+    write_index(tmp_path / "index.npz", dataset.index(None))
     index = read_index(tmp_path / "index.npz")
-    assert data_set.resident(index)
+    assert dataset.resident(index)
     for half in ("train", "test"):
-        part, loaded = index.part(half), data_set.load(index, None, half)
+        part, loaded = index.part(half), dataset.load(index, None, half)
         assert torch.equal(loaded.images, torch.stack([decode(birds / path) for path in part.paths]))
         assert loaded.images.is_contiguous()
         assert np.array_equal(loaded.labels.numpy(), part.labels)
@@ -155,38 +155,38 @@ def test_images_of_one_size_are_loaded_as_they_are_decoded_in_the_order_of_the_i
 
 def test_images_of_several_sizes_stay_in_their_files(birds):
     write(birds / "train/tit/large.png", (30, 20))
-    data_set = folder(birds)
-    index = data_set.index(None)
-    assert not data_set.resident(index)
+    dataset = folder(birds)
+    index = dataset.index(None)
+    assert not dataset.resident(index)
     with pytest.raises(DataError, match="the images of folder are too large or too different to be kept in memory"):
-        data_set.load(index, None, "train")
+        dataset.load(index, None, "train")
 
 
-def test_what_is_too_large_for_memory_is_told_by_the_data_set_alone(birds, monkeypatch):
-    data_set = folder(birds)
-    index = data_set.index(None)
+def test_what_is_too_large_for_memory_is_told_by_the_dataset_alone(birds, monkeypatch):
+    dataset = folder(birds)
+    index = dataset.index(None)
     monkeypatch.setattr("cassle.data.base.RESIDENT_BYTES", 10 * 3 * 5 * 4)
-    assert data_set.resident(index)
+    assert dataset.resident(index)
     monkeypatch.setattr("cassle.data.base.RESIDENT_BYTES", 10 * 3 * 5 * 4 - 1)
-    assert not data_set.resident(index)
+    assert not dataset.resident(index)
 
 
 def test_images_that_are_not_the_prepared_ones_are_refused(birds):
-    data_set = folder(birds)
-    index = data_set.index(None)
+    dataset = folder(birds)
+    index = dataset.index(None)
     write(birds / "train/tit/001.png", (5, 4), mode="L")
     with pytest.raises(DataError, match=re.escape(f"{birds}/train/tit/001.png is not what it was when folder was")):
-        data_set.load(index, None, "train")
+        dataset.load(index, None, "train")
 
 
 @pytest.mark.parametrize("root", [None, "data"])
-def test_a_data_set_of_unknown_place_says_how_to_give_it(root):
+def test_a_dataset_of_unknown_place_says_how_to_give_it(root):
     with pytest.raises(DataError, match=r"where is folder\? Give the folder .*data_root.*DATA_DIR.*folder: \{root:"):
-        data_sets.get("folder")(root=root).index(None)
+        datasets.get("folder")(root=root).index(None)
 
 
 def test_a_place_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=f"folder: there is no folder {tmp_path}/nowhere; put the files there, or"):
-        data_sets.get("folder")(root="nowhere").index(tmp_path)
+        datasets.get("folder")(root="nowhere").index(tmp_path)
     with pytest.raises(DataError, match=f"imagenet100: there is no folder {tmp_path}/imagenet100"):
-        data_sets.get("imagenet100")().index(tmp_path)
+        datasets.get("imagenet100")().index(tmp_path)

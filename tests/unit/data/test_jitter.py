@@ -1,4 +1,4 @@
-"""Colour jitter of a batch: every image gets every operation once, in an order of its own."""
+"""Color jitter of a batch: every image gets every operation once, in an order of its own."""
 
 from collections import Counter
 
@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cassle.data import colour
+from cassle.data import color as color
 from cassle.data.jitter import draw_turns, jitter
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import draw
-from cassle.distributed import Share
+from cassle.runtime.distributed import Share
 
 untimed = settings(deadline=None)
 
@@ -33,7 +33,7 @@ def recorded(*codes):
 @pytest.mark.parametrize("count", [1, 2, 5, 24, 48, 50])
 @pytest.mark.parametrize("used", [(1, 2, 3, 4), (1, 3), (4,)])
 def test_jitter_applies_every_operation_in_use_once_to_every_image(monkeypatch, count, used):
-    monkeypatch.setattr(colour, "JITTER", recorded(1, 2, 3, 4))
+    monkeypatch.setattr(color, "JITTER", recorded(1, 2, 3, 4))
     strengths = [float(number in used) for number in (1, 2, 3, 4)]
     made = jitter(torch.zeros(count, 3, 1, 1), torch.ones(4, count), *dealt(count), strengths)
     assert made.shape == (count, 3, 1, 1)
@@ -44,7 +44,7 @@ def test_jitter_applies_every_operation_in_use_once_to_every_image(monkeypatch, 
 
 @pytest.mark.parametrize(("used", "orders"), [((1, 2, 3, 4), 24), ((1, 2, 4), 6), ((2, 3), 2), ((3,), 1)])
 def test_jitter_deals_equal_shares_of_a_batch_to_all_orders(monkeypatch, used, orders):
-    monkeypatch.setattr(colour, "JITTER", recorded(1, 2, 3, 4))
+    monkeypatch.setattr(color, "JITTER", recorded(1, 2, 3, 4))
     strengths = [float(number in used) for number in (1, 2, 3, 4)]
     made = jitter(torch.zeros(48, 3, 1, 1), torch.ones(4, 48), *dealt(48), strengths)
     shares = Counter(int(code) for code in made[:, 0, 0, 0])
@@ -54,7 +54,7 @@ def test_jitter_deals_equal_shares_of_a_batch_to_all_orders(monkeypatch, used, o
 
 def test_jitter_gives_every_image_its_own_factors(monkeypatch):
     added = tuple(lambda rows, factor: rows + factor.view(-1, 1, 1, 1) for _ in range(4))
-    monkeypatch.setattr(colour, "JITTER", added)
+    monkeypatch.setattr(color, "JITTER", added)
     factors = torch.tensor([[1.0], [100.0], [1e4], [1e6]]) * torch.arange(1, 8)
     made = jitter(torch.zeros(7, 3, 1, 1), factors, *dealt(7), (1, 1, 1, 1))
     assert torch.equal(made, factors.sum(dim=0).view(-1, 1, 1, 1).expand(7, 3, 1, 1))
@@ -64,8 +64,8 @@ def test_jitter_does_to_each_image_what_its_order_says_one_operation_after_the_o
     pixels, factors = torch.rand(1, 3, 4, 4), torch.tensor([[1.2], [0.7], [1.3], [0.05]])
     made = jitter(pixels, factors, torch.zeros(1, dtype=torch.int64), 1, (1, 1, 0, 0))
     by_order = [
-        colour.contrast(colour.brightness(pixels, factors[0]), factors[1]),
-        colour.brightness(colour.contrast(pixels, factors[1]), factors[0]),
+        color.contrast(color.brightness(pixels, factors[0]), factors[1]),
+        color.brightness(color.contrast(pixels, factors[1]), factors[0]),
     ]
     assert not torch.allclose(*by_order)
     assert any(torch.allclose(made, expected, atol=1e-6) for expected in by_order)

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 from torchvision.datasets import ImageFolder
 
+from cassle.core.errors import DataError
 from cassle.data.listing import images_under, subfolders
-from cassle.errors import DataError
 from tests.unit.data.images import write
 
 

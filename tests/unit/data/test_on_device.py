@@ -5,7 +5,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cassle.data.on_device import constant, send
 from cassle.data.view_settings import ViewSettings
-from cassle.data.views import apply, clean_view, draw, normalise
+from cassle.data.views import apply, clean_view, draw, normalize
 
 META = torch.device("meta")
 
@@ -25,12 +25,12 @@ class Copies(TorchDispatchMode):
 
 
 def test_views_copy_nothing_to_the_device_but_for_the_first_time():
-    settings = ViewSettings(size=8, blur=0.5, solarise=0.2, rotate=10.0)
+    settings = ViewSettings(size=8, blur=0.5, solarize=0.2, rotate=10.0)
     drawn = draw(settings, 4, 12, 12, torch.Generator()).to(META)
     images = torch.empty(4, 3, 12, 12, dtype=torch.uint8, device=META)
 
     def views():
-        normalise(apply(images, drawn, settings), (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
+        normalize(apply(images, drawn, settings), (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
         clean_view(images, 8, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
 
     views()

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cassle.data.base import Index, Part, data_sets, write_index
+from cassle.core.errors import DataError, SettingsError
+from cassle.data.base import Index, Part, datasets, write_index
 from cassle.data.splits import Split, check_tasks, describe, random_parts, read_split, split, write_split
 from cassle.data.streams import Stream, class_order
-from cassle.errors import DataError, SettingsError
 
 untimed = settings(deadline=None)
-DOMAINS = data_sets.get("digits").domains
+DOMAINS = datasets.get("digits").domains
 
 
 def made_index(seed=0, classes=10, domains=6, train=120, test=40):
@@ -42,7 +42,7 @@ def cuts(draw, *scenarios):
     orders = st.one_of(st.integers(0, 99), st.permutations(range(index.num_classes)), st.just("paper"))
     order = draw(orders) if scenario == "class" else "paper"
     tasks = draw(st.integers(1, most))
-    return index, Stream(data_set="digits", scenario=scenario, tasks=tasks, class_order=order)
+    return index, Stream(dataset="digits", scenario=scenario, tasks=tasks, class_order=order)
 
 
 def same(one, other):
@@ -112,7 +112,7 @@ def test_parts_are_cut_from_the_permutation_that_torch_draws_from_the_seed_of_th
 def test_data_tasks_are_drawn_at_random_whatever_the_labels():
     sorted_labels = Part(np.repeat(np.arange(10), 100), np.zeros(1000, dtype=np.int64))
     index = Index("digits", tuple("0123456789"), ("plain",), sorted_labels, sorted_labels, "0" * 16)
-    made = split(Stream(data_set="digits", scenario="data", tasks=5), index)
+    made = split(Stream(dataset="digits", scenario="data", tasks=5), index)
     counts = np.array([np.bincount(sorted_labels.labels[made.train_task == task]) for task in range(5)])
     # Each count is hypergeometric with mean 20 and standard deviation below 4: five of them are 20.
     assert counts.shape == (5, 10)
@@ -133,7 +133,7 @@ def test_a_domain_task_holds_all_images_of_its_domain_and_no_others(cut):
 @given(st.lists(st.sampled_from(DOMAINS), min_size=1, unique=True), indexes)
 def test_domains_come_in_the_order_given(order, index):
     order = [domain for domain in order if domain in index.domains] or [index.domains[0]]
-    stream = Stream(data_set="digits", scenario="domain", tasks=len(order), domain_order=order)
+    stream = Stream(dataset="digits", scenario="domain", tasks=len(order), domain_order=order)
     made = split(stream, index)
     assert made.names == order
     for task, domain in enumerate(order):
@@ -162,7 +162,7 @@ def test_another_order_of_classes_is_another_split(order):
 def test_a_seed_of_classes_is_the_first_permutation_torch_draws_with_it():
     """So are the class orders of the published streams made."""
     for seed in (5, 6):
-        stream = Stream(data_set="digits", scenario="class", tasks=5, class_order=seed)
+        stream = Stream(dataset="digits", scenario="class", tasks=5, class_order=seed)
         drawn = torch.randperm(100, generator=torch.Generator().manual_seed(seed)).tolist()
         assert class_order(stream, 100) == drawn
         assert split(stream, made_index(classes=100)).classes[1] == sorted(drawn[20:40])
@@ -170,13 +170,13 @@ def test_a_seed_of_classes_is_the_first_permutation_torch_draws_with_it():
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [0, 0, *range(2, 10)], list(range(1, 11))])
 def test_an_order_that_does_not_name_each_class_once_is_refused(order):
-    stream = Stream(data_set="digits", scenario="class", tasks=2, class_order=order)
+    stream = Stream(dataset="digits", scenario="class", tasks=2, class_order=order)
     with pytest.raises(SettingsError, match="class_order must name each class from 0 to 9 once"):
         split(stream, made_index())
 
 
 def test_what_the_index_holds_decides_where_facts_are_not_known_beforehand():
-    stream = Stream(data_set="digits", scenario="class", tasks=5)
+    stream = Stream(dataset="digits", scenario="class", tasks=5)
     stream.check(None, ())
     with pytest.raises(SettingsError, match="only 4 classes"):
         split(stream, made_index(classes=4))

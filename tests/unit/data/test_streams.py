@@ -6,26 +6,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cassle.data.base import data_sets
+from cassle.core.errors import SettingsError
+from cassle.data.base import datasets
 from cassle.data.streams import Stream, class_order
-from cassle.errors import SettingsError
 
 untimed = settings(deadline=None)
-DOMAINS = data_sets.get("digits").domains
+DOMAINS = datasets.get("digits").domains
 
 
 @untimed
 @given(st.integers(0, 2**40), st.integers(1, 40))
 def test_a_seed_of_classes_gives_each_class_once(seed, classes):
-    stream = Stream(data_set="digits", scenario="class", tasks=1, class_order=seed)
+    stream = Stream(dataset="digits", scenario="class", tasks=1, class_order=seed)
     assert sorted(class_order(stream, classes)) == list(range(classes))
 
 
-def test_the_order_of_the_paper_is_the_data_sets_own_where_it_has_one(monkeypatch):
+def test_the_order_of_the_paper_is_the_datasets_own_where_it_has_one(monkeypatch):
     stream = Stream.parse("digits-class5")
     assert class_order(stream, 10) == list(range(10))
     own = (3, 1, 4, 5, 9, 2, 6, 8, 7, 0)
-    monkeypatch.setattr(data_sets.get("digits"), "class_order", own)
+    monkeypatch.setattr(datasets.get("digits"), "class_order", own)
     assert class_order(stream, 10) == list(own)
 
 
@@ -34,10 +34,10 @@ def test_the_order_of_the_paper_is_the_data_sets_own_where_it_has_one(monkeypatc
 def test_a_stream_is_named_as_it_is_written(scenario, tasks):
     text = f"digits-{scenario}{tasks}"
     stream = Stream.parse(text)
-    assert (stream.data_set, stream.scenario, stream.tasks, stream.name) == ("digits", scenario, tasks, text)
+    assert (stream.dataset, stream.scenario, stream.tasks, stream.name) == ("digits", scenario, tasks, text)
 
 
-def test_the_number_of_tasks_may_be_left_out_where_the_data_set_says_it():
+def test_the_number_of_tasks_may_be_left_out_where_the_dataset_says_it():
     assert Stream.parse("digits-all").tasks == 1
     assert Stream.parse("digits-all").name == "digits-all"
     assert Stream.parse("digits-domain") == Stream.parse("digits-domain6")
@@ -63,9 +63,9 @@ def test_orders_of_ones_own_are_told_apart_by_name():
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("digits", {}, "'digits' is not a stream: write data set, scenario and tasks, such as cifar100-class5"),
+        ("digits", {}, "'digits' is not a stream: write dataset, scenario and tasks, such as cifar100-class5"),
         ("Digits class5", {}, "'Digits class5' is not a stream"),
-        ("digit-class5", {}, "there is no data set 'digit': did you mean 'digits'?"),
+        ("digit-class5", {}, "there is no dataset 'digit': did you mean 'digits'?"),
         ("digits-clas5", {}, "stream digits-clas5: there is no scenario 'clas': did you mean 'class'?"),
         ("digits-xyz5", {}, "known: all, class, data, domain"),
         ("digits-class11", {}, "digits-class11: digits has only 10 classes"),
@@ -88,7 +88,7 @@ def test_an_impossible_stream_is_refused_with_what_is_wrong(text, options, messa
         Stream.parse(text, **options)
 
 
-def test_settings_of_the_data_set_that_determine_results_show_in_the_name_and_places_do_not():
+def test_settings_of_the_dataset_that_determine_results_show_in_the_name_and_places_do_not():
     def stream(**settings):
         return Stream.parse("folder-class2", {"folder": settings, "digits": {}})
 
@@ -105,7 +105,7 @@ def test_what_leaves_the_index_as_it_is_does_not_show_in_its_name():
     assert {"layout", "split_seed", "test_share", "test_folder", "on_bad_image"} == set(used.index_data)
 
 
-def test_a_stream_opens_its_data_set_with_its_own_settings_at_the_place_it_is_told():
+def test_a_stream_opens_its_dataset_with_its_own_settings_at_the_place_it_is_told():
     stream = Stream.parse("folder-class2", {"folder": {"image_size": 96, "root": "/a"}})
     opened = stream.open({"folder": {"root": "/b", "image_size": 32}})
     assert (opened.image_size, opened.settings.root) == (96, "/b")

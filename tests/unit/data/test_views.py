@@ -8,18 +8,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cassle.data import colour
+from cassle.data import color as color
 from cassle.data.crop import crop_resize
 from cassle.data.jitter import jitter, strengths_of
 from cassle.data.view_settings import ViewSettings
-from cassle.data.views import Views, apply, clean_view, crop, draw, normalise, recolour
-from cassle.distributed import Share
+from cassle.data.views import Views, apply, clean_view, crop, draw, normalize, recolor
+from cassle.runtime.distributed import Share
 from cassle.tensors.batch import Batch
 
 untimed = settings(deadline=None)
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
-OFF = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0), "jitter": 0.0, "grey": 0.0, "flip": 0.0}
-ALL = {"jitter": 1.0, "grey": 0.3, "blur": 0.5, "solarise": 0.3, "flip": 0.5, "rotate": 15.0}
+OFF = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0), "jitter": 0.0, "gray": 0.0, "flip": 0.0}
+ALL = {"jitter": 1.0, "gray": 0.3, "blur": 0.5, "solarize": 0.3, "flip": 0.5, "rotate": 15.0}
 
 
 def generator(seed=0):
@@ -77,7 +77,7 @@ def test_a_view_drawn_again_from_its_parameters_is_the_same():
     pixels = images()
     drawn = draw(settings, 6, 12, 12, generator(3))
     view = Views([settings], MEAN, STD)(batch(pixels, 3))[0]
-    assert torch.equal(normalise(apply(pixels, drawn, settings), MEAN, STD), view)
+    assert torch.equal(normalize(apply(pixels, drawn, settings), MEAN, STD), view)
 
 
 @pytest.mark.parametrize("strength", ["brightness", "contrast", "saturation", "hue"])
@@ -118,7 +118,7 @@ def test_operations_that_are_switched_off_change_nothing():
 
 def test_operations_that_are_not_drawn_change_nothing():
     """Chances so small that no image has them drawn, though every operation runs."""
-    rare = dict.fromkeys(("jitter", "grey", "blur", "solarise", "flip"), 1e-9)
+    rare = dict.fromkeys(("jitter", "gray", "blur", "solarize", "flip"), 1e-9)
     settings = ViewSettings(size=12, **{**OFF, **rare}, rotate=1e-9)
     pixels = images()
     view = apply(pixels, draw(settings, 6, 12, 12, generator()), settings)
@@ -128,7 +128,7 @@ def test_operations_that_are_not_drawn_change_nothing():
 def test_strengths_of_zero_draw_neutral_parameters():
     settings = ViewSettings(size=8, jitter=1, brightness=0, contrast=0, saturation=0, hue=0, blur=0, rotate=0)
     drawn = draw(settings, 20, 8, 8, generator())
-    assert torch.equal(drawn.jitter, torch.tensor(colour.NEUTRAL).view(4, 1).expand(4, 20))
+    assert torch.equal(drawn.jitter, torch.tensor(color.NEUTRAL).view(4, 1).expand(4, 20))
     assert not drawn.sigma.any()
     assert not drawn.degrees.any()
 
@@ -150,12 +150,12 @@ def test_parameters_are_drawn_in_their_ranges(strength, hue, degrees, seed):
 
 
 def test_operations_are_drawn_as_often_as_their_settings_say():
-    chances = {"jitter": 0.8, "grey": 0.2, "blur": 0.5, "solarise": 0.1, "flip": 0.5}
+    chances = {"jitter": 0.8, "gray": 0.2, "blur": 0.5, "solarize": 0.1, "flip": 0.5}
     count = 5000
     drawn = draw(ViewSettings(size=8, **chances), count, 8, 8, generator())
-    jittered = (drawn.jitter != torch.tensor(colour.NEUTRAL).view(4, 1)).any(dim=0)
-    shares = {"jitter": jittered, "grey": drawn.grey, "blur": drawn.sigma > 0}
-    shares |= {"solarise": drawn.solarise, "flip": drawn.flip}
+    jittered = (drawn.jitter != torch.tensor(color.NEUTRAL).view(4, 1)).any(dim=0)
+    shares = {"jitter": jittered, "gray": drawn.gray, "blur": drawn.sigma > 0}
+    shares |= {"solarize": drawn.solarize, "flip": drawn.flip}
     for name, chance in chances.items():
         six_errors = 6 * math.sqrt(chance * (1 - chance) / count)
         assert shares[name].float().mean().item() == pytest.approx(chance, abs=six_errors)
@@ -163,10 +163,10 @@ def test_operations_are_drawn_as_often_as_their_settings_say():
 
 def test_choices_are_drawn_independently_of_each_other():
     drawn = draw(
-        ViewSettings(size=8, jitter=0.5, grey=0.5, blur=0.5, solarise=0.5, flip=0.5, rotate=90), 5000, 8, 8, generator()
+        ViewSettings(size=8, jitter=0.5, gray=0.5, blur=0.5, solarize=0.5, flip=0.5, rotate=90), 5000, 8, 8, generator()
     )
-    jittered = (drawn.jitter != torch.tensor(colour.NEUTRAL).view(4, 1)).any(dim=0)
-    choices = [jittered, drawn.grey, drawn.sigma > 0, drawn.solarise, drawn.flip, drawn.degrees > 0]
+    jittered = (drawn.jitter != torch.tensor(color.NEUTRAL).view(4, 1)).any(dim=0)
+    choices = [jittered, drawn.gray, drawn.sigma > 0, drawn.solarize, drawn.flip, drawn.degrees > 0]
     table = torch.corrcoef(torch.stack([choice.float() for choice in choices]))
     assert (table - torch.eye(6)).abs().max() < 6 / math.sqrt(5000)
 
@@ -189,7 +189,7 @@ def test_how_much_is_uniform_whatever_was_chosen_and_how_much_of_the_rest():
 @given(
     st.integers(1, 20),
     st.floats(0, 2),
-    st.fixed_dictionaries({name: st.sampled_from([0.0, 0.5, 1.0]) for name in ("jitter", "grey", "blur", "solarise")}),
+    st.fixed_dictionaries({name: st.sampled_from([0.0, 0.5, 1.0]) for name in ("jitter", "gray", "blur", "solarize")}),
     st.sampled_from([0.0, 30.0, 180.0]),
     st.integers(0, 99),
 )
@@ -210,9 +210,9 @@ def test_views_have_the_sizes_of_their_settings_and_their_channels_last():
     assert all(view.is_contiguous(memory_format=torch.channels_last) for view in made)
 
 
-def test_views_are_normalised_per_channel():
-    grey = torch.full((2, 3, 8, 8), 51, dtype=torch.uint8)
-    view = views({"size": 8, **OFF})(batch(grey))[0]
+def test_views_are_normalized_per_channel():
+    gray = torch.full((2, 3, 8, 8), 51, dtype=torch.uint8)
+    view = views({"size": 8, **OFF})(batch(gray))[0]
     expected = torch.tensor([(0.2 - mean) / std for mean, std in zip(MEAN, STD, strict=True)])
     torch.testing.assert_close(view, expected.view(1, 3, 1, 1).expand(2, 3, 8, 8), rtol=0, atol=1e-5)
 
@@ -226,17 +226,17 @@ def test_images_are_left_as_they_are():
     assert torch.equal(pixels, before)
 
 
-def test_a_clean_view_is_the_normalised_image():
+def test_a_clean_view_is_the_normalized_image():
     pixels = images()
     made = views({"size": 12, **ALL}, {"size": 6}).clean(pixels)
-    assert torch.equal(made, normalise(pixels / 255, MEAN, STD))
+    assert torch.equal(made, normalize(pixels / 255, MEAN, STD))
     assert made.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_clean_view_of_another_size_is_the_whole_image_resized():
     pixels = images()
     whole = torch.tensor([[0, 0, 12, 12]]).expand(6, 4)
-    expected = normalise(crop_resize(pixels, whole, 8), MEAN, STD)
+    expected = normalize(crop_resize(pixels, whole, 8), MEAN, STD)
     assert torch.equal(clean_view(pixels, 8, MEAN, STD), expected)
 
 
@@ -245,7 +245,7 @@ def test_views_made_in_parts_are_those_of_the_whole_batch(monkeypatch, side, siz
     """A CPU makes views few at a time, with orders of jitter that run across the parts; a GPU makes all at once."""
     settings, pixels = ViewSettings(size=size, **ALL), images(count, side)
     drawn = draw(settings, count, side, side, generator())
-    whole = recolour(
+    whole = recolor(
         jitter(crop(pixels, drawn, settings), drawn.jitter, drawn.turn, drawn.blocks, strengths_of(settings)),
         drawn,
         settings,
@@ -255,7 +255,7 @@ def test_views_made_in_parts_are_those_of_the_whole_batch(monkeypatch, side, siz
         torch.testing.assert_close(apply(pixels, drawn, settings), whole, rtol=0, atol=1e-5)
 
 
-def test_large_images_are_cropped_to_whole_grey_levels_on_a_cpu():
+def test_large_images_are_cropped_to_whole_gray_levels_on_a_cpu():
     settings, pixels = ViewSettings(size=10, flip=0.5), images(4, 80)
     drawn = draw(settings, 4, 80, 80, generator())
     made = 255 * crop(pixels, drawn, settings)

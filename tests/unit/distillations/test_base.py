@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
+from cassle.core.errors import SettingsError
+from cassle.core.options import parse
 from cassle.distillations.base import Distillation, DistillationSettings, distillations
 from cassle.distillations.contrastive import Contrastive
 from cassle.distillations.decorrelative import Decorrelative
 from cassle.distillations.mse import MeanSquaredError
 from cassle.distillations.predictive import Predictive
-from cassle.errors import SettingsError
 from cassle.objectives.simclr import SimCLR
-from cassle.options import parse
 
 FORMS = pytest.mark.parametrize("kind", [Contrastive, Decorrelative, MeanSquaredError, Predictive])
 
@@ -116,7 +116,7 @@ def test_every_setting_is_described_and_has_a_default(name):
 
 @FORMS
 def test_the_forms_of_projections_alone_fit_any_objective(kind):
-    assert kind.misfit(SimCLR) is None
+    assert kind.incompatibility(SimCLR) is None
 
 
 @pytest.mark.parametrize(

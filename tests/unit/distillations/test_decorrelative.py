@@ -7,7 +7,7 @@ from cassle.distillations.decorrelative import Decorrelative, decorrelative_dist
 from cassle.objectives.barlow_twins import barlow_loss
 
 ONE = 1 / (1 + 1e-5)
-"""Correlation of a feature of variance 1 with itself, as standardising adds 1e-5 to the variance."""
+"""Correlation of a feature of variance 1 with itself, as standardizing adds 1e-5 to the variance."""
 WEIGHTS = pytest.mark.parametrize(("lamb", "scale"), [(5e-3, 0.1), (1.0, 2.0)])
 
 
@@ -48,7 +48,7 @@ def test_what_one_feature_says_of_another_of_the_teacher_costs_the_weight_off_th
     close(decorrelative_distillation_loss([p], [frozen], lamb, scale), scale * (2 + lamb * 2 * ONE**2))
 
 
-def test_the_teacher_is_standardised_too():
+def test_the_teacher_is_standardized_too():
     p, frozen = drawn(), drawn(seed=1)
     expected = decorrelative_distillation_loss(p, frozen, 5e-3, 0.1)
     found = decorrelative_distillation_loss(p, [view + 5 for view in frozen], 5e-3, 0.1)

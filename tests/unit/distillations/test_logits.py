@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options
 from cassle.distillations.logits import Logits, logit_distillation_loss
-from cassle.errors import SettingsError
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.simclr import SimCLR
 from cassle.objectives.supervised import Supervised
-from cassle.options import Options
 from cassle.strategies.cassle import Cassle
 
 CLASSES, DIM = 5, 32

@@ -28,7 +28,7 @@ def test_one_wrong_entry_is_spread_over_all_entries():
     close(mse_distillation_loss([p], [frozen]), 36 / 24)
 
 
-def test_length_counts_as_neither_side_is_normalised():
+def test_length_counts_as_neither_side_is_normalized():
     p, frozen = drawn(), drawn(seed=1)
     doubled = mse_distillation_loss([2 * view for view in p], [2 * view for view in frozen])
     close(doubled, 4 * mse_distillation_loss(p, frozen))

@@ -6,12 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options
 from cassle.distillations.prototypes import PrototypeAssignment, PrototypesSettings, prototypes_distillation_loss
-from cassle.errors import SettingsError
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import objectives
 from cassle.objectives.simclr import SimCLR
-from cassle.options import Options
 from cassle.strategies.cassle import Cassle
 
 DIM = 4
@@ -95,7 +95,7 @@ def test_own_prototypes_are_as_many_as_the_objectives_and_of_their_own_values(na
     assert any(p is distillation.prototypes.direction for p in trained)
 
 
-@pytest.mark.parametrize("kind", ["normalised", "free"])
+@pytest.mark.parametrize("kind", ["normalized", "free"])
 def test_own_prototypes_are_free_where_the_objectives_are(kind):
     distillation = built(objective_of("swav", prototypes=kind))
     assert (distillation.prototypes.gain is not None) == (kind == "free")
@@ -105,7 +105,7 @@ def test_own_prototypes_are_free_where_the_objectives_are(kind):
 def test_the_target_is_the_teachers_assignment_of_its_own_projection(name):
     teacher, distillation, p, frozen = objective_of(name), built(objective_of(name), 0), drawn(), drawn(seed=1)
     if name == "dino":
-        teacher.centre.copy_(torch.arange(6) / 10)
+        teacher.center.copy_(torch.arange(6) / 10)
     scores = [F.normalize(view, dim=1) @ distillation.prototypes.matrix().T for view in p]
     targets = [teacher.prototype_scores(view) for view in frozen]
     expected = prototypes_distillation_loss(scores, targets, teacher.prototype_sizes, 0.1, 0.1)

@@ -6,14 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options
 from cassle.distillations.relational import Relational, relational_distillation_loss
-from cassle.errors import SettingsError
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.mocov2plus import MoCoV2Plus
 from cassle.objectives.nnclr import NNCLR
 from cassle.objectives.ressl import ReSSL
 from cassle.objectives.simclr import SimCLR
-from cassle.options import Options
 from cassle.strategies.cassle import Cassle
 
 DIM = 4

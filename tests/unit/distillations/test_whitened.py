@@ -77,4 +77,4 @@ def test_the_gradient_reaches_predictor_and_projections():
 def test_it_is_the_form_of_wmse_and_fits_any_objective():
     resolved = Cassle.resolve({}, WMSE)
     assert (resolved["distillation"]["name"], resolved["weight"]) == ("whitened", 1)
-    assert Whitened.misfit(SimCLR) is None
+    assert Whitened.incompatibility(SimCLR) is None

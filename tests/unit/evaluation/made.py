@@ -4,8 +4,8 @@ from contextlib import contextmanager
 
 import torch
 
+from cassle.core.random import generator
 from cassle.evaluation.base import Evaluation, Half
-from cassle.random import generator
 
 
 def half(features, labels=None, task=None):

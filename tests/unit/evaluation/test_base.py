@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from cassle.errors import DataError, SettingsError
+from cassle.core.errors import DataError, SettingsError
+from cassle.core.options import Options
 from cassle.evaluation.base import Probe, accuracy_by_task, predict_within_task, probes
-from cassle.options import Options
 
 
 def test_accuracy_is_the_share_of_a_tasks_own_test_images():
@@ -35,7 +35,7 @@ def test_the_mean_over_tasks_is_not_the_mean_over_images():
 @pytest.mark.parametrize(("test_task", "missing"), [([0, 0, 2], 1), ([1, 2, 2], 0), ([0, 1, 1], 2), ([], 0)])
 def test_a_task_without_test_images_is_refused(test_task, missing):
     tasks = torch.tensor(test_task, dtype=torch.int64)
-    with pytest.raises(DataError, match=f"task {missing} has no test images.*prepare the data set again"):
+    with pytest.raises(DataError, match=f"task {missing} has no test images.*prepare the dataset again"):
         accuracy_by_task(tasks, tasks, tasks, 3)
 
 

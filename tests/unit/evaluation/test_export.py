@@ -15,18 +15,18 @@ README = (Path(__file__).parents[3] / "README.md").read_text()
 
 
 def exported(folder, stream, data, backbone, capsys):
-    """Export a checkpoint of random weights; return its network, its data set and the code that was printed."""
+    """Export a checkpoint of random weights; return its network, its dataset and the code that was printed."""
     settings = backbones.get(backbone["name"]).Settings(**backbone["settings"])
     backbone = {"name": backbone["name"], "settings": settings.model_dump(mode="json")}
     cut = Stream.parse(stream, data)
     objective = {"name": "simclr", "settings": {}}
     spec = {"stream": cut.model_dump(mode="json"), "backbone": backbone, "objective": objective, "seed": 0}
-    data_set = cut.open({})
-    model = build_model(spec, data_set.image_size, data_set.num_classes)
+    dataset = cut.open({})
+    model = build_model(spec, dataset.image_size, dataset.num_classes)
     save_checkpoint(folder / "checkpoint.pt", Checkpoint(model.state_dict(), {}, {"spec": spec}))
     words = ["export", "--checkpoint", str(folder / "checkpoint.pt"), "--out", "backbone.pt"]
     assert main(words) == 0
-    return model.backbone.eval(), data_set, capsys.readouterr().out
+    return model.backbone.eval(), dataset, capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def exported(folder, stream, data, backbone, capsys):
 )
 def test_the_printed_lines_make_the_same_network(stream, data, backbone, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    own, data_set, code = exported(tmp_path, stream, data, backbone, capsys)
+    own, dataset, code = exported(tmp_path, stream, data, backbone, capsys)
     names = {}
     exec(code, names)
-    images = torch.rand(2, 3, data_set.image_size, data_set.image_size)
+    images = torch.rand(2, 3, dataset.image_size, dataset.image_size)
     torch.testing.assert_close(names["network"](images), own(images))
     assert names["mean"].shape == names["std"].shape == (3, 1, 1)
-    assert names["mean"].flatten().tolist() == pytest.approx(data_set.mean)
-    assert names["std"].flatten().tolist() == pytest.approx(data_set.std)
+    assert names["mean"].flatten().tolist() == pytest.approx(dataset.mean)
+    assert names["std"].flatten().tolist() == pytest.approx(dataset.std)
 
 
 def test_the_readme_shows_what_is_printed(tmp_path, monkeypatch, capsys):

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from cassle.cli import main
-from cassle.data.base import data_sets, read_index
+from cassle.data.base import datasets, read_index
 from cassle.data.streams import Stream
 from cassle.data.views import clean_view
 from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
 from cassle.models.checkpoints import Checkpoint, save_checkpoint
-from cassle.runs import resolve
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
 from cassle.training.build import build_model
@@ -22,7 +22,7 @@ STREAM = "digits-class5"
 def folder(tmp_path_factory):
     """Index, split and an untrained checkpoint."""
     folder = tmp_path_factory.mktemp("snapshot")
-    assert main(["prepare", "--data_set", "digits", "--out", str(folder / "index.npz")]) == 0
+    assert main(["prepare", "--dataset", "digits", "--out", str(folder / "index.npz")]) == 0
     words = ["--stream", STREAM, "--index", str(folder / "index.npz"), "--out", str(folder / "split.npz")]
     assert main(["split", *words]) == 0
     study = read_study({"stream": STREAM, "backbone": "conv3-narrow", "objective": "simclr", "strategy": "finetune"})
@@ -42,7 +42,7 @@ def snapshot(folder, images, out="features.npz"):
 def test_features_are_those_of_the_network_on_clean_test_images(folder):
     found = snapshot(folder, 7)
     index = read_index(folder / "index.npz")
-    digits = data_sets.get("digits")()
+    digits = datasets.get("digits")()
     test = digits.load(index, None, "test")
     chosen = torch.linspace(0, len(test) - 1, 7).round().long()
     checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
@@ -59,6 +59,6 @@ def test_features_are_those_of_the_network_on_clean_test_images(folder):
 def test_all_images_are_taken_if_there_are_no_more(folder):
     found = snapshot(folder, 10**6)
     index = read_index(folder / "index.npz")
-    assert len(found["features"]) == len(data_sets.get("digits")().load(index, None, "test"))
+    assert len(found["features"]) == len(datasets.get("digits")().load(index, None, "test"))
     assert found["features"].dtype == np.float32
     assert found["labels"].dtype == found["tasks"].dtype == np.int64

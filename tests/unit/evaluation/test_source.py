@@ -3,15 +3,15 @@
 import torch
 
 from cassle.data.base import InMemory
+from cassle.data.datasets.digits import Digits
 from cassle.data.loaders import TaskRows
-from cassle.data.sets.digits import Digits
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import clean_view
 from cassle.evaluation.source import Source
 
 IMAGES = torch.randint(256, (20, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 SOURCE = Source(InMemory(IMAGES, torch.arange(20), torch.zeros(20)), Digits(), 16, torch.device("cpu"))
-VIEW = ViewSettings(size=16, jitter=0.0, grey=0.0)
+VIEW = ViewSettings(size=16, jitter=0.0, gray=0.0)
 
 
 def epoch_of(number, seed=0):
@@ -47,7 +47,7 @@ def test_images_come_in_another_order_than_in_the_training_of_the_same_seed():
 
 
 def test_crops_of_the_whole_image_without_a_flip_are_the_clean_images():
-    whole = ViewSettings(size=16, scale=(1.0, 1.0), ratio=(1.0, 1.0), jitter=0.0, grey=0.0, flip=0.0)
+    whole = ViewSettings(size=16, scale=(1.0, 1.0), ratio=(1.0, 1.0), jitter=0.0, gray=0.0, flip=0.0)
     with SOURCE.crops(whole, torch.arange(20), 20, 0) as epochs:
         ((crops, labels),) = epochs(0)
     torch.testing.assert_close(crops, clean_view(IMAGES[labels], 16, Digits.mean, Digits.std))

@@ -4,7 +4,7 @@ import torch
 
 from cassle.evaluation.subject import load_subject
 from cassle.models.checkpoints import Checkpoint, save_checkpoint
-from cassle.runs import resolve
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
 from cassle.training.build import build_model
 

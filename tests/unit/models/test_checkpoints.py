@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from cassle.errors import CheckpointError
-from cassle.files import save_tensors
+from cassle.core.errors import CheckpointError
+from cassle.core.files import save_tensors
 from cassle.models.checkpoints import FORMAT, Checkpoint, load_checkpoint, load_into, save_checkpoint
 
 META = {"spec": {"seed": 3, "strategy": None, "training": {"lr": 0.1}}, "parent": "00ff", "domains": ["a", "b"]}

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from cassle.core.options import Options
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import objectives
-from cassle.options import Options
 from cassle.strategies.cassle import Cassle
 from cassle.tensors.batch import Batch
 from cassle.training.step import training_step
@@ -21,7 +21,7 @@ WIDTHS = {"hidden_dim": 12, "output_dim": 6}
 
 
 def images(count, seed=0):
-    """Random images (count, 3, 8, 8), neither centred nor of unit variance."""
+    """Random images (count, 3, 8, 8), neither centered nor of unit variance."""
     draw = torch.Generator().manual_seed(seed)
     return 2 + 3 * torch.randn(count, 3, SIZE, SIZE, generator=draw)
 
@@ -67,7 +67,7 @@ def test_a_model_returns_stage_maps_only_if_asked_for_them(model):
     assert [[stage.shape[1] for stage in view] for view in model(views, maps=True).maps] == [[8, 16, 32]] * 2
 
 
-def test_the_online_classifier_takes_features_to_the_classes_of_the_data_set(model):
+def test_the_online_classifier_takes_features_to_the_classes_of_the_dataset(model):
     assert model.classifier(model([images(4)]).features[0]).shape == (4, CLASSES)
 
 
@@ -90,7 +90,7 @@ def test_a_frozen_teacher_gives_an_image_the_same_output_whatever_the_batch(mode
 
 
 @pytest.mark.parametrize("batchnorm", ["frozen", "batch"])
-def test_a_teacher_normalises_with_the_statistics_of_its_mode(model, batchnorm):
+def test_a_teacher_normalizes_with_the_statistics_of_its_mode(model, batchnorm):
     model.double()
     conv, norm, relu = copy.deepcopy(model.backbone.blocks[0])
     view = images(6).double()
@@ -184,7 +184,7 @@ def test_a_momentum_network_can_be_the_teacher(name):
     assert torch.equal(outputs.z[0], projector(features))
     assert not torch.equal(outputs.z[0], Teacher(copy.deepcopy(made))([images(4)]).z[0])
     if name == "dino":
-        scores = teacher.objective.prototype_scores(outputs.z[0]) + teacher.objective.centre
+        scores = teacher.objective.prototype_scores(outputs.z[0]) + teacher.objective.center
         torch.testing.assert_close(scores, network.projector(features))
 
 

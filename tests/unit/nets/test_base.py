@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options, parse
 from cassle.nets.base import Backbone, backbones
-from cassle.options import Options, parse
 
 
 @pytest.fixture(params=backbones.names())
@@ -33,8 +33,8 @@ def test_a_forward_pass_gives_the_features_of_the_stages():
 
 
 def test_a_setting_that_a_backbone_does_not_have_is_refused(kind):
-    with pytest.raises(SettingsError, match="unknown key 'colour'"):
-        parse(kind.Settings, {"colour": "blue"}, "backbone")
+    with pytest.raises(SettingsError, match="unknown key 'color'"):
+        parse(kind.Settings, {"color": "blue"}, "backbone")
 
 
 def test_an_unknown_backbone_is_answered_with_the_nearest():

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from cassle import distributed
-from cassle.nets.batchnorm import GlobalBatchNorm, global_moments, synchronise
+from cassle.nets.batchnorm import GlobalBatchNorm, global_moments, synchronize
 from cassle.nets.heads import mlp
+from cassle.runtime import distributed
 
 
 @pytest.fixture
@@ -21,14 +21,14 @@ def two_processes(monkeypatch):
 
 def test_in_one_process_every_module_stays_what_it_is():
     module = mlp([4, 8, 2])
-    synchronise(module)
+    synchronize(module)
     assert [type(layer) for layer in module] == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
 
 
 def test_with_several_processes_the_very_modules_see_all_of_them(two_processes):
     norm = nn.BatchNorm2d(4)
     module, state = nn.Sequential(nn.Conv2d(3, 4, 1), norm), copy.deepcopy(norm.state_dict())
-    synchronise(module, None)
+    synchronize(module, None)
     assert type(norm) is GlobalBatchNorm
     assert module[1] is norm
     assert norm.state_dict().keys() == state.keys()
@@ -37,11 +37,11 @@ def test_with_several_processes_the_very_modules_see_all_of_them(two_processes):
 
 @pytest.mark.parametrize("shape", [(6, 4), (6, 4, 3, 2)])
 @pytest.mark.parametrize("settings", [{}, {"affine": False}, {"momentum": None}, {"track_running_stats": False}])
-def test_processes_with_equal_rows_normalise_as_one_with_its_rows_twice(two_processes, shape, settings):
+def test_processes_with_equal_rows_normalize_as_one_with_its_rows_twice(two_processes, shape, settings):
     kind = nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d
     plain = kind(4, **settings).double()
     shared = copy.deepcopy(plain)
-    synchronise(shared)
+    synchronize(shared)
     rows, weights = torch.randn(2, *shape, dtype=torch.float64)
     x, twice = rows.clone().requires_grad_(), torch.cat([rows, rows]).requires_grad_()
     (shared(x) * weights).sum().backward()
@@ -55,7 +55,7 @@ def test_processes_with_equal_rows_normalise_as_one_with_its_rows_twice(two_proc
 
 def test_the_gradient_is_that_of_finite_differences(two_processes):
     norm = nn.BatchNorm1d(3).double()
-    synchronise(norm)
+    synchronize(norm)
     # the rows of the other process move along, so half of a difference belongs to either
     x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(5, 3, dtype=torch.float64)
@@ -77,7 +77,7 @@ def test_moments_keep_their_digits_far_from_zero(two_processes):
 
 def test_trained_statistics_are_used_in_evaluation(two_processes):
     norm = nn.BatchNorm1d(3)
-    synchronise(norm)
+    synchronize(norm)
     norm(3 + torch.randn(20, 3))
     norm.eval()
     x = torch.randn(4, 3)

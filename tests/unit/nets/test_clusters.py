@@ -23,7 +23,7 @@ def at(*degrees):
 # k-means
 
 
-def test_centroids_become_the_normalised_means_of_their_points():
+def test_centroids_become_the_normalized_means_of_their_points():
     centroids, found = spherical_kmeans(at(0, 20, 90, 110), at(5, 80), iterations=1)
     torch.testing.assert_close(centroids, at(10, 100))
     assert found.tolist() == [0, 0, 1, 1]

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from cassle.errors import DivergenceError
+from cassle.core.errors import DivergenceError
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.nets.features import extract_features
-from cassle.options import Options
 
 IMAGES = torch.randint(256, (10, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 

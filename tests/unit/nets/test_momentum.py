@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.nets.heads import mlp
 from cassle.nets.momentum import MomentumNetwork
-from cassle.options import Options
 
 
 @pytest.fixture

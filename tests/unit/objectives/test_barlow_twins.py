@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
-from cassle.objectives.barlow_twins import BarlowTwins, BarlowTwinsSettings, barlow_loss, standardise
-from cassle.options import Options
+from cassle.objectives.barlow_twins import BarlowTwins, BarlowTwinsSettings, barlow_loss, standardize
 from cassle.tensors.outputs import Outputs
 
 EPS = 1e-5
@@ -28,19 +28,19 @@ def close(loss, expected):
     torch.testing.assert_close(loss, torch.as_tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12)
 
 
-def test_standardised_features_have_mean_0_and_variance_1():
-    z = standardise(3 + 10 * drawn()[0])
+def test_standardized_features_have_mean_0_and_variance_1():
+    z = standardize(3 + 10 * drawn()[0])
     close(z.mean(dim=0), torch.zeros(5))
     torch.testing.assert_close(z.var(dim=0, unbiased=False), torch.ones(5, dtype=torch.float64), rtol=1e-5, atol=0)
 
 
-def test_standardising_is_batchnorm_without_a_scale_of_its_own():
+def test_standardizing_is_batchnorm_without_a_scale_of_its_own():
     z = drawn()[0]
-    close(standardise(z), F.batch_norm(z, None, None, training=True, eps=EPS))
+    close(standardize(z), F.batch_norm(z, None, None, training=True, eps=EPS))
 
 
 def test_a_feature_that_never_changes_becomes_0_rather_than_a_nan():
-    assert torch.equal(standardise(torch.full((4, 2), 7.0)), torch.zeros(4, 2))
+    assert torch.equal(standardize(torch.full((4, 2), 7.0)), torch.zeros(4, 2))
 
 
 @WEIGHTS

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import Group, Moment, Objective, TaskStart, objectives
-from cassle.options import Options
 
 
 class Plain(Objective):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.byol import BYOL, BYOLSettings, byol_loss
-from cassle.options import Options
 from cassle.tensors.outputs import Outputs
 
 
@@ -103,7 +103,7 @@ def test_the_gradient_reaches_the_online_networks_and_never_the_momentum_network
     assert all(parameter.grad is None for parameter in objective.momentum.parameters())
 
 
-def test_the_optimiser_gets_projector_and_predictor_only(objective):
+def test_the_optimizer_gets_projector_and_predictor_only(objective):
     (group,) = objective.groups()
     expected = [*objective.projector.parameters(), *objective.predictor.parameters()]
     assert {id(p) for p in group.parameters} == {id(p) for p in expected}

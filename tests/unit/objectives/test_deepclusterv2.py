@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options, parse
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.nets.clusters import nearest_centroid
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.deepclusterv2 import DeepClusterV2, DeepClusterV2Settings, deepcluster_loss
-from cassle.options import Options, parse
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads
@@ -101,7 +101,7 @@ def test_the_order_of_images_and_views_does_not_matter_but_their_pairing_does():
 # Clusters
 
 
-def test_a_task_starts_with_the_normalised_projections_of_clean_images_in_evaluation_mode(make):
+def test_a_task_starts_with_the_normalized_projections_of_clean_images_in_evaluation_mode(make):
     objective = make()
     before = {name: value.clone() for name, value in objective.projector.state_dict().items()}
     objective.begin_task(start())

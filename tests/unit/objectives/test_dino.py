@@ -1,4 +1,4 @@
-"""DINO: the loss in closed form, sharpened and centred targets, schedules, and what a task boundary carries."""
+"""DINO: the loss in closed form, sharpened and centered targets, schedules, and what a task boundary carries."""
 
 import copy
 import math
@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.dino import DINO, DINOSettings, dino_loss, target_temperature
-from cassle.options import Options
 from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads
 
@@ -69,15 +69,15 @@ def test_identical_views_whose_target_is_sharp():
 
 
 def test_the_loss_is_the_mean_over_pairs_of_a_target_view_and_another_view():
-    scores, targets, centre = list(drawn(3, 5, 4)), list(drawn(2, 5, 4, seed=1)), drawn(4, seed=2)
+    scores, targets, center = list(drawn(3, 5, 4)), list(drawn(2, 5, 4, seed=1)), drawn(4, seed=2)
     expected = [
-        -(((targets[i] - centre) / 0.05).softmax(dim=1) * (scores[j] / 0.2).log_softmax(dim=1)).sum(dim=1).mean()
+        -(((targets[i] - center) / 0.05).softmax(dim=1) * (scores[j] / 0.2).log_softmax(dim=1)).sum(dim=1).mean()
         for i, j in [(0, 1), (0, 2), (1, 0), (1, 2)]
     ]
-    torch.testing.assert_close(dino_loss(scores, targets, centre, 0.2, 0.05), torch.stack(expected).mean())
+    torch.testing.assert_close(dino_loss(scores, targets, center, 0.2, 0.05), torch.stack(expected).mean())
 
 
-def test_what_targets_have_in_common_with_the_centre_does_not_count():
+def test_what_targets_have_in_common_with_the_center_does_not_count():
     scores, targets, shift = list(drawn(2, 5, 4)), list(drawn(2, 5, 4, seed=1)), drawn(4, seed=2)
     expected = dino_loss(scores, targets, torch.zeros(4), 0.1, 0.05)
     torch.testing.assert_close(dino_loss(scores, [t + shift for t in targets], shift, 0.1, 0.05), expected)
@@ -85,11 +85,11 @@ def test_what_targets_have_in_common_with_the_centre_does_not_count():
 
 def test_the_order_of_images_does_not_matter_but_their_pairing_does():
     scores, targets, order = list(drawn(2, 5, 4)), list(drawn(2, 5, 4, seed=1)), torch.tensor([3, 0, 4, 1, 2])
-    centre = torch.zeros(4)
-    expected = dino_loss(scores, targets, centre, 0.1, 0.05)
+    center = torch.zeros(4)
+    expected = dino_loss(scores, targets, center, 0.1, 0.05)
     moved = [s[order] for s in scores]
-    torch.testing.assert_close(dino_loss(moved, [t[order] for t in targets], centre, 0.1, 0.05), expected)
-    assert not torch.isclose(dino_loss(moved, targets, centre, 0.1, 0.05), expected)
+    torch.testing.assert_close(dino_loss(moved, [t[order] for t in targets], center, 0.1, 0.05), expected)
+    assert not torch.isclose(dino_loss(moved, targets, center, 0.1, 0.05), expected)
 
 
 def test_no_gradient_reaches_the_targets():
@@ -112,7 +112,7 @@ def test_the_targets_of_an_epoch_are_sharpened_with_its_temperature(make):
     outputs = outputs_of()
     for number, temperature in enumerate([0.02, 0.04, 0.06, 0.08, 0.08]):
         objective.begin_epoch(epoch(number))
-        expected = dino_loss(outputs.p, outputs.targets, objective.centre, 0.1, temperature)
+        expected = dino_loss(outputs.p, outputs.targets, objective.center, 0.1, temperature)
         torch.testing.assert_close(objective.loss(outputs, None), expected)
 
 
@@ -138,7 +138,7 @@ def test_the_momentum_network_and_its_last_layer_follow_on_a_half_cosine(make, b
     torch.testing.assert_close(average, start + (1 - tau))
 
 
-# Heads and centre
+# Heads and center
 
 
 @pytest.mark.parametrize("batchnorm", [True, False])
@@ -169,21 +169,21 @@ def test_the_momentum_network_is_not_trained(make):
     assert trained == {id(p) for part in (objective.projector, objective.prototypes) for p in part.parameters()}
 
 
-def test_the_centre_is_a_running_mean_of_the_targets_of_both_views(make):
-    objective = make(centre_momentum=0.75)
+def test_the_center_is_a_running_mean_of_the_targets_of_both_views(make):
+    objective = make(center_momentum=0.75)
     expected = torch.zeros(COUNT)
     for seed in range(3):
         outputs = outputs_of(seed=seed)
         objective.after_loss(outputs, None)
         expected = 0.75 * expected + 0.25 * torch.cat(outputs.targets).mean(dim=0)
-    torch.testing.assert_close(objective.centre, expected)
+    torch.testing.assert_close(objective.center, expected)
 
 
-def test_a_teachers_scores_are_centred(make):
+def test_a_teachers_scores_are_centered(make):
     objective, z = make(), drawn(5, DIM, dtype=torch.float32)
-    objective.centre.copy_(drawn(COUNT, seed=1))
+    objective.center.copy_(drawn(COUNT, seed=1))
     torch.testing.assert_close(
-        objective.prototype_scores(z), objective.prototypes(F.normalize(z, dim=1)) - objective.centre
+        objective.prototype_scores(z), objective.prototypes(F.normalize(z, dim=1)) - objective.center
     )
 
 
@@ -197,7 +197,7 @@ def test_the_loss_leaves_the_state_alone(make):
     assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
 
 
-def test_gradients_taken_after_the_centre_moved_are_those_of_the_centre_before(make):
+def test_gradients_taken_after_the_center_moved_are_those_of_the_center_before(make):
     objective, moved, still = make(), outputs_of(), outputs_of()
     untouched = copy.deepcopy(objective)
     loss = objective.loss(moved, None)
@@ -214,7 +214,7 @@ def test_a_task_boundary_carries_everything(make):
     before = state(objective)
     objective.begin_task(TaskStart(1, 0, lambda: None))
     after = objective.state_dict()
-    assert {"centre", "prototypes.direction", "momentum.projector.2.direction"} <= after.keys()
+    assert {"center", "prototypes.direction", "momentum.projector.2.direction"} <= after.keys()
     assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
@@ -242,5 +242,5 @@ def test_a_restored_objective_goes_on_bit_for_bit(make):
 
 
 def test_a_state_of_another_number_of_outputs_is_refused(make):
-    with pytest.raises(RuntimeError, match="size mismatch for centre"):
+    with pytest.raises(RuntimeError, match="size mismatch for center"):
         make(num_prototypes=COUNT + 1).load_state_dict(make().state_dict())

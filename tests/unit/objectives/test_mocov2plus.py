@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.mocov2plus import MoCoV2Plus, MoCoV2PlusSettings, moco_loss
-from cassle.options import Options
 from cassle.tensors.outputs import Outputs
 
 T = 0.5

@@ -1,4 +1,4 @@
-"""NNCLR: closed forms, neighbours, a queue that holds the latest projections and crosses a task boundary."""
+"""NNCLR: closed forms, neighbors, a queue that holds the latest projections and crosses a task boundary."""
 
 import copy
 import math
@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import TaskStart
 from cassle.objectives.nnclr import NNCLR, NNCLRSettings, nearest, nnclr_loss
-from cassle.options import Options
 from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads
 
@@ -46,22 +46,22 @@ def close(loss, expected):
     torch.testing.assert_close(loss, torch.as_tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12)
 
 
-def test_predictions_equal_to_unrelated_neighbours_score_the_positive_alone():
-    neighbour = torch.eye(4, dtype=torch.float64)
-    close(nnclr_loss(neighbour, neighbour, T), math.log(1 + 3 * math.exp(-1 / T)))
+def test_predictions_equal_to_unrelated_neighbors_score_the_positive_alone():
+    neighbor = torch.eye(4, dtype=torch.float64)
+    close(nnclr_loss(neighbor, neighbor, T), math.log(1 + 3 * math.exp(-1 / T)))
 
 
-def test_predictions_orthogonal_to_all_neighbours_cannot_be_told_apart():
+def test_predictions_orthogonal_to_all_neighbors_cannot_be_told_apart():
     axes = torch.eye(6, dtype=torch.float64)
     close(nnclr_loss(axes[:3], axes[3:], T), math.log(3))
 
 
-def test_a_neighbour_shared_by_all_images_gives_the_logarithm_of_their_number():
+def test_a_neighbor_shared_by_all_images_gives_the_logarithm_of_their_number():
     p = rows(1).expand(5, DIM)
     close(nnclr_loss(rows(5, 1), p, T), math.log(5))
 
 
-def test_the_softmax_runs_over_predictions_not_over_neighbours():
+def test_the_softmax_runs_over_predictions_not_over_neighbors():
     axes = torch.eye(2, dtype=torch.float64)
     shared = axes[:1].expand(2, 2)
     close(nnclr_loss(shared, axes, T), (math.log(1 + math.exp(-1 / T)) + math.log(1 + math.exp(1 / T))) / 2)
@@ -69,11 +69,11 @@ def test_the_softmax_runs_over_predictions_not_over_neighbours():
 
 
 def test_order_of_images_and_length_of_rows_do_not_matter():
-    neighbour, p, order = rows(6), rows(6, 1), torch.tensor([3, 0, 5, 1, 4, 2])
-    expected = nnclr_loss(neighbour, p, T)
-    close(nnclr_loss(neighbour[order], p[order], T), expected)
-    close(nnclr_loss(3 * neighbour, p / 7, T), expected)
-    assert not torch.isclose(nnclr_loss(neighbour[order], p, T), expected)
+    neighbor, p, order = rows(6), rows(6, 1), torch.tensor([3, 0, 5, 1, 4, 2])
+    expected = nnclr_loss(neighbor, p, T)
+    close(nnclr_loss(neighbor[order], p[order], T), expected)
+    close(nnclr_loss(3 * neighbor, p / 7, T), expected)
+    assert not torch.isclose(nnclr_loss(neighbor[order], p, T), expected)
 
 
 def test_the_nearest_row_is_that_of_the_smallest_angle():
@@ -88,7 +88,7 @@ def test_the_queue_starts_with_different_unit_rows(objective):
     assert objective.pointer == 0
 
 
-def test_the_neighbour_of_a_view_is_contrasted_with_predictions_of_the_other(objective):
+def test_the_neighbor_of_a_view_is_contrasted_with_predictions_of_the_other(objective):
     outputs = outputs_of(5)
     (z1, z2), (p1, p2), queue = outputs.z, outputs.p, objective.queue
     first, second = queue[nearest(z1, queue)], queue[nearest(z2, queue)]

@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.ressl import ReSSL, ReSSLSettings, ressl_loss
-from cassle.options import Options
 from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads
 
@@ -50,7 +50,7 @@ def close(loss, expected):
 
 
 @pytest.mark.parametrize("batchnorm", [False, True])
-def test_the_projector_normalises_only_if_asked(backbone, batchnorm):
+def test_the_projector_normalizes_only_if_asked(backbone, batchnorm):
     made = ReSSL(SETTINGS.model_copy(update={"batchnorm": batchnorm}), backbone, 10)
     found = [type(layer).__name__ for layer in made.projector]
     assert found == ["Linear", *(["BatchNorm1d"] if batchnorm else []), "ReLU", "Linear"]

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.simclr import SimCLR, SimCLRSettings, masked_simclr_loss, simclr_loss, view_masks
-from cassle.options import Options
 from cassle.tensors.outputs import Outputs
 
 TEMPERATURES = pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])

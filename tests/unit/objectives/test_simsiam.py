@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import TaskStart
 from cassle.objectives.simsiam import SimSiam, SimSiamSettings, simsiam_loss
-from cassle.options import Options
 from cassle.tensors.outputs import Outputs
 
 AXES = torch.eye(4, dtype=torch.float64)
@@ -57,13 +57,13 @@ def test_no_gradient_reaches_what_is_predicted(objective):
     assert all(tensor.grad.any() for tensor in p)
 
 
-def test_projections_are_standardised_over_the_batch_of_their_own_view(objective, backbone):
+def test_projections_are_standardized_over_the_batch_of_their_own_view(objective, backbone):
     for z in objective(backbone, images()).z:
         torch.testing.assert_close(z.mean(dim=0), torch.zeros(4), rtol=0, atol=1e-5)
         assert (z.square().mean(dim=0) <= 1).all()
 
 
-def test_nothing_scales_or_shifts_the_standardised_projections(objective):
+def test_nothing_scales_or_shifts_the_standardized_projections(objective):
     assert list(objective.projector[-1].parameters()) == []
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import TaskStart
 from cassle.objectives.simclr import simclr_loss
 from cassle.objectives.supcon import SupCon, SupConSettings, positive_pairs, supcon_loss
-from cassle.options import Options
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options, parse
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.supervised import Supervised, SupervisedSettings, supervised_loss
-from cassle.options import Options, parse
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 

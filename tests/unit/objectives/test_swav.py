@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import Moment, TaskStart
 from cassle.objectives.swav import SwAV, SwAVSettings, sinkhorn, swav_loss
-from cassle.options import Options
 from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads
 
@@ -153,15 +153,15 @@ def test_of_many_views_the_first_two_are_assigned_and_remembered(make):
 # Prototypes
 
 
-@pytest.mark.parametrize(("kind", "names"), [("normalised", {"direction"}), ("free", {"direction", "gain"})])
+@pytest.mark.parametrize(("kind", "names"), [("normalized", {"direction"}), ("free", {"direction", "gain"})])
 def test_prototypes_have_length_1_unless_they_are_free(make, kind, names):
     prototypes = make(prototypes=kind).prototypes
     assert {name for name, _ in prototypes.named_parameters()} == names
     lengths = prototypes.matrix().norm(dim=1)
-    assert torch.allclose(lengths, torch.ones(COUNT)) == (kind == "normalised")
+    assert torch.allclose(lengths, torch.ones(COUNT)) == (kind == "normalized")
 
 
-def test_the_scores_of_a_view_are_those_of_its_normalised_projection(make, backbone):
+def test_the_scores_of_a_view_are_those_of_its_normalized_projection(make, backbone):
     objective = make()
     outputs = objective(backbone, images())
     for z, p in zip(outputs.z, outputs.p, strict=True):

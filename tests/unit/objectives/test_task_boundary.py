@@ -12,7 +12,7 @@ CARRIED = {
     "barlow_twins": {"projector"},
     "byol": {"projector", "predictor", "momentum"},
     "deepclusterv2": {"projector", "centroids"},
-    "dino": {"projector", "prototypes", "momentum", "centre"},
+    "dino": {"projector", "prototypes", "momentum", "center"},
     "mocov2plus": {"projector", "momentum", "queue", "pointer"},
     "nnclr": {"projector", "predictor", "queue", "pointer"},
     "ressl": {"projector", "momentum", "queue", "pointer"},

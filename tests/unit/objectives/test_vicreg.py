@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.base import TaskStart
 from cassle.objectives.vicreg import VICReg, VICRegSettings, covariance_term, variance_term, vicreg_loss
-from cassle.options import Options
 from cassle.tensors.outputs import Outputs
 
 # columns are orthogonal with mean 0 and unbiased variance 4 / 3

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options, parse
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.wmse import WMSE, WMSESettings, draw_groups, mse_of_directions, whiten, wmse_loss
-from cassle.options import Options, parse
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 from tests.unit.objectives.reads import CountReads

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from cassle.data.streams import Stream
-from cassle.reporting.cells import cells_of
-from cassle.reporting.formats import Table
-from cassle.reporting.frame import COLUMNS as RUNS
-from cassle.reporting.jobs import COLUMNS as JOBS
-from cassle.reporting.summary import Summary
-from cassle.reporting.tables import table_of
-from cassle.runs import resolve
+from cassle.plan import resolve
+from cassle.reporting.rows.benchmark import COLUMNS as JOBS
+from cassle.reporting.rows.cells import cells_of
+from cassle.reporting.rows.frame import COLUMNS as RUNS
+from cassle.reporting.rows.summary import Summary
+from cassle.reporting.tables.formats import Table
+from cassle.reporting.tables.table import table_of
 from cassle.settings.reading import read_study, read_yaml
 
 PAPER = Path(__file__).parents[3] / "config" / "paper"

@@ -2,9 +2,9 @@
 
 from itertools import product
 
-from cassle.files import write_json
-from cassle.reporting.frame import write_runs
-from cassle.reporting.summary import Summary
+from cassle.core.files import write_json
+from cassle.reporting.rows.frame import write_runs
+from cassle.reporting.rows.summary import Summary
 
 STREAM, PROBE = "digits-domain2", "knn"
 RANDOM_ROW = [0.10, 0.20]
@@ -22,7 +22,7 @@ def rows_of(matrix, strategy, seed=0, objective="simclr", **changes):
         {
             "stream": STREAM,
             "scenario": "domain",
-            "data_set": "digits",
+            "dataset": "digits",
             "tasks": len(accuracies),
             "backbone": "conv3",
             "objective": "" if strategy == "random" else objective,
@@ -68,7 +68,7 @@ def summary(*, epochs=500, **changes):
         "strategies": ["finetune", "cassle", "offline"],
         "probes": [PROBE],
         "seeds": [0],
-        "presets": ["clean"],
+        "presets": ["default"],
         "names": {},
         "own_recipes": False,
         **changes,
@@ -94,7 +94,7 @@ def write_study(folder, rows, **changes):
 
 def training_spec(scenario: str = "domain", **parts) -> dict:
     """Settings of a training on digits, as far as anything reads them from a record."""
-    stream = {"data_set": "digits", "scenario": scenario, "data": {}}
+    stream = {"dataset": "digits", "scenario": scenario, "data": {}}
     named = {"name": "simclr", "settings": {}}
     training = {"batch_size": 64, "views": [{"size": 16}, {"size": 16}]}
     usual = {"stream": stream, "backbone": named, "objective": named, "strategy": None, "training": training}
@@ -110,7 +110,7 @@ def evaluation(accuracies, checkpoint, stream=STREAM, **changes) -> dict:
         "task_aware": accuracies,
         "own_tasks": {},
         "stream": stream,
-        "data_set": "digits",
+        "dataset": "digits",
         "scenario": stream.split("-")[1].rstrip("0123456789"),
         "tasks": tasks,
         "task_names": [f"part {task}" for task in range(tasks)],

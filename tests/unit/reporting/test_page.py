@@ -8,15 +8,22 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cassle.files import write_json
-from cassle.reporting.collect import collect
+from cassle.core.files import write_json
 from cassle.reporting.figures import write_figure
-from cassle.reporting.frame import write_runs
-from cassle.reporting.jobs import jobs_of, write_jobs
 from cassle.reporting.page import cost_of, write_page
-from tests.unit.reporting.made import evaluation, training_spec
-
-from .made import CASSLE, FINETUNE, OFFLINE, RANDOM_ROW, STREAM, write_summary
+from cassle.reporting.rows.benchmark import jobs_of, write_jobs
+from cassle.reporting.rows.collect import collect
+from cassle.reporting.rows.frame import write_runs
+from tests.unit.reporting.made import (
+    CASSLE,
+    FINETUNE,
+    OFFLINE,
+    RANDOM_ROW,
+    STREAM,
+    evaluation,
+    training_spec,
+    write_summary,
+)
 
 RUN = f"{STREAM}/conv3/simclr"
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -157,7 +164,7 @@ def test_the_same_study_gives_the_same_page(tmp_path):
 def test_cost_is_told_per_kind_and_device(tmp_path):
     write_results(tmp_path)
     write_jobs(tmp_path / "benchmark.csv", jobs_of(tmp_path))
-    from cassle.reporting.jobs import read_jobs
+    from cassle.reporting.rows.benchmark import read_jobs
 
     cost = cost_of(read_jobs(tmp_path / "benchmark.csv"))
     assert [row[:4] for row in cost["rows"]] == [["probe, cpu", "5", "0.01", ""], ["train, cpu", "4", "0.04", "1,000"]]

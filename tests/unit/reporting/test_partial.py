@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from cassle.cli import main
-from cassle.errors import CassleError
-from cassle.files import read_json, write_json
-from cassle.reporting.cells import cells_of
+from cassle.core.errors import CassleError
+from cassle.core.files import read_json, write_json
 from cassle.reporting.figures import figures
 from cassle.reporting.figures.bars import bars
 from cassle.reporting.figures.forgetting_against_accuracy import forgetting_against_accuracy
-from cassle.reporting.frame import read_runs
-from cassle.reporting.jobs import read_jobs
 from cassle.reporting.partial import write_partial
+from cassle.reporting.rows.benchmark import read_jobs
+from cassle.reporting.rows.cells import cells_of
+from cassle.reporting.rows.frame import read_runs
+from tests.unit.reporting.made import CASSLE, FINETUNE, OFFLINE, STREAM, summary, write_summary
 
-from .made import CASSLE, FINETUNE, OFFLINE, STREAM, summary, write_summary
 from .test_page import write_results
 
 FOLDER = "studies/made-up"

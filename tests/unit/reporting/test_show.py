@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 import cassle.reporting.show as show
-from cassle.errors import CassleError
-from cassle.files import write_json, write_text
+from cassle.core.errors import CassleError
+from cassle.core.files import write_json, write_text
 from cassle.reporting.show import listing, time_spent, where
 
 BEGAN, NOW = 1_000_000.0, 1_000_100.0

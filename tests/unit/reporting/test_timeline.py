@@ -3,10 +3,9 @@
 import pandas as pd
 import pytest
 
-from cassle.reporting.jobs import COLUMNS
+from cassle.reporting.rows.benchmark import COLUMNS
 from cassle.reporting.timeline import Span, cuts_of, lanes_of, spans_of, timeline, write_timeline
-
-from .made import write_study
+from tests.unit.reporting.made import write_study
 
 
 def moment(seconds):

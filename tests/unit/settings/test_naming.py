@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from cassle.settings.naming import name_of
+from cassle.settings.reading import name_of
 from cassle.settings.study import LONGEST_STUDY, Study
 
 WORDS = {"streams": ["digits-domain2"], "objectives": ["simclr"], "strategies": ["cassle"]}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cassle.errors import SettingsError
-from cassle.runs import resolve
+from cassle.core.errors import SettingsError
+from cassle.plan import resolve
 from cassle.settings.reading import read_studies, read_study, read_yaml, replaced
 
 GRID = {"streams": ["digits-domain5"], "objectives": ["simclr"], "strategies": ["cassle"]}

@@ -5,12 +5,12 @@ import copy
 import pytest
 import torch
 
+from cassle.core.options import Options
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.objectives.simclr import SimCLR, SimCLRSettings
-from cassle.options import Options
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 from cassle.tensors.batch import Batch
 
 

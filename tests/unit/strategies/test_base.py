@@ -4,9 +4,9 @@ import pytest
 import torch
 from pydantic import Field
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options
 from cassle.objectives.simclr import SimCLR
-from cassle.options import Options
 from cassle.strategies.base import Strategy, strategies
 
 
@@ -19,7 +19,7 @@ def test_the_base_does_nothing_to_batch_views_and_loss(model, batch, step_of):
     strategy = Strategy(Options(), model)
     step = step_of(model)
     assert strategy.replay(6, torch.Generator()) is None
-    views, same = strategy.blend(step.views, batch)
+    views, same = strategy.mix_views(step.views, batch)
     assert views is step.views
     assert same is batch
     assert strategy.penalty(step) is None

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cassle.errors import SettingsError
-from cassle.options import parse
-from cassle.random import generator
+from cassle.core.errors import SettingsError
+from cassle.core.options import parse
+from cassle.core.random import generator
 from cassle.strategies.base import TaskEnd
 from cassle.strategies.buffers import Buffered, BufferSettings, kept_rows
 from cassle.strategies.lump import LUMP
@@ -29,7 +29,7 @@ def chain(sizes, seed=0, **given):
     kept, memories, start = buffer(**given), [], 0
     for task, size in enumerate(sizes):
         images = torch.arange(start, start + size)
-        memories.append(kept.remember(end_of(task, images, seed), memories[-1] if memories else {}))
+        memories.append(kept.build_memory(end_of(task, images, seed), memories[-1] if memories else {}))
         start += size
     return memories
 
@@ -90,7 +90,7 @@ def test_what_is_kept_depends_on_the_seed_alone():
 
 def held(count, **given):
     made = buffer(**given)
-    made.recall({"positions": torch.arange(100, 100 + count)})
+    made.load_memory({"positions": torch.arange(100, 100 + count)})
     return made
 
 
@@ -117,14 +117,14 @@ def test_draws_are_decided_by_the_generator():
 @pytest.mark.parametrize("kind", [Buffered, LUMP])
 def test_positions_are_brought_once_to_where_rows_are_drawn(monkeypatch, kind):
     made = kind(kind.Settings(), None)
-    made.recall({"positions": torch.arange(100, 150)})
+    made.load_memory({"positions": torch.arange(100, 150)})
     moved = []
     copy = torch.Tensor.to
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device: moved.append(device) or copy(self, device))
     rows = [made.replay(8, generator(seed)) for seed in range(3)]
     assert moved == [torch.device("cpu")]
     assert all(len(drawn) == 8 and int(drawn.min()) >= 100 for drawn in rows)
-    made.recall({"positions": torch.arange(200, 250)})
+    made.load_memory({"positions": torch.arange(200, 250)})
     assert int(made.replay(8, generator(0)).min()) >= 200
 
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from cassle.core.errors import SettingsError
 from cassle.distillations.base import distillations
 from cassle.distillations.contrastive import Contrastive
 from cassle.distillations.predictive import Predictive
-from cassle.errors import SettingsError
 from cassle.objectives.base import objectives
 from cassle.objectives.byol import BYOL, BYOLSettings
 from cassle.objectives.simclr import SimCLR, SimCLRSettings
@@ -149,7 +149,9 @@ def test_what_does_not_exist_is_refused_with_the_nearest_name(given, message):
 
 
 def test_a_form_that_does_not_fit_is_refused_with_its_reason(monkeypatch):
-    monkeypatch.setattr(Predictive, "misfit", classmethod(lambda cls, objective: f"{objective.__name__} has no axes"))
+    monkeypatch.setattr(
+        Predictive, "incompatibility", classmethod(lambda cls, objective: f"{objective.__name__} has no axes")
+    )
     message = "distillation 'predictive' does not fit SimCLR: SimCLR has no axes"
     with pytest.raises(SettingsError, match=message):
         Cassle.resolve({"distillation": {"name": "predictive"}}, SimCLR)
@@ -199,7 +201,7 @@ def test_the_predictor_of_a_new_task_is_the_last_one_or_a_new_one(model, predict
     ]
     last, new = strategies
     before = {key: value.clone() for key, value in new.state_dict().items()}
-    new.inherit(last.state_dict(), "the strategy of x")
+    new.load_previous(last.state_dict(), "the strategy of x")
     expected = last.state_dict() if carried else before
     assert all(torch.equal(value, expected[key]) for key, value in new.state_dict().items())
     assert not torch.equal(before["distillation.predictor.0.weight"], last.distillation.predictor[0].weight)

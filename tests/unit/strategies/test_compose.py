@@ -5,12 +5,12 @@ import re
 import pytest
 import torch
 
-from cassle.errors import CheckpointError, SettingsError
+from cassle.core.errors import CheckpointError, SettingsError
+from cassle.core.options import Options
+from cassle.core.random import generator
 from cassle.objectives.byol import BYOL
 from cassle.objectives.simclr import SimCLR
-from cassle.options import Options
-from cassle.random import generator
-from cassle.runs import resolve
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
 from cassle.strategies.base import Strategy, TeacherSettings
 from cassle.strategies.compose import Composite, build_parts, parts_of, recipe_settings, resolve_strategy
@@ -27,7 +27,7 @@ class Recorder(Strategy):
         self.said, self.name, self.value, self.keeps_memory = said, name, penalty, keeps
         self.weight = torch.nn.Parameter(torch.tensor(penalty))
 
-    def blend(self, views, batch):
+    def mix_views(self, views, batch):
         self.said.append(f"{self.name} blends {views[0]:.0f}")
         return [view + 1 for view in views], batch
 
@@ -35,10 +35,10 @@ class Recorder(Strategy):
         self.said.append(f"{self.name} adds")
         return torch.tensor(self.value)
 
-    def remember(self, end, held):
+    def build_memory(self, end, held):
         return {"count": held.get("count", torch.tensor(0)) + int(self.value)}
 
-    def recall(self, memory):
+    def load_memory(self, memory):
         self.said.append(f"{self.name} recalls {memory['count']}")
 
 
@@ -53,7 +53,7 @@ def joined(said, **keeps):
 
 def test_hooks_run_in_the_order_of_the_names(said):
     both = joined(said)
-    views, _ = both.blend([torch.tensor(5.0)], None)
+    views, _ = both.mix_views([torch.tensor(5.0)], None)
     assert views[0] == 7
     assert both.penalty(None) == 3
     assert said == ["one blends 5", "two blends 6", "one adds", "two adds"]
@@ -61,20 +61,20 @@ def test_hooks_run_in_the_order_of_the_names(said):
 
 def test_each_part_has_its_own_memory(said):
     both = joined(said)
-    memory = both.remember(None, both.remember(None, {}))
+    memory = both.build_memory(None, both.build_memory(None, {}))
     assert {key: value.item() for key, value in memory.items()} == {"one.count": 2, "two.count": 4}
-    both.recall(memory)
-    joined(said, keeps=False).recall({"one.count": torch.tensor(7)})
+    both.load_memory(memory)
+    joined(said, keeps=False).load_memory({"one.count": torch.tensor(7)})
     assert said == ["one recalls 2", "two recalls 4", "one recalls 7"]
 
 
 def test_each_part_has_its_own_room_in_a_checkpoint(said):
     both, other = joined(said), joined(said)
     assert set(both.state_dict()) == {"parts.one.weight", "parts.two.weight"}
-    other.inherit({key: value + 1 for key, value in both.state_dict().items()}, "the strategy of x")
+    other.load_previous({key: value + 1 for key, value in both.state_dict().items()}, "the strategy of x")
     assert [part.weight.item() for part in other.parts.values()] == [2.0, 3.0]
     with pytest.raises(CheckpointError, match=r"the strategy of x does not fit.*unexpected \(first: parts.three"):
-        both.inherit({**both.state_dict(), "parts.three.weight": torch.tensor(0.0)}, "the strategy of x")
+        both.load_previous({**both.state_dict(), "parts.three.weight": torch.tensor(0.0)}, "the strategy of x")
 
 
 def test_no_penalty_is_no_penalty(model):
@@ -87,7 +87,7 @@ def test_facts_are_those_of_the_parts():
     facts = strategy.shares_first_task, strategy.keeps_memory, strategy.replays, strategy.uses_maps
     assert facts == (True, True, True, True)
     assert strategy.teacher_batchnorm == "frozen"
-    strategy.recall({"er.positions": torch.arange(3), "er.tasks": torch.zeros(3), "er.keys": torch.zeros(3)})
+    strategy.load_memory({"er.positions": torch.arange(3), "er.tasks": torch.zeros(3), "er.keys": torch.zeros(3)})
     assert sorted(strategy.replay(8, generator(0)).tolist()) == [0, 1, 2]
 
 
@@ -185,7 +185,7 @@ def test_a_teacher_that_parts_do_not_agree_on_is_refused_when_a_plugin_hid_it(mo
     taught = build_parts("less_forget", TeacherSettings().model_dump(), model, 0)
     both = Composite({"mine": Hidden(Options(), model), "less_forget": taught}, model)
     told = r"share one teacher, but ask for more than one teacher_batchnorm: batch \(mine\), frozen \(less_forget\)"
-    assert re.search(told, both.misfit(model, None))
+    assert re.search(told, both.incompatibility(model, None))
     with pytest.raises(SettingsError, match="more than one teacher_network"):
         _ = both.teacher_network
 

@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
+from cassle.core.random import generator
 from cassle.objectives.barlow_twins import BarlowTwins, BarlowTwinsSettings
-from cassle.random import generator
 from cassle.strategies.base import TaskEnd
 from cassle.strategies.der import DarkExperienceReplay, DERSettings, der_loss
 from tests.unit.strategies.world import trained
@@ -37,8 +37,8 @@ def end_of(model, batch):
 
 def test_outputs_are_those_of_the_task_that_an_image_belongs_to(model, end_of):
     strategy = DarkExperienceReplay(DERSettings(buffer_size=100), model)
-    first = strategy.remember(end_of(0, [8, 3, 5]), {})
-    second = strategy.remember(end_of(1, [1, 9], offset=0.5), first)
+    first = strategy.build_memory(end_of(0, [8, 3, 5]), {})
+    second = strategy.build_memory(end_of(1, [1, 9], offset=0.5), first)
     assert second["positions"].tolist() == [1, 3, 5, 8, 9]
     assert second["outputs"][:, 0].tolist() == [1.5, 3.0, 5.0, 8.0, 9.5]
     assert second["tasks"].tolist() == [1, 0, 0, 0, 1]
@@ -47,7 +47,7 @@ def test_outputs_are_those_of_the_task_that_an_image_belongs_to(model, end_of):
 def test_a_full_buffer_keeps_each_image_with_its_own_output(model, end_of):
     strategy, memory = DarkExperienceReplay(DERSettings(buffer_size=7), model), {}
     for task in range(4):
-        memory = strategy.remember(end_of(task, torch.randperm(10) + 10 * task), memory)
+        memory = strategy.build_memory(end_of(task, torch.randperm(10) + 10 * task), memory)
         assert torch.equal(memory["outputs"][:, 5], memory["positions"].float())
         assert len(memory["positions"]) == 7
 
@@ -57,7 +57,7 @@ def test_projections_can_be_stored_instead_each_of_its_image_alone(model_of, end
     strategy = DarkExperienceReplay(DERSettings(output="projections"), model)
     end = end_of(0, [0, 1], model=model)
     end.model.train()
-    stored = strategy.remember(end, {})["outputs"]
+    stored = strategy.build_memory(end, {})["outputs"]
     with torch.no_grad():
         expected = model.eval().objective.project(torch.tensor([[0.0], [1.0]]) * torch.ones(32))
     torch.testing.assert_close(stored, expected)
@@ -85,5 +85,5 @@ def test_nothing_is_replayed_where_it_weighs_nothing(model):
     memory = {"positions": torch.arange(9), "outputs": torch.zeros(9, 32)}
     for weight, replays in ((0.0, False), (0.1, True)):
         strategy = DarkExperienceReplay(DERSettings(weight=weight), model)
-        strategy.recall(memory)
+        strategy.load_memory(memory)
         assert (strategy.replay(4, generator(0)) is not None) == replays

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cassle.errors import CheckpointError
+from cassle.core.errors import CheckpointError
 from cassle.objectives.simsiam import SimSiam, SimSiamSettings
 from cassle.strategies.base import TaskEnd
 from cassle.strategies.ewc import EWC, EWCSettings, ewc_penalty, flat, joined, protected, squared_gradients
@@ -15,9 +15,9 @@ from cassle.tensors.batch import Batch
 
 def test_the_penalty_and_its_gradient():
     weights = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-    centre, fisher = torch.tensor([0.0, 2.0, 1.0]), torch.tensor([2.0, 5.0, 0.5])
-    # 10 / 2 * (2 * 1 + 5 * 0 + 0.5 * 4) = 20; slope 10 * F * (theta - centre)
-    penalty = ewc_penalty(weights, centre, fisher, 10.0)
+    center, fisher = torch.tensor([0.0, 2.0, 1.0]), torch.tensor([2.0, 5.0, 0.5])
+    # 10 / 2 * (2 * 1 + 5 * 0 + 0.5 * 4) = 20; slope 10 * F * (theta - center)
+    penalty = ewc_penalty(weights, center, fisher, 10.0)
     assert penalty.item() == 20
     penalty.backward()
     assert weights.grad.tolist() == [20.0, 0.0, 10.0]
@@ -27,11 +27,11 @@ def test_a_quadratic_task_comes_to_rest_between_its_own_optimum_and_the_old_one(
     # Old task a (theta - 1)^2 / 2 with a = (4, 0): its information about theta is its curvature. New task
     # (theta - 3)^2 / 2. With lambda 2 the sum is least at (3 + 2 a 1) / (1 + 2 a) = 11/9, and at 3 where a is 0.
     weights, fisher = torch.zeros(2, requires_grad=True), torch.tensor([4.0, 0.0])
-    optimiser = torch.optim.SGD([weights], lr=0.1)
+    optimizer = torch.optim.SGD([weights], lr=0.1)
     for _ in range(300):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         ((weights - 3).square().sum() / 2 + ewc_penalty(weights, torch.ones(2), fisher, 2.0)).backward()
-        optimiser.step()
+        optimizer.step()
     torch.testing.assert_close(weights.detach(), torch.tensor([11 / 9, 3.0]))
 
 
@@ -64,17 +64,17 @@ def test_information_of_a_mean_over_independent_images_does_not_depend_on_the_ba
 
 
 def test_two_springs_are_one_but_for_a_constant():
-    old, old_centre = torch.tensor([1.0, 0.0, 3.0, 0.0]), torch.tensor([2.0, 7.0, 1.0, 1.0])
-    new, centre_of_new = torch.tensor([3.0, 2.0, 0.0, 0.0]), torch.tensor([6.0, 5.0, 9.0, 4.0])
-    total, centre = joined(old, old_centre, new, centre_of_new)
+    old, old_center = torch.tensor([1.0, 0.0, 3.0, 0.0]), torch.tensor([2.0, 7.0, 1.0, 1.0])
+    new, center_of_new = torch.tensor([3.0, 2.0, 0.0, 0.0]), torch.tensor([6.0, 5.0, 9.0, 4.0])
+    total, center = joined(old, old_center, new, center_of_new)
     assert total.tolist() == [4.0, 2.0, 3.0, 0.0]
-    assert centre.tolist() == [5.0, 5.0, 1.0, 4.0]
+    assert center.tolist() == [5.0, 5.0, 1.0, 4.0]
     apart = [
-        ewc_penalty(point, old_centre, old, 2.0) + ewc_penalty(point, centre_of_new, new, 2.0)
+        ewc_penalty(point, old_center, old, 2.0) + ewc_penalty(point, center_of_new, new, 2.0)
         for point in torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
     ]
     together = [
-        ewc_penalty(point, centre, total, 2.0)
+        ewc_penalty(point, center, total, 2.0)
         for point in torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
     ]
     constants = torch.stack(apart) - torch.stack(together)
@@ -110,10 +110,10 @@ def ewc(model, **given):
 def test_the_memory_is_information_and_weights_of_backbone_and_projector(model, end_of):
     end = end_of()
     before = {key: value.clone() for key, value in end.model.state_dict().items()}
-    memory = ewc(model).remember(end, {})
+    memory = ewc(model).build_memory(end, {})
     count = sum(p.numel() for part in (model.backbone, model.objective.projector) for p in part.parameters())
-    assert {key: value.shape for key, value in memory.items()} == {"fisher": (count,), "centre": (count,)}
-    assert torch.equal(memory["centre"], flat(protected(end.model)))
+    assert {key: value.shape for key, value in memory.items()} == {"fisher": (count,), "center": (count,)}
+    assert torch.equal(memory["center"], flat(protected(end.model)))
     assert (memory["fisher"] >= 0).all()
     assert memory["fisher"].max() > 0
     assert all(torch.equal(value, before[key]) for key, value in end.model.state_dict().items())
@@ -126,12 +126,12 @@ def test_it_is_the_mean_square_of_gradients_of_the_objectives_loss(model, end_of
         trained = copy.deepcopy(end.model)
         trained.objective.loss(trained(end.draw_views(batch)), batch).backward()
         found.append(6 * flat([p.grad for p in protected(trained)]).square())
-    torch.testing.assert_close(ewc(model).remember(end, {})["fisher"], (found[0] + found[1]) / 2)
+    torch.testing.assert_close(ewc(model).build_memory(end, {})["fisher"], (found[0] + found[1]) / 2)
 
 
 def test_the_mode_of_batchnorm_and_the_number_of_batches_are_settings(model, end_of):
     batch, frozen, one = (
-        ewc(model, **given).remember(end_of(), {})["fisher"]
+        ewc(model, **given).build_memory(end_of(), {})["fisher"]
         for given in ({}, {"fisher_batchnorm": "frozen"}, {"fisher_batches": 1})
     )
     assert not torch.allclose(batch, frozen)
@@ -139,23 +139,23 @@ def test_the_mode_of_batchnorm_and_the_number_of_batches_are_settings(model, end
 
 
 def test_after_two_tasks_there_are_two_springs_or_one_that_fades(model, end_of):
-    first, alone = end_of(), ewc(model).remember(end_of(1, 1.5), {})
-    held = ewc(model).remember(first, {})
-    both = ewc(model).remember(end_of(1, 1.5), held)
-    total, centre = joined(held["fisher"], held["centre"], alone["fisher"], alone["centre"])
+    first, alone = end_of(), ewc(model).build_memory(end_of(1, 1.5), {})
+    held = ewc(model).build_memory(first, {})
+    both = ewc(model).build_memory(end_of(1, 1.5), held)
+    total, center = joined(held["fisher"], held["center"], alone["fisher"], alone["center"])
     assert torch.equal(both["fisher"], total)
-    assert torch.equal(both["centre"], centre)
-    online = ewc(model, variant="online", gamma=0.5).remember(end_of(1, 1.5), held)
+    assert torch.equal(both["center"], center)
+    online = ewc(model, variant="online", gamma=0.5).build_memory(end_of(1, 1.5), held)
     torch.testing.assert_close(online["fisher"], 0.5 * held["fisher"] + alone["fisher"])
-    assert torch.equal(online["centre"], alone["centre"])
+    assert torch.equal(online["center"], alone["center"])
 
 
 def test_the_step_adds_the_springs_energy(model, step_of, end_of):
     strategy = ewc(model, weight=3.0, max_stiffness=None)
     assert strategy.penalty(step_of(model)) is None
-    memory = strategy.remember(end_of(0, 1.1), {})
-    strategy.recall(memory)
-    expected = 1.5 * (memory["fisher"] * (flat(protected(model)) - memory["centre"]).square()).sum()
+    memory = strategy.build_memory(end_of(0, 1.1), {})
+    strategy.load_memory(memory)
+    expected = 1.5 * (memory["fisher"] * (flat(protected(model)) - memory["center"]).square()).sum()
     torch.testing.assert_close(strategy.penalty(step_of(model)), expected)
     assert strategy.state_dict() == {}
 
@@ -165,7 +165,7 @@ def test_no_spring_is_stiffer_than_the_limit(model, limit, stiffest):
     strategy, size = ewc(model, max_stiffness=limit), ewc(model).size
     fisher = torch.full((size,), 1e-3)
     fisher[0] = 1e4
-    strategy.recall({"fisher": fisher, "centre": torch.zeros(size)})
+    strategy.load_memory({"fisher": fisher, "center": torch.zeros(size)})
     torch.testing.assert_close(20 * strategy.fisher[:2], torch.tensor([stiffest, 0.02]))
 
 
@@ -173,13 +173,13 @@ def test_no_spring_is_stiffer_than_the_limit(model, limit, stiffest):
 def test_gradient_descent_with_momentum_bears_the_stiffest_springs(model, limit, stays):
     # lr * lambda * F = 20 is beyond 2 (1 + 0.9) = 3.8
     strategy, size = ewc(model, max_stiffness=limit), ewc(model).size
-    strategy.recall({"fisher": torch.ones(size), "centre": torch.ones(size)})
+    strategy.load_memory({"fisher": torch.ones(size), "center": torch.ones(size)})
     weights = torch.zeros(size, requires_grad=True)
-    optimiser = torch.optim.SGD([weights], lr=1.0, momentum=0.9)
+    optimizer = torch.optim.SGD([weights], lr=1.0, momentum=0.9)
     for _ in range(200):
-        optimiser.zero_grad()
-        ewc_penalty(weights, strategy.centre, strategy.fisher, strategy.settings.weight).backward()
-        optimiser.step()
+        optimizer.zero_grad()
+        ewc_penalty(weights, strategy.center, strategy.fisher, strategy.settings.weight).backward()
+        optimizer.step()
     assert torch.allclose(weights, torch.ones(size), atol=1e-3) == stays
 
 
@@ -195,4 +195,4 @@ def test_weights_that_are_not_trained_have_no_spring(model_of):
 
 def test_a_memory_of_another_network_is_refused(model):
     with pytest.raises(CheckpointError, match="holds 3 weights, this network has"):
-        ewc(model).recall({"fisher": torch.zeros(3), "centre": torch.zeros(3)})
+        ewc(model).load_memory({"fisher": torch.zeros(3), "center": torch.zeros(3)})

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options
 from cassle.objectives.simclr import SimCLR
-from cassle.options import Options
 from cassle.strategies.finetune import Finetune
 from cassle.training.step import training_step
 

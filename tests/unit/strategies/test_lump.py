@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.random import generator
 from cassle.objectives.simclr import SimCLR
 from cassle.objectives.supervised import Supervised
-from cassle.random import generator
 from cassle.strategies.lump import LUMP, LUMPSettings
 
 
 def lump(**given):
     made = LUMP(LUMPSettings(**given), None)
-    made.recall({"positions": torch.arange(100, 103)})
+    made.load_memory({"positions": torch.arange(100, 103)})
     return made
 
 
@@ -26,7 +26,7 @@ def joined(batch):
 
 def test_a_view_is_the_weighted_sum_of_own_and_replayed_view(joined):
     views = [torch.tensor([1.0, 2.0, 3.0, 10.0, 20.0, 30.0]), torch.arange(6.0)]
-    mixed, own = lump(mixing=0.25).blend(views, joined)
+    mixed, own = lump(mixing=0.25).mix_views(views, joined)
     assert mixed[0].tolist() == [0.25 * 1 + 0.75 * 10, 0.25 * 2 + 0.75 * 20, 0.25 * 3 + 0.75 * 30]
     assert mixed[1].tolist() == [0.75 * 3, 0.25 + 0.75 * 4, 0.5 + 0.75 * 5]
     assert own.index.tolist() == joined.index[:3].tolist()
@@ -35,14 +35,14 @@ def test_a_view_is_the_weighted_sum_of_own_and_replayed_view(joined):
 
 def test_without_replayed_rows_views_stay_as_they_are(batch):
     views = [torch.rand(6)]
-    mixed, same = lump().blend(views, batch)
+    mixed, same = lump().mix_views(views, batch)
     assert mixed is views
     assert same is batch
 
 
 def test_both_views_of_a_step_are_mixed_with_one_weight(joined):
     views = [torch.tensor([1.0] * 3 + [0.0] * 3), torch.tensor([0.0] * 3 + [1.0] * 3)]
-    (one, two), _ = lump().blend(views, joined)
+    (one, two), _ = lump().mix_views(views, joined)
     torch.testing.assert_close(one + two, torch.ones(3))
     assert one.unique().numel() == 1
 

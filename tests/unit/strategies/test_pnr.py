@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
 from cassle.objectives.barlow_twins import BarlowTwins, BarlowTwinsSettings
 from cassle.objectives.base import objectives
 from cassle.objectives.byol import BYOL, BYOLSettings

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from cassle.core.options import Options
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.nets.base import Backbone
 from cassle.objectives.simclr import SimCLR, SimCLRSettings
-from cassle.options import Options
+from cassle.strategies.context import Step
 from cassle.strategies.less_forget import less_forget_loss
 from cassle.strategies.pod import POD, PODSettings, pod_spatial_loss, pooled
-from cassle.strategies.step import Step
 
 
 class TwoLayers(Backbone):

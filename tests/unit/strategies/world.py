@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from cassle.core.options import parse
 from cassle.data.base import InMemory
 from cassle.data.loaders.device import DeviceLoader
 from cassle.data.loaders.rows import TaskRows
@@ -12,14 +13,13 @@ from cassle.data.views import Views
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.objectives.base import Moment, TaskStart
-from cassle.options import parse
-from cassle.runs import resolve
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
-from cassle.settings.training import Training
+from cassle.settings.recipe import Training
 from cassle.strategies.base import Memory, Strategy
 from cassle.training.build import build_model, build_strategy
+from cassle.training.memory import task_end
 from cassle.training.optim import build_optimizer
-from cassle.training.remember import task_end
 from cassle.training.step import training_step
 
 PER_TASK = 16
@@ -64,10 +64,10 @@ def trained(objective, strategy) -> Trained:
     memory = {}
     for job in plan.memory.values():
         end = task_end(copy.deepcopy(model), job.spec, training.batch_size, images, positions(0), views, CPU)
-        memory = build_strategy(job.spec, model).remember(end, {})
+        memory = build_strategy(job.spec, model).build_memory(end, {})
     acting = build_strategy(second, model)
     if acting.keeps_memory:
-        acting.recall(memory)
+        acting.load_memory(memory)
     teacher = None
     if acting.teacher_batchnorm is not None:
         teacher = Teacher(copy.deepcopy(model), acting.teacher_batchnorm, acting.teacher_network)

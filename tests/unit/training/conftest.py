@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cassle.runs import TrainJob, resolve
+from cassle.plan import TrainJob, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
 from cassle.training.task import TrainRequest

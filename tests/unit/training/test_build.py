@@ -6,14 +6,14 @@ import json
 import pytest
 import torch
 
-from cassle.data.base import data_sets
+from cassle.data.base import datasets
 from cassle.objectives.base import objectives
 from cassle.strategies.base import strategies
 from cassle.training import build
 from cassle.training.build import build_backbone, build_model, build_strategy, training_code
 from tests.unit.training.conftest import planned
 
-SIZE, CLASSES = data_sets.get("digits").image_size, 10
+SIZE, CLASSES = datasets.get("digits").image_size, 10
 OBJECTIVES = pytest.mark.parametrize("objective", objectives.names())
 STRATEGIES = pytest.mark.parametrize("strategy", strategies.names())
 

@@ -8,23 +8,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cassle.data.base import data_sets, write_index
+from cassle.core.errors import Interrupted
+from cassle.data.base import datasets, write_index
 from cassle.data.splits import split, write_split
 from cassle.data.streams import Stream
-from cassle.errors import Interrupted
-from cassle.evaluation.job import probe_checkpoint
+from cassle.evaluation.probe_checkpoint import probe_checkpoint
 from cassle.evaluation.request import ProbeRequest
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.simclr import SimCLR
-from cassle.runs import probe_part, probe_spec, resolve
+from cassle.plan import probe_part, probe_spec, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
 from cassle.strategies.compose import resolve_strategy
-from cassle.training.job import train_task
 from cassle.training.learner import Learner
-from cassle.training.memories import load_memory
-from cassle.training.remember import RememberRequest, remember_task
+from cassle.training.memory import MemoryRequest, build_memory, load_memory
 from cassle.training.task import TrainRequest
+from cassle.training.train_task import train_task
 
 STREAM = "specks-class2"
 RECIPE = """
@@ -36,16 +35,16 @@ specks:
   schedule: {name: constant}
   classifier_lr: 1.0e-2
   objective: {hidden_dim: 16, output_dim: 8}
-  views: [{size: 16, blur: 0.5}, {size: 16, solarise: 0.2}]
+  views: [{size: 16, blur: 0.5}, {size: 16, solarize: 0.2}]
 """
 
 
 @pytest.fixture(scope="module")
 def own_names():
-    """The data set that these tests declare is gone after them."""
-    data_sets.names()
+    """The dataset that these tests declare is gone after them."""
+    datasets.names()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data_sets, "_entries", dict(data_sets._entries))
+        patch.setattr(datasets, "_entries", dict(datasets._entries))
         yield
 
 
@@ -121,7 +120,7 @@ def test_what_a_strategy_keeps_is_made_of_files(world, tmp_path):
     settings = resolve_strategy("ewc+er", {"ewc": {"fisher_batch_size": 4, "fisher_batches": 2}}, SimCLR)
     spec = {**request.spec, "strategy": {"name": "ewc+er", "settings": settings}}
     files = (request.index, request.split, request.folder / "checkpoint.pt", tmp_path / "memory.pt")
-    remember_task(RememberRequest(spec, request.site, *files))
+    build_memory(MemoryRequest(spec, request.site, *files))
     kept = load_memory(tmp_path / "memory.pt").tensors
     assert len(kept["er.positions"]) == len(kept["er.positions"].unique()) > 0
     assert (kept["ewc.fisher"] > 0).any()

@@ -1,4 +1,4 @@
-"""Optimisers: closed forms, the order of a step, and what a group ends up with."""
+"""Optimizers: closed forms, the order of a step, and what a group ends up with."""
 
 import math
 
@@ -8,10 +8,10 @@ from pydantic import BaseModel
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import parse
 from cassle.objectives.base import Group
-from cassle.options import parse
-from cassle.settings.optimizer import AdamWSettings, LARSSettings, OptimizerSettings, SGDSettings
+from cassle.settings.recipe import AdamWSettings, LARSSettings, OptimizerSettings, SGDSettings
 from cassle.training.optim import LARS, build_optimizer
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -134,7 +134,7 @@ def test_a_step_of_lars_never_waits_for_the_device(device):
 
 
 @pytest.mark.parametrize("settings", [SGDSettings(lr=0.1), LARSSettings(lr=0.1), AdamWSettings(lr=0.1)])
-def test_an_optimiser_restored_from_its_state_goes_on_bit_for_bit(settings):
+def test_an_optimizer_restored_from_its_state_goes_on_bit_for_bit(settings):
     def start():
         torch.manual_seed(0)
         weights = [nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(3))]
@@ -235,6 +235,6 @@ def test_every_setting_reaches_lars():
         ({"name": "lars"}, "'optimizer.lr' is missing"),
     ],
 )
-def test_settings_that_an_optimiser_does_not_have_are_refused(given, message):
+def test_settings_that_an_optimizer_does_not_have_are_refused(given, message):
     with pytest.raises(SettingsError, match=message):
         parse(Holder, {"optimizer": given}, "recipe")

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from cassle.errors import CassleError
+from cassle.core.errors import CassleError
 from cassle.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from cassle.training.outputs import finished, forget, keep, remove_leftovers, require_room
 

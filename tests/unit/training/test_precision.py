@@ -5,7 +5,7 @@ import inspect
 import pytest
 import torch
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
 from cassle.training.precision import resolve_device, resolve_precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)

@@ -5,10 +5,9 @@ import json
 import pytest
 import torch
 
-from cassle.errors import DivergenceError
-from cassle.files import read_json
-from cassle.training.progress import Progress
-from cassle.training.records import Heartbeat, Metrics
+from cassle.core.errors import DivergenceError
+from cassle.core.files import read_json
+from cassle.training.progress import Heartbeat, Metrics, Progress
 from cassle.training.state import Position
 from cassle.training.step import Losses
 

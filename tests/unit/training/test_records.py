@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cassle.training import records
-from cassle.training.records import PRINT_EVERY, Heartbeat, Metrics
+from cassle.training import progress as records
+from cassle.training.progress import PRINT_EVERY, Heartbeat, Metrics
 
 EPOCHS = [{"epoch": epoch, "loss": 1 / (epoch + 3), "lr": 0.1 * 0.3**epoch} for epoch in range(4)]
 

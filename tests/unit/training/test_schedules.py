@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from torch import nn
 
-from cassle.errors import SettingsError
-from cassle.options import parse
-from cassle.settings.schedule import ConstantSettings, CosineSettings, ScheduleSettings, WarmupCosineSettings
-from cassle.training.schedules import learning_rate, set_learning_rates, warmup_cosine
+from cassle.core.errors import SettingsError
+from cassle.core.options import parse
+from cassle.settings.recipe import ConstantSettings, CosineSettings, ScheduleSettings, WarmupCosineSettings
+from cassle.training.optim import learning_rate, set_learning_rates, warmup_cosine
 
 rates = st.floats(1e-4, 10)
 

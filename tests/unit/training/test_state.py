@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cassle.errors import CassleError, Interrupted
-from cassle.files import save_tensors
-from cassle.signals import STOPPING
+from cassle.core.errors import CassleError, Interrupted
+from cassle.core.files import save_tensors
+from cassle.runtime.signals import STOPPING
 from cassle.training import state as state_module
 from cassle.training.state import StateFile, StopRequest
 

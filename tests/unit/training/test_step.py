@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cassle.errors import SettingsError
-from cassle.options import Options
+from cassle.core.errors import SettingsError
+from cassle.core.options import Options
 from cassle.strategies.base import Strategy
-from cassle.strategies.step import Step
+from cassle.strategies.context import Step
 from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 from cassle.training.step import training_step, views_of
@@ -28,8 +28,8 @@ class Recorder(Strategy):
         super().__init__(Options(), None)
         self.said, self.weight, self.uses_maps, self.asks = said, penalty, uses_maps, asks
 
-    def blend(self, views, batch):
-        self.said.append(("blend", [view.item() for view in views], batch.index.tolist()))
+    def mix_views(self, views, batch):
+        self.said.append(("mix_views", [view.item() for view in views], batch.index.tolist()))
         return [view * 10 for view in views], replace(batch, index=batch.index + 70)
 
     def penalty(self, step):
@@ -96,7 +96,7 @@ def test_views_are_drawn_then_blended_and_all_else_sees_what_became_of_them(run,
     rows = [70, 71, 72]
     assert said == [
         ("draw", [0, 1, 2]),
-        ("blend", [1.0, 2.0], [0, 1, 2]),
+        ("mix_views", [1.0, 2.0], [0, 1, 2]),
         ("model", [10.0, 20.0], False),
         ("loss", True, rows),
         ("penalty", rows),

@@ -14,15 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from cassle.errors import DataError
-from cassle.paths import FIRST, OFFLINE
-from cassle.registry import Registry
-from cassle.reporting.figures.base import COLOURS, STYLE, in_lines, panel_title, save_figure
-from cassle.reporting.names import pretty, shown_names
-from cassle.reporting.summary import Summary, read_summary
+from cassle.contracts.layout import FIRST, OFFLINE
+from cassle.core.errors import DataError
+from cassle.core.registry import Registry
+from cassle.reporting.figures.base import COLORS, STYLE, in_lines, panel_title, save_figure
+from cassle.reporting.rows.names import pretty, shown_names
+from cassle.reporting.rows.summary import Summary, read_summary
 
 Points = NDArray[np.float64]
-PALETTE = (*COLOURS, "#000000", "#F0E442")
+PALETTE = (*COLORS, "#000000", "#F0E442")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def runs_of(snapshots: Iterable[Snapshot], study: Summary) -> dict[tuple[str, st
 
 
 def scatter_by_class_and_task(runs: dict[tuple[str, str, str], Run], place: Callable[[Snapshot], Points]) -> Figure:
-    """Return two panels per run, of the network after its last task: points coloured by class, and by task.
+    """Return two panels per run, of the network after its last task: points colored by class, and by task.
 
     ``place`` gives each image its place in the plane, (N, 2).
     """
@@ -109,9 +109,9 @@ def scatter_by_class_and_task(runs: dict[tuple[str, str, str], Run], place: Call
 
 
 def _scatter(axes: Axes, points: Points, groups: NDArray[np.int64]) -> None:
-    colours = colours_of(groups)
+    colors = colors_of(groups)
     order = np.random.default_rng(0).permutation(len(points))  # so that no group lies on top of the others
-    shades = [colours[int(group)] for group in groups[order]]
+    shades = [colors[int(group)] for group in groups[order]]
     axes.set_axis_on()
     axes.scatter(points[order, 0], points[order, 1], s=2.5, c=shades, lw=0, rasterized=True)
     axes.set_xticks([])
@@ -120,8 +120,8 @@ def _scatter(axes: Axes, points: Points, groups: NDArray[np.int64]) -> None:
     axes.spines[:].set_color("#bbbbbb")
 
 
-def colours_of(groups: NDArray[np.int64]) -> dict[int, Any]:
-    """Return group -> colour: a palette for up to ten groups, else shades from dark to light in their order."""
+def colors_of(groups: NDArray[np.int64]) -> dict[int, Any]:
+    """Return group -> color: a palette for up to ten groups, else shades from dark to light in their order."""
     names = sorted({int(group) for group in groups})
     if len(names) <= len(PALETTE):
         return dict(zip(names, PALETTE, strict=False))
@@ -129,13 +129,12 @@ def colours_of(groups: NDArray[np.int64]) -> dict[int, Any]:
 
 
 def _legend(axes: Axes, groups: NDArray[np.int64], what: str) -> None:
-    colours = colours_of(groups)
-    if len(colours) > len(PALETTE):
+    colors = colors_of(groups)
+    if len(colors) > len(PALETTE):
         return
     shift = 1 if what == "task" else 0  # tasks are counted from 1 where people read them
     handles: Iterator[Line2D] = (
-        Line2D([], [], marker="o", ls="", ms=4, color=colour, label=str(name + shift))
-        for name, colour in colours.items()
+        Line2D([], [], marker="o", ls="", ms=4, color=color, label=str(name + shift)) for name, color in colors.items()
     )
     axes.legend(
         handles=list(handles), title=what, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=7, title_fontsize=8,

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from cassle.reporting.figures.base import in_lines, panel_title
 from cassle.reporting.figures.features.base import Run, feature_figures
-from cassle.reporting.names import pretty
+from cassle.reporting.rows.names import pretty
 
 
 def linear_cka(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
     """Return the similarity of two sets of features of the same images, from 0 to 1; NaN if one is constant.
 
-    ``x`` (N, F), ``y`` (N, G), columns centred: |Y^T X|^2 / (|X^T X| |Y^T Y|) in Frobenius norms (Kornblith et al.
+    ``x`` (N, F), ``y`` (N, G), columns centered: |Y^T X|^2 / (|X^T X| |Y^T Y|) in Frobenius norms (Kornblith et al.
     2019, 1905.00414, Section 3). It does not change with a rotation or a common scale of either.
     """
     x, y = (np.asarray(z, dtype=np.float64) - np.mean(z, axis=0, dtype=np.float64) for z in (x, y))

@@ -17,13 +17,13 @@ def pca(runs: dict[tuple[str, str, str], Run]) -> Figure:
 
 def principal_components(features: NDArray[np.floating], count: int = 2) -> Points:
     """Return features (N, F) on their first ``count`` principal components, (N, count), by a singular value
-    decomposition of the centred features.
+    decomposition of the centered features.
 
     The sign of a component, which is arbitrary, makes its largest weight positive.
     """
-    centred = np.asarray(features, dtype=np.float64)
-    centred = centred - centred.mean(axis=0)
-    u, s, v = np.linalg.svd(centred, full_matrices=False)
+    centered = np.asarray(features, dtype=np.float64)
+    centered = centered - centered.mean(axis=0)
+    u, s, v = np.linalg.svd(centered, full_matrices=False)
     largest = np.abs(v[:count]).argmax(axis=1)
     signs = np.sign(v[np.arange(len(largest)), largest])
     return np.asarray(u[:, :count] * s[:count] * np.where(signs == 0, 1.0, signs))

@@ -1,4 +1,4 @@
-"""Features in two dimensions: t-SNE, which keeps neighbours together (van der Maaten & Hinton 2008)."""
+"""Features in two dimensions: t-SNE, which keeps neighbors together (van der Maaten & Hinton 2008)."""
 
 from __future__ import annotations
 

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch.utils.data._utils.pin_memory import pin_memory
 
+from cassle.core.errors import CassleError, DataError, SettingsError
 from cassle.data.base import InMemory
 from cassle.data.file_images import clean_image
 from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.loaders.base import Drawn
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views
-from cassle.errors import CassleError, DataError, SettingsError
 from tests.unit.data.loaders.conftest import COUNT, SIZE
 
 CPU = torch.device("cpu")
-ALL = {"jitter": 0.8, "grey": 0.2, "blur": 0.5, "solarise": 0.3, "rotate": 10.0}
+ALL = {"jitter": 0.8, "gray": 0.2, "blur": 0.5, "solarize": 0.3, "rotate": 10.0}
 VIEWS = Views([ViewSettings(size=SIZE, **ALL), ViewSettings(size=8, **ALL)], (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 
 
@@ -73,9 +73,9 @@ def test_auto_goes_by_where_the_images_are(opened):
 
 def test_a_loader_that_does_not_fit_the_images_is_refused(opened):
     resident = InMemory(torch.zeros(COUNT, 3, 4, 4, dtype=torch.uint8), torch.zeros(COUNT), torch.zeros(COUNT))
-    with pytest.raises(SettingsError, match="loader 'device' does not fit a data set whose images stay in files"):
+    with pytest.raises(SettingsError, match="loader 'device' does not fit a dataset whose images stay in files"):
         opened("device")
-    with pytest.raises(SettingsError, match="loader 'dali' does not fit a data set whose images lie in memory"):
+    with pytest.raises(SettingsError, match="loader 'dali' does not fit a dataset whose images lie in memory"):
         opened("dali", given=resident)
 
 

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cassle.core.errors import DataError
 from cassle.data.base import InMemory
 from cassle.data.loaders.device import DeviceLoader
 from cassle.data.loaders.rows import TaskRows
-from cassle.distributed import Share
-from cassle.errors import DataError
+from cassle.runtime.distributed import Share
 
 untimed = settings(deadline=None)
 TOTAL = 60

@@ -11,12 +11,12 @@ from cassle.data.view_settings import ViewSettings
 from cassle.data.views import apply, draw
 
 DRAWS = 1000
-OFF = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0), "jitter": 0.0, "grey": 0.0, "flip": 0.0}
+OFF = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0), "jitter": 0.0, "gray": 0.0, "flip": 0.0}
 NO_JITTER = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0)
 
 
 def both(image, **changes):
-    """Views (DRAWS, 3, S, S) in grey levels of one image, by torchvision's chain and by the batched one."""
+    """Views (DRAWS, 3, S, S) in gray levels of one image, by torchvision's chain and by the batched one."""
     settings = ViewSettings(**{"size": 16, **OFF, **changes})
     chain = transform(settings)
     with torch.random.fork_rng(devices=[]):
@@ -31,7 +31,7 @@ def agree(plain, batched, slack=1.0):
     """Whether two samples of DRAWS numbers look like draws of one distribution, but for shifts by up to ``slack``.
 
     Kolmogorov's and Smirnov's test; 1.95 * sqrt(2 / n) is exceeded by chance once in a thousand times, and the seeds
-    here are fixed. torchvision's chain cuts its numbers to whole grey levels, hence the slack.
+    here are fixed. torchvision's chain cuts its numbers to whole gray levels, hence the slack.
     """
 
     def share(sample, up_to):
@@ -73,8 +73,8 @@ def test_mirrored_views_agree():
     assert 0.2 < batched.float().mean() < 0.4
 
 
-def coloured():
-    """Two halves of different colours, neither near black nor near white."""
+def colored():
+    """Two halves of different colors, neither near black nor near white."""
     image = torch.tensor([110, 80, 60]).view(3, 1, 1).repeat(1, 16, 16)
     image[:, :, 8:] = torch.tensor([70, 90, 120]).view(3, 1, 1)
     return image.to(torch.uint8)
@@ -82,7 +82,7 @@ def coloured():
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation", "hue"])
 def test_each_operation_of_jitter_agrees(name):
-    plain, batched = both(coloured(), **{**NO_JITTER, "jitter": 0.7, name: 0.3})
+    plain, batched = both(colored(), **{**NO_JITTER, "jitter": 0.7, name: 0.3})
     for channel in range(3):
         for column in (2, 13):
             values = [views[:, channel, 4, column] for views in (plain, batched)]
@@ -92,18 +92,18 @@ def test_each_operation_of_jitter_agrees(name):
 
 def test_jitter_in_random_order_agrees():
     strong = {"jitter": 1.0, "brightness": 0.6, "contrast": 0.6, "saturation": 0.6, "hue": 0.2}
-    plain, batched = both(coloured(), **strong)
+    plain, batched = both(colored(), **strong)
     for channel in range(3):
         assert agree(*(views[:, channel, 4, 2] for views in (plain, batched)))
 
 
-@pytest.mark.parametrize(("name", "chance"), [("grey", 0.3), ("solarise", 0.2), ("blur", 0.5)])
+@pytest.mark.parametrize(("name", "chance"), [("gray", 0.3), ("solarize", 0.2), ("blur", 0.5)])
 def test_operations_are_applied_as_often(name, chance):
     image = torch.zeros(3, 16, 16, dtype=torch.uint8)
-    image[0, 8, 8] = 255  # a red dot: grey shows in green, solarising makes it black, a blur spreads it
-    place = {"grey": (1, 8, 8), "solarise": (0, 8, 8), "blur": (0, 8, 9)}[name]
+    image[0, 8, 8] = 255  # a red dot: gray shows in green, solarizing makes it black, a blur spreads it
+    place = {"gray": (1, 8, 8), "solarize": (0, 8, 8), "blur": (0, 8, 9)}[name]
     plain, batched = (views[:, *place] for views in both(image, sigma=(1.0, 2.0), **{name: chance}))
-    changed = [(values < 128) if name == "solarise" else (values > 5) for values in (plain, batched)]
+    changed = [(values < 128) if name == "solarize" else (values > 5) for values in (plain, batched)]
     assert agree(*changed, 0)
     assert abs(changed[0].float().mean() - chance) < 0.1
 
@@ -121,8 +121,8 @@ def test_rotations_agree():
     assert agree(plain, batched)
 
 
-def test_pixels_of_128_and_above_are_solarised():
-    chain = transform(ViewSettings(size=16, **OFF, solarise=1.0))
+def test_pixels_of_128_and_above_are_solarized():
+    chain = transform(ViewSettings(size=16, **OFF, solarize=1.0))
     halves = torch.tensor([127, 128], dtype=torch.uint8).repeat_interleave(8).expand(3, 16, 16)
     assert chain(halves)[0, 0, [0, 15]].tolist() == [127, 127]
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from cassle.core.errors import DataError
 from cassle.data.streams import Stream
-from cassle.errors import DataError
 from cassle.evaluation.probes.domain_aware import DomainAware
 from tests.unit.evaluation.made import evaluation
 
@@ -33,4 +33,4 @@ def test_a_domain_without_training_images_is_refused():
     ("stream", "fits"), [("digits-domain5", True), ("digits-class5", False), ("digits-data5", False)]
 )
 def test_only_domains_are_domains(stream, fits):
-    assert (DomainAware().misfit(Stream.parse(stream)) is None) == fits
+    assert (DomainAware().incompatibility(Stream.parse(stream)) is None) == fits

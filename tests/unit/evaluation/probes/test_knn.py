@@ -1,4 +1,4 @@
-"""Weighted nearest neighbours: votes worked out by hand."""
+"""Weighted nearest neighbors: votes worked out by hand."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import cassle.evaluation.probes.knn as module
-from cassle.errors import CheckpointError, SettingsError
+from cassle.core.errors import CheckpointError, SettingsError
 from cassle.evaluation.probes.knn import KNN, knn_scores
 from tests.unit.evaluation.made import evaluation
 
@@ -92,7 +92,7 @@ def test_clusters_far_apart_are_told_apart(separable, distance, k):
 
 
 @DISTANCES
-def test_every_training_image_is_its_own_nearest_neighbour(distance):
+def test_every_training_image_is_its_own_nearest_neighbor(distance):
     train, labels = drawn(30, 0), torch.arange(30) % 4
     assert torch.equal(predicted(train, labels, train, 4, k=1, distance=distance), labels)
 
@@ -131,7 +131,7 @@ def test_weights_of_the_smallest_temperature_are_finite_and_the_nearest_class_wi
 
 
 @pytest.mark.parametrize(
-    "given", [{"k": 0}, {"temperature": 0.0}, {"temperature": 0.001}, {"distance": "manhattan"}, {"neighbours": 5}]
+    "given", [{"k": 0}, {"temperature": 0.0}, {"temperature": 0.001}, {"distance": "manhattan"}, {"neighbors": 5}]
 )
 def test_an_unknown_or_impossible_setting_is_refused(given):
     with pytest.raises(SettingsError, match=next(iter(given))):

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cassle.errors import DivergenceError, SettingsError
+from cassle.core.errors import DivergenceError, SettingsError
 from cassle.evaluation.probes.linear import Linear, first_state, rate, sgd_step
 from cassle.training.state import StateFile
 from tests.unit.evaluation.made import crops_of, evaluation
@@ -135,7 +135,7 @@ def test_views_are_crops_and_flips_alone_at_the_size_of_the_network():
     Linear(epochs=1, scale=(0.5, 1.0), flip=0.25).fit(noisy(crops=crops, view_size=8))
     (view, positions, batch_size, seed), *_ = asked
     assert (view.size, view.scale, view.flip) == (8, (0.5, 1.0), 0.25)
-    assert view.jitter == view.grey == view.blur == view.solarise == view.rotate == 0
+    assert view.jitter == view.gray == view.blur == view.solarize == view.rotate == 0
     assert (positions.tolist(), batch_size, seed) == (list(range(90)), 90, 0)
 
 

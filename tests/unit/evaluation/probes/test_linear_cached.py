@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import cassle.evaluation.probes.linear_cached as module
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
 from cassle.evaluation.probes.linear_cached import LinearCached, cross_entropy_gradient, fit_logistic, scores_of
 from tests.unit.evaluation.made import evaluation
 
@@ -82,11 +82,11 @@ def test_scores_have_the_bias_in_the_last_column():
 def clustered(rows, seed, classes=6, dim=24, spread=0.45):
     """Correlated, skewed features of overlapping classes, as a rectified network gives them."""
     fixed = torch.Generator().manual_seed(7)
-    centres = spread * torch.randn(classes, dim, generator=fixed)
+    centers = spread * torch.randn(classes, dim, generator=fixed)
     mix = torch.randn(dim, dim, generator=fixed) / dim**0.5
     draw = torch.Generator().manual_seed(seed)
     labels = torch.randint(classes, (rows,), generator=draw)
-    return ((centres[labels] + torch.randn(rows, dim, generator=draw)) @ mix).relu(), labels
+    return ((centers[labels] + torch.randn(rows, dim, generator=draw)) @ mix).relu(), labels
 
 
 @pytest.mark.parametrize("penalty", [1e-2, 1e-3, 1e-4])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cassle.errors import CheckpointError
+from cassle.core.errors import CheckpointError
 from cassle.evaluation.probes.online import Online
 from tests.unit.evaluation.made import evaluation
 
@@ -26,5 +26,5 @@ def test_a_network_that_was_never_trained_has_none():
 
 
 def test_one_of_other_classes_is_refused():
-    with pytest.raises(CheckpointError, match="knows 3 classes, the data set has 2"):
+    with pytest.raises(CheckpointError, match="knows 3 classes, the dataset has 2"):
         Online().scores(data(torch.nn.Linear(2, 3)))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
 from cassle.evaluation.probes.semi import Semi1, Semi10, stratified
 from tests.unit.evaluation.made import evaluation
 

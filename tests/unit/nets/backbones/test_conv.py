@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3, Conv3Narrow
-from cassle.options import Options
 
 
 @pytest.mark.parametrize(("kind", "widths"), [(Conv3, (16, 32, 64)), (Conv3Narrow, (8, 16, 32))])
@@ -23,9 +23,9 @@ def test_maps_follow_a_relu():
     assert all(stage.min() == 0 for stage in maps)
 
 
-def test_each_convolution_is_normalised_over_the_batch_and_therefore_has_no_bias():
+def test_each_convolution_is_normalized_over_the_batch_and_therefore_has_no_bias():
     backbone = Conv3Narrow(8, Options())
     first = backbone.blocks[0]
-    normalised = first[1](first[0](torch.randn(8, 3, 8, 8)))
-    torch.testing.assert_close(normalised.mean(dim=(0, 2, 3)), torch.zeros(8), rtol=0, atol=1e-5)
+    normalized = first[1](first[0](torch.randn(8, 3, 8, 8)))
+    torch.testing.assert_close(normalized.mean(dim=(0, 2, 3)), torch.zeros(8), rtol=0, atol=1e-5)
     assert not [name for name in backbone.state_dict() if name.endswith("0.bias")]

@@ -5,9 +5,9 @@ import torch
 import torchvision.models
 from torch import nn
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
+from cassle.core.options import parse
 from cassle.nets.backbones.resnet import ResNet18, ResNet50, ResNetSettings
-from cassle.options import parse
 
 
 def built(kind=ResNet18, side=32, **settings):

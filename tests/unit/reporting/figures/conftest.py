@@ -4,9 +4,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from cassle.reporting.cells import cells_of
-
-from ..made import FINETUNE, PROBE, STREAM, all_rows, rows_of, summary
+from cassle.reporting.rows.cells import cells_of
+from tests.unit.reporting.made import FINETUNE, PROBE, STREAM, all_rows, rows_of, summary
 
 BACKBONES = ["conv3", "resnet18"]
 SITUATIONS = {

@@ -3,8 +3,7 @@
 import pytest
 
 from cassle.reporting.figures.accuracy_matrix import accuracy_matrix
-
-from ..made import rows_of
+from tests.unit.reporting.made import rows_of
 
 
 def panels(figure):
@@ -37,7 +36,7 @@ def test_seeds_are_averaged(cells):
     assert numbers(found["SimCLR\nCaSSLe"]) == {(0, 0): "80", (0, 1): "30", (1, 0): "70", (1, 1): "86"}
 
 
-def test_all_panels_share_one_scale_so_that_colours_compare(cells):
+def test_all_panels_share_one_scale_so_that_colors_compare(cells):
     limits = [axes.images[0].get_clim() for axes in panels(accuracy_matrix(cells("one seed"))).values()]
     assert limits == [pytest.approx((30, 96))] * 3
 
@@ -68,7 +67,7 @@ def test_numbers_stand_out_from_their_background(cells, tasks):
     matrix = [[(row * tasks + column) / tasks**2 for column in range(tasks)] for row in range(tasks)]
     rows = rows_of(matrix, "finetune")
     (axes,) = panels(accuracy_matrix(cells(rows=rows, strategies=["finetune"]))).values()
-    colours = {float(text.get_text()): text.get_color() for text in axes.texts}
-    assert colours[min(colours)] == "white"
-    assert colours[max(colours)] == "black"
+    colors = {float(text.get_text()): text.get_color() for text in axes.texts}
+    assert colors[min(colors)] == "white"
+    assert colors[max(colors)] == "black"
     assert len(axes.texts) == tasks**2

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from cassle.reporting.figures.accuracy_over_tasks import accuracy_over_tasks
-
-from ..made import FINETUNE, rows_of
+from tests.unit.reporting.made import FINETUNE, rows_of
 
 
 def shown(figure):
@@ -75,7 +74,7 @@ def test_a_task_that_was_not_evaluated_leaves_a_gap(cells):
     assert np.isnan(second)
 
 
-def test_published_accuracies_are_hollow_marks_in_the_colour_of_their_strategy(cells):
+def test_published_accuracies_are_hollow_marks_in_the_color_of_their_strategy(cells):
     study = {"backbones": ["resnet18"], "objectives": ["simclr"], "strategies": ["cassle"]}
     figure = accuracy_over_tasks(cells(stream="cifar100-class5", probe="online", **study))
     (axes,) = shown(figure)

@@ -5,21 +5,21 @@ import warnings
 import numpy as np
 import pytest
 
-from cassle.errors import SettingsError
+from cassle.core.errors import SettingsError
 from cassle.reporting.figures import figures, write_figure
 from cassle.reporting.figures.base import (
-    COLOURS,
-    OFFLINE_COLOUR,
-    RANDOM_COLOUR,
-    colour_of,
+    COLORS,
+    OFFLINE_COLOR,
+    RANDOM_COLOR,
+    color_of,
     in_lines,
     panel_title,
     panels,
     stacked,
 )
-from cassle.reporting.matrix import Cell
+from cassle.reporting.rows.matrix import Cell
+from tests.unit.reporting.made import CASSLE, PROBE, STREAM, all_rows, write_study
 
-from ..made import CASSLE, PROBE, STREAM, all_rows, write_study
 from .conftest import SITUATIONS
 
 NAMES = pytest.mark.parametrize("name", figures.names())
@@ -65,17 +65,17 @@ def test_panels_are_objectives_per_backbone_without_the_random_network(cells):
     assert {cell.strategy for cell in panels(cells("one seed"))[keys[0]]} == {"finetune", "cassle", "offline"}
 
 
-def test_a_strategy_keeps_its_colour_in_every_panel_and_whatever_ran(cells):
-    expected = {"finetune": COLOURS[0], "cassle": COLOURS[1], "offline": OFFLINE_COLOUR, "random": RANDOM_COLOUR}
+def test_a_strategy_keeps_its_color_in_every_panel_and_whatever_ran(cells):
+    expected = {"finetune": COLORS[0], "cassle": COLORS[1], "offline": OFFLINE_COLOR, "random": RANDOM_COLOR}
     for situation in ("one seed", "two backbones", "a strategy that did not run"):
-        assert colour_of(cells(situation)) == expected
+        assert color_of(cells(situation)) == expected
 
 
-def test_many_strategies_have_a_colour_each():
+def test_many_strategies_have_a_color_each():
     names = [f"cassle (weight={number})" for number in range(24)]
-    colours = colour_of([Cell("conv3", "simclr", name, (0,), {}) for name in names])
-    assert len({colours[name] for name in names}) == len(names)
-    assert list(colours.values())[: len(COLOURS)] == list(COLOURS)
+    colors = color_of([Cell("conv3", "simclr", name, (0,), {}) for name in names])
+    assert len({colors[name] for name in names}) == len(names)
+    assert list(colors.values())[: len(COLORS)] == list(COLORS)
 
 
 def test_what_differs_has_lines_of_its_own_above_a_small_panel():

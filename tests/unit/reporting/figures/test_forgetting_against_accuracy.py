@@ -22,7 +22,7 @@ def test_whiskers_are_standard_deviations_over_seeds(cells):
     assert lengths == {0.0, 4.0}  # CaSSLe's A is 78 ± 2; nothing else differs between seeds
 
 
-def test_colours_are_strategies_and_shapes_objectives(cells):
+def test_colors_are_strategies_and_shapes_objectives(cells):
     (axes,) = forgetting_against_accuracy(cells("two backbones")).axes
     names = [text.get_text() for text in axes.get_legend().get_texts()]
     assert names == ["fine-tuning", "CaSSLe", "SimCLR, conv3", "SimCLR, resnet18"]

@@ -8,8 +8,7 @@ import pytest
 
 from cassle.reporting.figures.base import STYLE
 from cassle.reporting.figures.results import results
-
-from ..made import FINETUNE, rows_of
+from tests.unit.reporting.made import FINETUNE, rows_of
 
 
 def heights(axes):

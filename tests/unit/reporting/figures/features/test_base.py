@@ -5,12 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
-from cassle.errors import DataError, SettingsError
-from cassle.reporting.figures.base import COLOURS
+from cassle.core.errors import DataError, SettingsError
+from cassle.reporting.figures.base import COLORS
 from cassle.reporting.figures.features import feature_figures, write_feature_figure
-from cassle.reporting.figures.features.base import Snapshot, colours_of, read_snapshot, runs_of
-
-from ...made import STREAM, summary, write_summary
+from cassle.reporting.figures.features.base import Snapshot, colors_of, read_snapshot, runs_of
+from tests.unit.reporting.made import STREAM, summary, write_summary
 
 IMAGES, DIM = 40, 6
 
@@ -94,7 +93,7 @@ def test_an_unknown_figure_is_answered_with_the_nearest(tmp_path):
         write_feature_figure("tnse", tmp_path / "study.json", [], tmp_path / "out.pdf")
 
 
-def test_few_groups_have_colours_of_the_palette_and_many_have_shades():
-    assert colours_of(np.array([7, 3, 3])) == {3: COLOURS[0], 7: COLOURS[1]}
-    many = colours_of(np.arange(100))
-    assert len({tuple(colour) for colour in many.values()}) == 100
+def test_few_groups_have_colors_of_the_palette_and_many_have_shades():
+    assert colors_of(np.array([7, 3, 3])) == {3: COLORS[0], 7: COLORS[1]}
+    many = colors_of(np.arange(100))
+    assert len({tuple(color) for color in many.values()}) == 100

@@ -1,4 +1,4 @@
-"""t-SNE: neighbours stay together, and the same features lie at the same place."""
+"""t-SNE: neighbors stay together, and the same features lie at the same place."""
 
 import numpy as np
 
@@ -14,6 +14,6 @@ def test_two_far_groups_stay_apart_and_the_places_are_fixed():
     places = embedded(last)
     assert places.shape == (40, 2)
     np.testing.assert_array_equal(places, embedded(last))
-    centres = np.stack([places[groups == group].mean(axis=0) for group in (0, 1)])
-    nearest = np.linalg.norm(places[:, None] - centres, axis=2).argmin(axis=1)
+    centers = np.stack([places[groups == group].mean(axis=0) for group in (0, 1)])
+    nearest = np.linalg.norm(places[:, None] - centers, axis=2).argmin(axis=1)
     np.testing.assert_array_equal(nearest, groups)

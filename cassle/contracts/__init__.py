@@ -1,0 +1,1 @@
+"""What passes between jobs, and only that: specifications, records, and the layout of every path."""

@@ -1,0 +1,1 @@
+"""What runs and what failed: status, failures, times, trackers."""

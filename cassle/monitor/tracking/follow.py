@@ -1,0 +1,61 @@
+"""Following a study: once, or until the process that runs it is gone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cassle.core.files import is_alive
+from cassle.monitor.status import read_plan
+from cassle.monitor.tracking.lines import Tracker, trackable
+
+EVERY = 10.0
+"""Seconds between two looks."""
+
+
+def follow(
+    study: Path, tracker: Tracker, parent: int | None = None, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Show the trainings of a study (a folder such as results/studies/digits); with a parent, until that has ended."""
+    plan = read_plan(study)
+    root = study.resolve().parents[2]
+    try:
+        while True:
+            last = parent is None or not is_alive(parent)
+            for training in trackable(root, plan["train"], plan["probes"]):
+                tracker.show(training)
+            if last:
+                tracker.show_tables(study)
+                return
+            sleep(EVERY)
+    finally:
+        tracker.close()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a tracker's folder; waits for a follower that is still ending: nothing is shown twice."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def start_follower(verb: str, study: Path) -> subprocess.Popen[bytes]:
+    """Start ``cassle <verb>`` beside this process; it outlives this process and harms nothing."""
+    folder = study.resolve().parents[1] / "tracking"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{verb}.log").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cassle.cli", verb, str(study), "--parent", str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )

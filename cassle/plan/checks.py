@@ -1,0 +1,129 @@
+"""Whether objective, training, strategies and backbone go together: asked of networks without storage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pkgutil
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+
+from cassle.core.errors import CassleError, SettingsError, in_words, unknown
+from cassle.core.files import canonical_json
+from cassle.core.registry import place_in_plugin
+from cassle.data.base import datasets
+from cassle.models.model import Model
+from cassle.plan.methods import Method
+from cassle.plan.parts import Part, named
+from cassle.runtime.launch import shared_by
+from cassle.settings.recipe import Training
+from cassle.settings.study import Study
+from cassle.strategies.compose import joining, replayed, shares_first_task
+from cassle.training.build import build_model, build_strategy
+
+FEATURE_FIGURES = "cassle.reporting.figures.features"
+
+
+def check_names(study: Study) -> None:
+    """Raise `SettingsError` for unknown figures and datasets, and for a study that trains nothing."""
+    for asked, known in ((study.figures, figure_names()), (study.features, figure_names(FEATURE_FIGURES))):
+        for figure in asked:
+            if figure not in known:
+                raise unknown("figure", figure, known)
+    for name, settings in study.data.items():
+        datasets.get(name)(**settings)
+    if not (study.strategies or study.offline):
+        raise SettingsError("this study trains nothing: give strategies, or offline: true")
+
+
+def figure_names(package: str = "cassle.reporting.figures") -> list[str]:
+    """Return the names of the figures that there are in a package, without importing what draws them."""
+    place = find_spec(package)
+    modules = pkgutil.iter_modules(place.submodule_search_locations if place else [])
+    return sorted(module.name for module in modules if module.name != "base" and not module.ispkg)
+
+
+def fingerprint_of_first_checkpoint(study: Study) -> str | None:
+    """Return 16 digits of the bytes of the checkpoint that first tasks are taken over from, if the study names one.
+
+    Raises `SettingsError` if it cannot be read or passed on, or if a strategy needs a first task of its own.
+    """
+    if study.first_checkpoint is None:
+        return None
+    for choice in study.strategies:
+        if not shares_first_task(named(choice)[0]):
+            raise SettingsError(f"first_checkpoint: strategy {named(choice)[0]} needs a first task of its own")
+    if {"{", "}"} & set(study.first_checkpoint):
+        raise SettingsError(f"first_checkpoint {study.first_checkpoint}: Snakemake fills in braces; rename the file")
+    try:
+        with open(study.first_checkpoint, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise SettingsError(f"first_checkpoint {study.first_checkpoint}: {error.strerror}; check the path") from error
+
+
+def check_method(method: Method, backbone: Part, image_size: int, processes: int) -> None:
+    """Raise `SettingsError` for what a training, or a strategy from its second task on, would fail with.
+
+    ``processes``: how many share each batch.
+    """
+    objective, training = method.objective, method.training
+    networks = {"backbone": backbone.spec(), "objective": objective.spec(), "seed": 0}
+    model = _blank_model(canonical_json(networks), image_size)
+    if reason := model.objective.batch_problem(training.compared):
+        raise SettingsError(
+            f"objective {objective.label}: {reason}; these are training.loss_group, or training.batch_size where that "
+            "is global"
+        )
+    for strategy in method.strategies:
+        _check_groups(training, strategy)
+        _check_shares(training, strategy, processes)
+        with torch.device("meta"):
+            reason = build_strategy({**networks, "strategy": strategy.spec()}, model).incompatibility(model, training)
+        if reason:
+            raise SettingsError(f"strategy {strategy.label} with {objective.label}: {reason}")
+
+
+@cache
+def _blank_model(networks: str, image_size: int) -> Model:
+    spec = json.loads(networks)
+    names = f"{spec['objective']['name']} on {spec['backbone']['name']}"
+    try:
+        with torch.device("meta"):
+            model = build_model(spec, image_size, num_classes=2)
+    except RuntimeError as error:
+        raise SettingsError(
+            f"{names} cannot be built without storage, as the dry run does: {error}; a constructor makes layers and "
+            "buffers, and reads no tensor's values"
+        ) from error
+    except CassleError:
+        raise
+    except Exception as error:  # the constructor of a plugin may raise anything
+        raise SettingsError(f"{names} cannot be built: {in_words(error)}{place_in_plugin(error)}") from error
+    for part, keys in ((model.backbone, ("feature_dim",)), (model.objective, ("projector", "output_dim"))):
+        if missing := [key for key in keys if not hasattr(part, key)]:
+            raise SettingsError(f"{names}: the constructor of {type(part).__name__} has to set self.{missing[0]}")
+    return model
+
+
+def _check_groups(training: Training, strategy: Part) -> None:
+    """Raise `SettingsError` if replayed images make batches that loss groups do not divide."""
+    group, rows = training.loss_group, joining(strategy.name, strategy.settings, training.batch_size)
+    if group != "global" and rows % group:
+        raise SettingsError(
+            f"strategy {strategy.label} adds {rows} replayed images to a batch, which training.loss_group {group} does "
+            "not divide; choose replay_size and buffer_size accordingly, or loss_group: global"
+        )
+
+
+def _check_shares(training: Training, strategy: Part, processes: int) -> None:
+    """Raise `SettingsError` if processes that share a batch cannot share what is replayed beside it."""
+    count = shared_by(processes, training.batch_size)
+    rows = replayed(strategy.name, strategy.settings, training.batch_size)
+    if rows % count:
+        raise SettingsError(
+            f"strategy {strategy.label} adds {rows} replayed images to a batch, which {count} processes cannot share "
+            "evenly; choose replay_size and buffer_size accordingly, or other execution.gpus (processes on the CPU)"
+        )

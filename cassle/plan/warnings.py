@@ -1,0 +1,103 @@
+"""What a plan will meet that is no error yet, told at the dry run and when a study begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cassle.contracts.layout import index_file
+from cassle.core.errors import DataError, in_words
+from cassle.core.files import canonical_json
+from cassle.core.registry import of_plugin, place_in_plugin
+from cassle.data.base import Dataset, Rooted, read_index
+from cassle.data.image_files import ImageFiles
+from cassle.data.streams import Stream
+from cassle.nets.base import backbones
+from cassle.objectives.base import objectives
+from cassle.plan import Plan, TrainJob
+from cassle.runtime.gpus import visible_devices
+from cassle.strategies.base import strategies
+from cassle.training.flops import step_cost
+
+
+def notices(plan: Plan, remote: bool = False, root: Path = Path()) -> list[str]:
+    """Return what a user should know before the trainings that are left are begun, each thing once.
+
+    ``remote``: jobs run on other machines, whose GPUs nobody sees from here. Where the files of a dataset are is no
+    error yet, since the jobs may know what this process does not.
+    """
+    left = [job for job in plan.train.values() if not (root / job.folder / "train.json").is_file()]
+    return [*_unplaced(plan), *_slow(plan, left, remote, root), *_failing(left)] if left else []
+
+
+def _unplaced(plan: Plan) -> list[str]:
+    """Return the question where a dataset is, for each one whose place nothing tells."""
+    site = plan.study.site()
+    sets = {stream.dataset: stream.open(site.data) for stream in plan.streams.values()}
+    questions = [one.unplaced(site.root) for one in sets.values() if issubclass(type(one).Settings, Rooted)]
+    return [question for question in questions if question is not None]
+
+
+def _slow(plan: Plan, left: list[TrainJob], remote: bool, root: Path) -> list[str]:
+    """Return a line for each dataset whose images one process per GPU would have to decode."""
+    execution, data = plan.study.execution, plan.study.data
+    if execution.threads > 1 or execution.loader == "dali":
+        return []
+    streams = [Stream(**job.spec["stream"]) for job in left if job.gpus]
+    by_index = {stream.index: stream for stream in streams}
+    files = [one for one in by_index.values() if stay_in_files(one.open(data), root / index_file(one.index))]
+    if not files or not (remote or visible_devices()):
+        return []
+    return [
+        f"images of {name} stay in files, and one process per GPU decodes them while the GPU waits; give "
+        "execution={threads: 8} (cores for each GPU), or execution={loader: dali}"
+        for name in dict.fromkeys(stream.dataset for stream in files)
+    ]
+
+
+def _failing(left: list[TrainJob]) -> list[str]:
+    """Return a line for each method of a plugin whose step fails without storage, once for first and later tasks.
+
+    No error, since a loss that reads values of tensors fails here only.
+    """
+    tried: dict[str, str | None] = {}
+    for job in left:
+        parts = {key: job.spec[key] for key in ("backbone", "objective", "strategy")}
+        text = canonical_json({**parts, "views": job.spec["training"]["views"], "first": job.spec["task"] == 0})
+        if text not in tried and any(map(of_plugin, _classes(parts))):
+            tried[text] = _failure(job)
+    return list(dict.fromkeys(line for line in tried.values() if line is not None))
+
+
+def _classes(parts: dict[str, Any]) -> list[type]:
+    """Return the classes of backbone, objective and parts of the strategy that a training is made of."""
+    names = parts["strategy"]["name"].split("+") if parts["strategy"] else []
+    found = [strategies.get(name) for name in names]
+    return [backbones.get(parts["backbone"]["name"]), objectives.get(parts["objective"]["name"]), *found]
+
+
+def _failure(job: TrainJob) -> str | None:
+    """Return why a step of a training fails, if it does."""
+    spec, dataset = job.spec, Stream(**job.spec["stream"]).open({})
+    try:
+        step_cost(spec, dataset.image_size, dataset.num_classes or 1)
+    except Exception as error:  # a plugin may raise anything
+        names = [spec[key]["name"] for key in ("objective", "strategy", "backbone") if spec[key]]
+        return (
+            f"a step of {', '.join(names)}, tried without data, fails: {in_words(error)}{place_in_plugin(error)}; "
+            "unless it reads values of tensors, its training will go wrong in the same way"
+        )
+    return None
+
+
+def stay_in_files(dataset: Dataset, index: Path) -> bool:
+    """Return whether images are decoded whenever they are read; before there is an index, image files are said to be.
+
+    Only an index knows whether they are few and of one size.
+    """
+    if not isinstance(dataset, ImageFiles):
+        return False
+    try:
+        return not dataset.resident(read_index(index))
+    except DataError:
+        return True

@@ -1,0 +1,79 @@
+"""Names as they are printed in papers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from cassle.contracts.layout import RANDOM
+
+FINETUNE = "finetune"
+"""What every strategy is compared with."""
+NAMES = {
+    "simclr": "SimCLR",
+    "supcon": "SupCon",
+    "mocov2plus": "MoCoV2+",
+    "byol": "BYOL",
+    "simsiam": "SimSiam",
+    "nnclr": "NNCLR",
+    "ressl": "ReSSL",
+    "barlow_twins": "Barlow Twins",
+    "vicreg": "VICReg",
+    "swav": "SwAV",
+    "deepclusterv2": "DeepClusterV2",
+    "dino": "DINO",
+    "wmse": "W-MSE",
+    "supervised": "Supervised",
+    "finetune": "fine-tuning",
+    "cassle": "CaSSLe",
+    "ewc": "EWC",
+    "er": "ER",
+    "der": "DER",
+    "lump": "LUMP",
+    "less_forget": "Less-Forget",
+    "pod": "POD",
+    "feature_distillation": "feature distillation",
+    "pfr": "PFR",
+    "pnr": "PNR",
+    RANDOM: "random network",
+}
+
+
+def bare(label: str) -> str:
+    """Return a label or name without what differs in it."""
+    return label.partition("~")[0].partition(" (")[0]
+
+
+def pretty(label: str) -> str:
+    """Return the printed name of a label or of a name, what differs in it kept.
+
+    >>> pretty("simclr~epochs=2~lamb=0.1"), pretty("cassle+er (weight=2)")
+    ('SimCLR (epochs=2, lamb=0.1)', 'CaSSLe+ER (weight=2)')
+    """
+    name = bare(label)
+    parts = "+".join(NAMES.get(part, part) for part in name.split("+"))
+    differing = label.removeprefix(name)
+    return f"{parts} ({differing[1:].replace('~', ', ')})" if differing.startswith("~") else parts + differing
+
+
+def shown_names(rows: Iterable[tuple[str, str, str]], names: Mapping[str, str]) -> dict[str, str]:
+    """Return label -> what is shown for it in a table of rows (backbone, objective, strategy).
+
+    That is its name, or the label itself where two things that stand side by side would have one name: two backbones,
+    two objectives, or two strategies of what is called one objective.
+    """
+    rows = list(rows)
+    shown = {label: names.get(label, label) for row in rows for label in row}
+    beside: dict[tuple[str, ...], set[str]] = {}
+    for backbone, objective, strategy in rows:
+        place = (shown[backbone], shown[objective])
+        for kind, label in ((("backbones",), backbone), (("objectives",), objective), (place, strategy)):
+            beside.setdefault(kind, set()).add(label)
+    while alike := {label for group in beside.values() for label in group if _names_another(label, group, shown)}:
+        shown |= {label: label for label in alike}
+    return shown
+
+
+def _names_another(label: str, group: set[str], shown: Mapping[str, str]) -> bool:
+    """Return whether the name of a label, which is not the label itself, is that of another one, too."""
+    name = shown[label]
+    return name != label and any(shown[other] == name for other in group - {label})

@@ -1,0 +1,37 @@
+"""Means and intervals over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from cassle.reporting.rows.matrix import Cell
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean of differences between runs of the same seeds, with its 95 % confidence interval (NaN for one seed)."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def spread(values: list[float]) -> float:
+    """Return the standard deviation over seeds (n - 1 in the denominator); NaN for fewer than two."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def paired(cell: Cell, base: Cell, metric: Callable[[Cell, int], float]) -> Difference | None:
+    """Return how far a cell is above ``base``, seed by seed: mean ± t(n-1, 0.975) s / sqrt(n); None without a pair."""
+    ours, theirs = cell.by_seed(metric), base.by_seed(metric)
+    differences = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    if not differences:
+        return None
+    n, mean = len(differences), float(np.mean(differences))
+    half = float(stdtrit(n - 1, 0.975)) * spread(differences) / np.sqrt(n) if n > 1 else float("nan")
+    return Difference(mean, mean - half, mean + half, n)

@@ -1,0 +1,106 @@
+"""What stands in one place of a table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cassle.contracts.layout import RANDOM
+from cassle.reporting.rows.matrix import METRICS, Cell, accuracy_aware, unlike
+from cassle.reporting.rows.statistics import paired, spread
+from cassle.reporting.tables.formats import UNDEFINED, Entry
+
+MISSING = "missing"
+MIXED = "*"
+OTHER_EPOCHS = "†"
+TIMES = {"h": 1.0, "min": 1 / 60, "s": 1 / 3600}
+"""Unit of a column of training times -> hours it has."""
+WORK = {f"{prefix}FLOP": 1000.0**power for power, prefix in zip(range(6, 1, -1), "EPTGM", strict=True)}
+"""Unit of a column of training's operations -> operations it has."""
+
+
+def metric(cell: Cell, name: str, best: bool, mark: str) -> Entry:
+    """Return mean ± spread in per cent; a dash where the metric means nothing, and a word where a run is missing."""
+    if not cell.has(name):
+        return Entry(UNDEFINED)
+    values = cell.values(METRICS[name])
+    return Entry(*_per_cent(values), bold=best, mark=mark) if values else Entry(MISSING)
+
+
+def aware(cell: Cell) -> Entry:
+    """Return mean ± spread of the accuracy where the task is known."""
+    values = cell.values(accuracy_aware)
+    return Entry(*_per_cent(values)) if values else Entry()
+
+
+def _per_cent(values: list[float]) -> tuple[str, float]:
+    mean = 100 * float(np.mean(values))
+    return (f"{mean:.1f} ± {100 * spread(values):.1f}" if len(values) > 1 else f"{mean:.1f}"), mean
+
+
+def marked(columns: list[str], differing: set[str]) -> str:
+    """Return the mark of a number that compares runs differing in columns, which are added to those told below."""
+    differing |= set(columns)
+    return MIXED if columns else ""
+
+
+def seeds(cell: Cell) -> Entry:
+    """Return how many of the seeds have A."""
+    n, wanted = len(cell.values(METRICS["A"])), len(cell.seeds)
+    return Entry(str(n) if n == wanted else f"{n} of {wanted}", n)
+
+
+def difference(cell: Cell, base: Cell | None, differing: set[str]) -> Entry:
+    """Return the paired difference to fine-tuning in points of A, with its interval if there are several pairs.
+
+    It is marked where the two were executed differently; the columns are added to ``differing``.
+    """
+    if base is None or cell is base or cell.strategy == RANDOM:
+        return Entry()
+    found = paired(cell, base, METRICS["A"])
+    if found is None:
+        return Entry()
+    interval = f" [{signed(100 * found.low)}, {signed(100 * found.high)}]" if found.n > 1 else ""
+    pairs = f" ({found.n} pair{'s' if found.n > 1 else ''})" if found.n < len(cell.values(METRICS["A"])) else ""
+    mark = marked(unlike((cell, base)), differing)
+    return Entry(signed(100 * found.mean) + interval + pairs, 100 * found.mean, mark=mark)
+
+
+def signed(value: float) -> str:
+    """Return a number with one digit and its sign; zero has none.
+
+    >>> signed(-0.04), signed(3.14), signed(-2)
+    ('0.0', '+3.1', '−2.0')
+    """
+    text = f"{value:+.1f}"
+    return "0.0" if text[1:] == "0.0" else text.replace("-", "−")
+
+
+def published(cell: Cell, name: str, sources: list[str]) -> dict[str, Entry]:
+    """Return the columns of the published number and of ours minus it; its source becomes a footnote.
+
+    Between numbers of different epochs no difference is taken.
+    """
+    columns = f"published {name}", f"{name} − published"
+    if name not in cell.published:
+        return dict.fromkeys(columns, Entry())
+    number = cell.published[name]
+    if number.source not in sources:
+        sources.append(number.source)
+    value, values = 100 * number.value, cell.values(METRICS[name])
+    comparable = number.comparable(cell.epochs)
+    text = f"{value:.1f}" if comparable else f"{value:.1f}{OTHER_EPOCHS}"
+    theirs = Entry(text, value, mark=chr(ord("a") + sources.index(number.source)))
+    gap = 100 * float(np.mean(values)) - value if values else float("nan")
+    return dict(zip(columns, (theirs, Entry(signed(gap), gap) if values and comparable else Entry()), strict=True))
+
+
+def unit(units: dict[str, float], rows: list[dict[int, float]]) -> str:
+    """Return the largest unit that the most of what was spent has one of, else the smallest."""
+    most = max((value for by_seed in rows for value in by_seed.values()), default=0.0)
+    return next((name for name, size in units.items() if most >= size), list(units)[-1])
+
+
+def spent(by_seed: dict[int, float], size: float) -> Entry:
+    """Return the mean over the seeds that have A."""
+    values = [value / size for value in by_seed.values()]
+    return Entry(f"{np.mean(values):.1f}", float(np.mean(values))) if values else Entry()

@@ -1,0 +1,67 @@
+"""What `cassle probe` is asked in words."""
+
+import pytest
+
+from cassle.core.errors import SettingsError
+from cassle.data.streams import Stream
+from cassle.plan.probes import described
+
+
+def asked(**given):
+    usual = {
+        "data": {},
+        "checkpoint": "foreign.pt",
+        "stream": None,
+        "dataset": None,
+        "probes": "knn",
+        "backbone": "resnet18",
+        "stem_padding": None,
+        "image_size": None,
+    }
+    return described(**{**usual, **given})
+
+
+def test_a_foreign_backbone_is_described_completely():
+    spec = asked(dataset="digits", stem_padding=2, image_size=32)
+    assert spec["backbone"] == {"name": "resnet18", "settings": {"stem_padding": 2}}
+    assert spec["stream"] == Stream.parse("digits-all").model_dump()
+    assert (spec["image_size"], spec["seed"]) == (32, 0)
+
+
+def test_probes_are_names_or_a_list_of_choices():
+    names = [part["label"] for part in asked(dataset="digits", probes="knn, linear_cached")["probes"]]
+    assert names == ["knn", "linear_cached"]
+    choices = asked(dataset="digits", probes="[knn, {name: knn, k: 5}]")["probes"]
+    assert [part["label"] for part in choices] == ["knn", "knn~k=5"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "give --dataset or --stream"),
+        ({"backbone": None, "stem_padding": 2}, "describe a --backbone"),
+        ({"backbone": None, "checkpoint": None}, "give --checkpoint FILE"),
+        ({"backbone": "resnet19", "dataset": "digits"}, "did you mean 'resnet18'"),
+        ({"backbone": "conv3", "dataset": "digits", "stem_padding": 2}, "unknown key 'stem_padding'"),
+        ({"dataset": "digits", "probes": "[knn"}, "--probes is not a YAML list"),
+        ({"dataset": "digits", "probes": "knm"}, "did you mean 'knn'"),
+        (
+            {"dataset": "digits", "probes": "[1]"},
+            r"--probes \[1\]: give names, or mappings with a name, as in \[knn, {",
+        ),
+        ({"dataset": "digits", "probes": "[]"}, r"--probes \[\]: give names"),
+        ({"dataset": "digits", "probes": "[{k: 5}]"}, "needs a 'name'"),
+        (
+            {"dataset": "digits", "image_size": -4},
+            "--image_size -4: the side of an image is a number of pixels above 0",
+        ),
+        ({"dataset": "digits", "image_size": 0}, "--image_size 0: the side"),
+        (
+            {"stream": "digits-class5", "probes": "[{name: domain_aware, classifier: linear_cached}]"},
+            "domain_aware~classifier=linear_cached does not suit digits-class5: its tasks are no domains",
+        ),
+    ],
+)
+def test_what_is_missing_or_contradicts_itself_is_refused(given, message):
+    with pytest.raises(SettingsError, match=message):
+        asked(**given)
