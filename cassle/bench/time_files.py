@@ -118,7 +118,7 @@ class BenchSettings(RecipeSettings):
 def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
     """Return images per second, seconds to the first batch and peak memory of `cassle prepare` and of every loader."""
     device = begin(site)
-    spec = specs(settings.words())[0]
+    training = specs(settings.words())[0].training.model_dump(mode="json")
     facts, cores = settings.facts(), available_cores()
     with tempfile.TemporaryDirectory() as made:
         root = Path(settings.root).resolve() if settings.root else make_files(Path(made) / "files", settings)
@@ -127,7 +127,7 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
         rows = [_row("prepare", [watched(prepare, *given, cores) for _ in range(settings.rounds)])]
         for name in settings.loaders:
             if name != "dali" or dali_is_installed():
-                job = (name, *given, spec["training"], site.execution.threads, str(device), settings.steps)
+                job = (name, *given, training, site.execution.threads, str(device), settings.steps)
                 rows.append(_row(name, [watched(iterate, *job) for _ in range(settings.rounds)]))
     return result("files", settings, site, device, rows)
 

@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import Field
 
 from cassle.bench.base import as_text, begin, rate, result, seconds_per_call
-from cassle.bench.workload import RecipeSettings, pictures, specs, training_of
+from cassle.bench.workload import RecipeSettings, pictures, specs
 from cassle.data.base import InMemory, Part
 from cassle.data.file_images import FileImages
 from cassle.data.loaders import Loader, TaskRows, open_loader
@@ -41,7 +41,7 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
     """
     device = begin(site)
     keep_freed_memory()
-    training, facts, threads = training_of(specs(settings.words())[0]), settings.facts(), site.execution.threads
+    training, facts, threads = specs(settings.words())[0].training, settings.facts(), site.execution.threads
     views = Views(training.views, facts.mean, facts.std)
     made = pictures(settings.images, *settings.image_size())
     labels = np.zeros(settings.images, dtype=np.int64)

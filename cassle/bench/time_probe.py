@@ -41,7 +41,7 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
     """Return images per second through the backbone, and test features per second through fitting and prediction."""
     device, facts = begin(site), settings.facts()
     spec = specs(settings.words(), settings.backbone)[0]
-    backbone = build_backbone(spec["backbone"], facts.image_size, 0).to(device)
+    backbone = build_backbone(spec.backbone, facts.image_size, 0).to(device)
     side, nothing = facts.image_size, torch.zeros(settings.images, dtype=torch.long)
     images = InMemory(pictures(settings.images, side, side), nothing, nothing).to(device)
     classes = facts.num_classes or 100

@@ -42,7 +42,7 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
     cases = {}
     for choice in ("finetune", *chosen):
         plan = plan_of({**settings.words(), "strategy": choice}, settings.backbone)
-        cases[plan.cells["strategies"][0]] = Step(plan, settings.facts(), settings.images, device, precision)
+        cases[next(iter(plan.rows)).strategy] = Step(plan, settings.facts(), settings.images, device, precision)
     times = seconds_per_call(cases, device, settings.rounds)
     rows = []
     for name, step in cases.items():

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter, ImageOps
 from torchvision import transforms
 
 from cassle.bench.base import as_text, begin, rate, result, seconds_per_call
-from cassle.bench.workload import RecipeSettings, pictures, specs, training_of
+from cassle.bench.workload import RecipeSettings, pictures, specs
 from cassle.core.random import generator
 from cassle.data.loaders.torchvision import transform
 from cassle.data.view_settings import ViewSettings
@@ -29,7 +29,7 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
     """Return crops per second of every way to make all views of a batch, decoding apart."""
     device = begin(site)
     keep_freed_memory()
-    training, facts = training_of(specs(settings.words())[0]), settings.facts()
+    training, facts = specs(settings.words())[0].training, settings.facts()
     count, views = training.batch_size, Views(training.views, facts.mean, facts.std)
     images = pictures(count, *settings.image_size())
     on_device = images.to(device)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cassle.bench.workload import pictures, training_of
+from cassle.bench.workload import pictures
 from cassle.data.base import Dataset, InMemory
 from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.views import Views
@@ -36,7 +36,7 @@ class Step:
     def __init__(self, plan: Plan, facts: Dataset, least: int, device: torch.device, precision: str) -> None:
         """``plan``: that of one run; ``facts``: its dataset; ``least``: images in memory, more if a batch has more."""
         spec = [job.spec for job in plan.train.values()][1]
-        training, side = training_of(spec), facts.image_size
+        training, side = spec.training, facts.image_size
         number = max(least, training.batch_size)
         positions, nothing = torch.arange(number), torch.zeros(number, dtype=torch.long)
         images = InMemory(pictures(number, side, side), nothing, nothing)

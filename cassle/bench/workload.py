@@ -10,11 +10,11 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from cassle.contracts.specs import TrainSpec
 from cassle.core.options import Options
 from cassle.data.base import Dataset, datasets
 from cassle.plan import Plan, resolve
 from cassle.settings.reading import read_study
-from cassle.settings.recipe import Training
 from cassle.settings.study import Choice
 
 
@@ -52,14 +52,9 @@ def plan_of(words: dict[str, Any], backbone: Choice | None = None) -> Plan:
     return resolve(read_study({key: value for key, value in {**words, **chosen}.items() if value is not None}))
 
 
-def specs(words: dict[str, Any], backbone: Choice | None = None) -> list[dict[str, Any]]:
-    """Return the settings of both tasks of a run that words name."""
+def specs(words: dict[str, Any], backbone: Choice | None = None) -> list[TrainSpec]:
+    """Return the specifications of both tasks of a run that overrides name."""
     return [job.spec for job in plan_of(words, backbone).train.values()]
-
-
-def training_of(spec: dict[str, Any]) -> Training:
-    """Return the recipe of a job's settings."""
-    return Training.model_validate(spec["training"])
 
 
 def pictures(count: int, height: int, width: int) -> Tensor:

@@ -28,13 +28,18 @@ def object_of(args: argparse.Namespace, flag: str) -> dict[str, Any]:
 
 
 def site_of(args: argparse.Namespace) -> Site:
-    """Return where this job runs, with its plugins loaded and its datasets declared."""
+    """Return how a command of `--site` is executed, with its plugins loaded and its datasets declared."""
     from cassle.core.options import parse
-    from cassle.core.registry import load_plugins
-    from cassle.data.base import declare
     from cassle.settings.site import Site
 
-    site = parse(Site, object_of(args, "site"), "--site")
+    return prepare_site(parse(Site, object_of(args, "site"), "--site"))
+
+
+def prepare_site(site: Site) -> Site:
+    """Load the plugins of a site and declare its datasets; returns it."""
+    from cassle.core.registry import load_plugins
+    from cassle.data.base import declare
+
     load_plugins(site.plugins)
     declare(site.data)
     return site

@@ -1,76 +1,96 @@
-"""Words of the form key=value that stand for settings, files and folders of a job."""
+"""From a command line to the one job it names: an entry of a plan file, or overrides of the form key=value."""
 
 from __future__ import annotations
 
 import argparse
-import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cassle.cli.execution import object_of
+from cassle.contracts.jobs import MemoryJob, TrainJob
+from cassle.contracts.layout import TaskFolder
+from cassle.contracts.plan_file import JobPlan
+from cassle.contracts.specs import Spec
 from cassle.core.errors import SettingsError
+from cassle.core.options import merged, parse
+from cassle.settings.site import Site
 
 if TYPE_CHECKING:
-    from cassle.plan import MemoryJob, Plan, TrainJob
+    from cassle.plan import Plan
 
 
-def words_of(given: list[str]) -> dict[str, Any]:
-    """Return words of the form key=value, values read as YAML; `SettingsError` for the first that is none."""
+def overrides_of(given: list[str]) -> dict[str, Any]:
+    """Return overrides of the form key=value, values read as YAML; `SettingsError` for the first that is none."""
     import yaml
 
-    if bad := [word for word in given if "=" not in word]:
-        raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as objective=simclr")
-    return {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in given)}
+    found = {}
+    for text in given:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise SettingsError(f"'{text}' is not of the form key=value, such as objective=simclr")
+        try:
+            found[key] = yaml.safe_load(value)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise SettingsError(f"'{text}' is not YAML: {error}") from error
+    return found
 
 
-def fill_in_training(args: argparse.Namespace) -> None:
-    """Take from the one training job that words name what the command line did not give."""
-    plan, task = _planned(args)
-    jobs = [job for job in plan.train.values() if job.spec["task"] == task]
+def planned_training(args: argparse.Namespace) -> tuple[TrainJob, Site]:
+    """Return the one training that the command line names, and how it is executed."""
+    if args.plan and args.folder:
+        plan = JobPlan(Path(args.plan))
+        job = plan.train_job(str(TaskFolder.parse(args.folder)))
+        check_digest(args, job.spec)
+        return job, plan.site
+    _need_overrides(args, "--plan and --folder")
+    study, task, site = _resolved(args)
+    jobs = [job for job in study.train.values() if job.spec.task == task]
     if len(jobs) != 1:
-        tasks = max(job.spec["task"] for job in plan.train.values())
+        tasks = max(job.spec.task for job in study.train.values())
         found = f"{len(jobs)} trainings of task {task}" if jobs else f"no task {task}, but tasks 0 to {tasks}"
-        raise SettingsError(f"these words name {found}; name exactly one training")
-    job = jobs[0]
-    _take(args, job)
-    args.folder = args.folder or job.folder
-    args.memory = args.memory or job.memory or ""
-    args.given = args.given or job.given or ""
-    args.previous = args.previous or (f"{job.parent}/checkpoint.pt" if job.parent else None)
+        raise SettingsError(f"these overrides name {found}; name exactly one training")
+    return jobs[0], site
 
 
-def fill_in_memory(args: argparse.Namespace) -> None:
-    """Take from the one memory that words name what the command line did not give."""
-    plan, task = _planned(args)
-    jobs = [job for job in plan.memory.values() if job.spec["task"] == task]
+def planned_memory(args: argparse.Namespace) -> tuple[MemoryJob, Site]:
+    """Return the one memory that the command line names, and how the job is executed."""
+    if args.plan and args.out:
+        plan = JobPlan(Path(args.plan))
+        job = plan.memory_job(str(TaskFolder.parse(Path(args.out).parent)))
+        check_digest(args, job.spec)
+        return job, plan.site
+    _need_overrides(args, "--plan and --out")
+    study, task, site = _resolved(args)
+    jobs = [job for job in study.memory.values() if job.spec.task == task]
     if len(jobs) != 1:
         raise SettingsError(
-            f"these words name {len(jobs)} memories after task {task}; name exactly one strategy that keeps something, "
-            "and not the last task"
+            f"these overrides name {len(jobs)} memories after task {task}; name exactly one strategy that keeps a "
+            "memory, and not the last task"
         )
-    job = jobs[0]
-    _take(args, job)
-    args.checkpoint = args.checkpoint or f"{job.checkpoint}/checkpoint.pt"
-    args.memory = args.memory or job.previous or ""
-    args.out = args.out or job.file
+    return jobs[0], site
 
 
-def _planned(args: argparse.Namespace) -> tuple[Plan, int]:
-    """Return the plan of the study that words describe, and the task they name; take over where its jobs run."""
+def check_digest(args: argparse.Namespace, spec: Spec) -> None:
+    """Raise `SettingsError` if the plan file has other settings of a job than those it was started for."""
+    if args.digest and args.digest != spec.digest:
+        raise SettingsError(
+            f"{args.plan} has other settings of this job ({spec.digest}) than it was planned with ({args.digest}): "
+            "another run of the workflow has changed the study meanwhile; run the same command again"
+        )
+
+
+def _need_overrides(args: argparse.Namespace, files: str) -> None:
+    if not args.overrides:
+        raise SettingsError(f"give {files}, or overrides: stream=... objective=... strategy=... task=0")
+
+
+def _resolved(args: argparse.Namespace) -> tuple[Plan, int, Site]:
+    """Return the plan of the study that overrides describe, the task they name, and how jobs are executed."""
     from cassle.plan import resolve
     from cassle.settings.reading import read_study
 
-    words = words_of(args.words)
-    task = words.pop("task", 0)
-    plan = resolve(read_study(words))
-    args.site = json.dumps({**plan.study.site().model_dump(mode="json"), **object_of(args, "site")})
-    return plan, task
-
-
-def _take(args: argparse.Namespace, job: TrainJob | MemoryJob) -> None:
-    """Take settings, index and split of a job where the command line did not give them."""
-    from cassle.contracts.layout import index_file, split_file
-    from cassle.data.streams import Stream
-
-    args.spec = args.spec or job.key
-    args.index = args.index or index_file(Stream(**job.spec["stream"]).index)
-    args.split = args.split or split_file(job.folder.split("/")[1])
+    values = overrides_of(args.overrides)
+    task = values.pop("task", 0)
+    plan = resolve(read_study(values))
+    site = parse(Site, merged(plan.study.site().model_dump(mode="json"), object_of(args, "site")), "--site")
+    return plan, task, site

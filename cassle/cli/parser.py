@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 _FLAGS: dict[str, dict[str, Any]] = {
     "attempt": {"type": int, "default": 1, "help": "which attempt of the workflow at this job this is"},
     "backbone": {"help": "network of a file of other software, such as resnet18"},
-    "cells": {"help": "JSON of the streams, objectives, strategies, ... a table shows"},
     "checkpoint": {"help": "a checkpoint.pt; for probe also a file of other software, with --backbone"},
     "cores": {"type": int, "default": 0, "help": "processes that read images; by default all cores there are"},
     "dataset": {"help": "name of the dataset"},
+    "digest": {"default": "", "help": "digest of the settings that the job was planned with"},
     "folder": {"help": "where checkpoint.pt, train.json and metrics.jsonl go"},
-    "given": {"default": "", "help": "a first task's checkpoint to take over as it is, instead of training"},
+    "first_checkpoint": {"default": "", "help": "a first task's checkpoint to take over, instead of training"},
     "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
     "image_size": {"type": int, "help": "side of the images such a network takes; by default the dataset's"},
     "images": {"type": int, "default": 1000, "help": "at most so many test images"},
@@ -41,10 +41,10 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "previous": {"default": "", "help": "checkpoint of the task before; none for a first task"},
     "probe": {"help": "name of the probe"},
     "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas, or a YAML list"},
-    "results": {"default": "results", "help": "folder of results"},
+    "results": {"help": "directory of results; by default that of --out"},
     "runs": {"help": "runs.csv"},
     "settings": {"default": "{}", "help": "JSON of the dataset's settings, over those of --site"},
-    "spec": {"help": "JSON of all settings that determine the result"},
+    "plan": {"help": "plan file that the workflow has written"},
     "split": {"help": "the stream's split.npz"},
     "stem_padding": {"type": int, "help": "padding of such a network's 3x3 stem: 1, or 2 as in the original"},
     "stream": {"help": "a stream, such as digits-domain6"},
@@ -104,29 +104,29 @@ def _add_people(verbs: Verbs) -> None:
 def _add_workflow(verbs: Verbs) -> None:
     """Add the verbs of the workflow, in its order."""
     add = partial(_add, verbs)
-    add(prepare, "settings", "cores", site=True, dataset=True, out=True)
-    add(split, "spec", "stream", site=True, index=True, out=True)
-    train_flags = ("spec", "index", "split", "previous", "given", "memory", "folder", "gpus", "attempt")
+    add(prepare, "plan", "dataset", "settings", "cores", site=True, out=True)
+    add(split, "plan", "stream", site=True, index=True, out=True)
+    common = ("plan", "digest", "index", "split", "memory", "gpus", "attempt")
     for verb in (
-        add(train, *train_flags, site=True),
-        add(build_memory, "spec", "index", "split", "checkpoint", "memory", "gpus", "attempt", "out", site=True),
+        add(train, *common, "folder", "previous", "first_checkpoint", site=True),
+        add(build_memory, *common, "checkpoint", "out", site=True),
     ):
         verb.add_argument(
-            "words", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
+            "overrides", nargs="*", metavar="KEY=VALUE", help="such as stream=digits-domain6 objective=simclr task=0"
         )
-    foreign = ("dataset", "backbone", "stem_padding", "image_size")
-    verb = add(probe, "spec", "checkpoint", "stream", "probes", "gpus", "attempt", *foreign, site=True, out=True)
-    verb.add_argument("--index", nargs="+", help="index.npz of each dataset that is looked at")
-    verb.add_argument("--split", nargs="+", help="split.npz of each stream that is looked at")
-    verb.add_argument("--known", nargs="+", default=[], help="files of accuracies to take from what would be the same")
+    external = ("dataset", "backbone", "stem_padding", "image_size")
+    flags = ("plan", "digest", "checkpoint", "stream", "probes", "gpus", "attempt", *external)
+    verb = add(probe, *flags, site=True, out=True)
+    verb.add_argument("--index", nargs="+", help="index.npz of the dataset of each stream that is evaluated on")
+    verb.add_argument("--split", nargs="+", help="split.npz of each stream that is evaluated on")
     add(collect, "results", "jobs", out=True)
-    add(study, cells=True, out=True)
+    add(study, plan=True, out=True)
     add(table, "runs", "jobs", "study", "stream", "probe", "partial", "out")
     add(figure, runs=True, study=True, name=True, stream=True, probe=True, out=True)
-    needed = dict.fromkeys(("spec", "checkpoint", "index", "split", "out"), True)
-    add(features, "gpus", "attempt", "images", site=True, **needed)
-    add(feature_figure, name=True, study=True, out=True).add_argument("features", nargs="+", help="files of features")
-    add(page, runs=True, study=True, jobs=True, out=True).add_argument("figures", nargs="*", help="files of figures")
+    needed = dict.fromkeys(("plan", "checkpoint", "index", "split", "out"), True)
+    add(features, "gpus", "attempt", "images", **needed)
+    add(feature_figure, plan=True, name=True, study=True, out=True)
+    add(page, plan=True, runs=True, study=True, jobs=True, out=True)
     add(timeline, jobs=True, study=True, out=True)
 
 

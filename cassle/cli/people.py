@@ -9,11 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from cassle.cli.execution import site_of
-from cassle.cli.overrides import words_of
+from cassle.cli.overrides import overrides_of
+from cassle.contracts.layout import RESULTS, StudyFolder, tracking_folder
 from cassle.core.errors import CassleError
 
 BENCHES = ("views", "loader", "files", "step", "probe", "strategies")
-PLANS = "results/studies/*/plan.json"
+PLANS = StudyFolder("*").plan
 WATCH_EVERY = 3.0
 """Seconds between two looks of `cassle status --watch`."""
 
@@ -48,10 +49,11 @@ def wandb(args: argparse.Namespace) -> None:
 
     given = {key: value for key in ("mode", "entity", "project") if (value := getattr(args, key)) is not None}
     study = Path(args.folder)
-    settings = parse(WandbSettings, {**read_plan(study)["trackers"].get("wandb", {"mode": "online"}), **given}, "wandb")
-    folder = study.resolve().parents[1] / "tracking" / "wandb"
+    settings = parse(WandbSettings, {**read_plan(study).trackers.get("wandb", {"mode": "online"}), **given}, "wandb")
+    root = StudyFolder.root_of(study)
+    folder = tracking_folder(root, "wandb")
     with alone(folder):
-        follow(study, WandbTracker(settings, folder, study.resolve().parents[2]), args.parent)
+        follow(study, WandbTracker(settings, folder, root), args.parent)
     if settings.mode == "offline":
         print(f"offline runs: `wandb sync {shlex.quote(str(folder))}/wandb/offline-run-*` sends them")
 
@@ -62,7 +64,7 @@ def tensorboard(args: argparse.Namespace) -> None:
     from cassle.monitor.tracking.tensorboard import TensorBoardTracker
 
     study = Path(args.folder)
-    folder = study.resolve().parents[1] / "tracking" / "tensorboard"
+    folder = tracking_folder(StudyFolder.root_of(study), "tensorboard")
     with alone(folder):
         follow(study, TensorBoardTracker(folder), args.parent)
     print(f"`tensorboard --logdir {shlex.quote(str(folder))}` shows them")
@@ -87,7 +89,7 @@ def show(args: argparse.Namespace) -> None:
 
     print(listing(Path(args.folder)))
     if args.since:
-        print(time_spent(Path(args.folder).parents[1], args.since, args.cores))
+        print(time_spent(StudyFolder.root_of(Path(args.folder)) / RESULTS, args.since, args.cores))
 
 
 def bench(args: argparse.Namespace) -> None:
@@ -98,7 +100,7 @@ def bench(args: argparse.Namespace) -> None:
     from cassle.core.options import parse
 
     part = import_module(f"cassle.bench.time_{args.part}")
-    measured = part.measure(parse(part.BenchSettings, words_of(args.words), f"bench {args.part}"), site_of(args))
+    measured = part.measure(parse(part.BenchSettings, overrides_of(args.words), f"bench {args.part}"), site_of(args))
     print(part.as_text(measured))
     if args.out:
         write_json(args.out, measured)

@@ -1,62 +1,68 @@
-"""Verbs that look at what a checkpoint has learned."""
+"""Verbs that evaluate a checkpoint."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from cassle.cli.execution import leased, object_of, site_of
-
-if TYPE_CHECKING:
-    from cassle.settings.site import Site
+from cassle.cli.execution import leased, prepare_site, site_of
+from cassle.cli.overrides import check_digest
+from cassle.contracts.layout import ProbeFile, index_file, split_file
+from cassle.contracts.plan_file import JobPlan
+from cassle.contracts.specs import ProbeSpec
+from cassle.settings.site import Site
 
 
 def probe(args: argparse.Namespace) -> None:
-    """Evaluate a checkpoint, a file of other software, or the random network on every task of a stream."""
-    with _begun(args) as site:
-        from cassle.contracts.layout import index_file, split_file
-        from cassle.evaluation.base import streams_of
-        from cassle.evaluation.probe_checkpoint import probe_checkpoint
-        from cassle.evaluation.request import ProbeRequest
+    """Evaluate a checkpoint, an external checkpoint, or the random network on every task of a stream."""
+    out, checkpoint = Path(args.out), Path(args.checkpoint) if args.checkpoint else None
+    if args.plan:
+        plan = JobPlan(Path(args.plan))
+        spec, site = plan.probe_job(str(ProbeFile.parse(args.out))).spec, plan.site
+        check_digest(args, spec)
+        with _begun(args, spec.digest, site):
+            _evaluate(args, spec, site, checkpoint, sorted({*out.parent.glob("*.json")} - {out}))
+        return
+    site = site_of(args)
+    with leased(args.gpus, site.execution, out):
+        from cassle.plan.probes import described
 
-        checkpoint = Path(args.checkpoint) if args.checkpoint else None
-        spec = object_of(args, "spec") if args.spec else _probe_words(args, site, checkpoint)
-        streams = streams_of(spec)
-        index = args.index or [index_file(stream.index) for stream in streams]
-        split = args.split or [split_file(stream.name) for stream in streams]
-        files = [Path(file) for file in index], [Path(file) for file in split]
-        known = list(map(Path, args.known))
-        found = probe_checkpoint(ProbeRequest(spec, site, *files, Path(args.out), checkpoint, known))
-        for name, accuracies in found["accuracies"].items():
-            print(name, " ".join(f"{100 * accuracy:.1f}" for accuracy in accuracies))
+        what = (args.stream, args.dataset, args.probes, args.backbone, args.stem_padding, args.image_size)
+        _evaluate(args, described(site.data, checkpoint, *what), site, checkpoint, [])
+
+
+def _evaluate(
+    args: argparse.Namespace, spec: ProbeSpec, site: Site, checkpoint: Path | None, reuse: list[Path]
+) -> None:
+    from cassle.evaluation.probe_checkpoint import probe_checkpoint
+    from cassle.evaluation.request import ProbeRequest
+
+    index = args.index or [index_file(stream.index) for stream in spec.streams]
+    split = args.split or [split_file(stream.name) for stream in spec.streams]
+    files = list(map(Path, index)), list(map(Path, split))
+    found = probe_checkpoint(ProbeRequest(spec, site, *files, Path(args.out), checkpoint, reuse))
+    for name, accuracies in found.accuracies.items():
+        print(name, " ".join(f"{100 * accuracy:.1f}" for accuracy in accuracies))
 
 
 def features(args: argparse.Namespace) -> None:
-    """Write the features of test images of a stream, as a checkpoint's network sees them."""
-    with _begun(args) as site:
+    """Write the features of test images of the stream that --out is named after, by a checkpoint's network."""
+    plan = JobPlan(Path(args.plan))
+    stream = plan.stream(Path(args.out).stem)
+    with _begun(args, stream.name, plan.site):
         from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
 
         index, split, checkpoint, out = map(Path, (args.index, args.split, args.checkpoint, args.out))
-        write_snapshot(SnapshotRequest(object_of(args, "spec"), site, index, split, checkpoint, out, args.images))
+        write_snapshot(SnapshotRequest(stream, plan.site, index, split, checkpoint, out, args.images))
 
 
 @contextmanager
-def _begun(args: argparse.Namespace) -> Iterator[Site]:
-    """Yield where an evaluation runs, devices leased; a failure leaves word for the next attempt of the workflow."""
-    from cassle.monitor.failures import remembered
+def _begun(args: argparse.Namespace, digest: str, site: Site) -> Iterator[None]:
+    """Lease devices for a job of the workflow; a failure is recorded for the next attempt."""
+    from cassle.monitor.failures import recorded
 
-    with remembered(Path(args.out), object_of(args, "spec"), args.attempt) if args.spec else nullcontext():
-        site = site_of(args)
-        with leased(args.gpus, site.execution, args.out):
-            yield site
-
-
-def _probe_words(args: argparse.Namespace, site: Site, checkpoint: Path | None) -> dict[str, Any]:
-    """Return the settings of an evaluation that the command line describes."""
-    from cassle.plan.probes import described
-
-    what = (args.stream, args.dataset, args.probes, args.backbone, args.stem_padding, args.image_size)
-    return described(site.data, checkpoint, *what)
+    with recorded(Path(args.out), digest, args.attempt), leased(args.gpus, site.execution, args.out):
+        prepare_site(site)
+        yield

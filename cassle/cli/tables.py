@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cassle.cli.execution import object_of
-from cassle.core.errors import SettingsError
+from cassle.contracts.layout import StudyFolder
+from cassle.contracts.plan_file import JobPlan
+from cassle.contracts.records import write_record
+from cassle.core.errors import DataError, SettingsError
 
 
 def collect(args: argparse.Namespace) -> None:
@@ -14,18 +16,20 @@ def collect(args: argparse.Namespace) -> None:
     from cassle.reporting.rows.collect import collect as rows_of
     from cassle.reporting.rows.frame import write_runs
 
-    write_runs(args.out, rows_of(Path(args.results)))
+    results = Path(args.results or Path(args.out).parent)
+    rows = rows_of(results)
+    if not rows:
+        raise DataError(f"{results} holds no finished evaluation; run the workflow, or name another with --results")
+    write_runs(args.out, rows)
     if args.jobs:
         from cassle.reporting.rows.benchmark import jobs_of, write_jobs
 
-        write_jobs(args.jobs, jobs_of(Path(args.results)))
+        write_jobs(args.jobs, jobs_of(results))
 
 
 def study(args: argparse.Namespace) -> None:
-    """Write the cells that a study's tables show."""
-    from cassle.core.files import write_json
-
-    write_json(args.out, object_of(args, "cells"))
+    """Write the record of what a study's tables show, for the study whose directory --out names."""
+    write_record(args.out, JobPlan(Path(args.plan)).study(Path(args.out).parent.name))
 
 
 def table(args: argparse.Namespace) -> None:
@@ -54,14 +58,20 @@ def feature_figure(args: argparse.Namespace) -> None:
     """Draw one figure of features as PDF, SVG and PNG."""
     from cassle.reporting.figures.features import write_feature_figure
 
-    write_feature_figure(args.name, args.study, args.features, Path(args.out))
+    out, study = Path(args.out), Path(args.study)
+    root = StudyFolder.root_of(study.parent)
+    files = JobPlan(Path(args.plan)).features(study.parent.name, out.parent.name)
+    write_feature_figure(args.name, study, [root / file for file in files], out)
 
 
 def page(args: argparse.Namespace) -> None:
     """Write the report of a study as one page that needs no other file."""
     from cassle.reporting.page import write_page
 
-    write_page(args.runs, args.study, args.jobs, args.figures, Path(args.out))
+    study = Path(args.study)
+    root = StudyFolder.root_of(study.parent)
+    figures = JobPlan(Path(args.plan)).figures(study.parent.name)
+    write_page(args.runs, study, args.jobs, [root / figure for figure in figures], Path(args.out))
 
 
 def timeline(args: argparse.Namespace) -> None:

@@ -1,76 +1,81 @@
-"""Verbs that train a task and write what a strategy keeps of it."""
+"""Verbs that train a task and build the memory that a strategy keeps of it."""
 
 from __future__ import annotations
 
 import argparse
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-from cassle.cli.execution import leased, object_of, site_of
-from cassle.cli.overrides import fill_in_memory, fill_in_training
-from cassle.core.errors import SettingsError
+from cassle.cli.execution import leased, prepare_site
+from cassle.cli.overrides import planned_memory, planned_training
+from cassle.contracts.layout import RECORD, index_file, split_file
+from cassle.contracts.specs import TrainSpec
+from cassle.settings.site import Site
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train one task: by --spec and files as the workflow does, or by words such as objective=simclr task=0."""
-    from cassle.monitor.failures import remembered
+    """Train one task: the one of --folder in a plan file, or the one that overrides such as objective=simclr name."""
+    from cassle.monitor.failures import recorded
     from cassle.runtime.launch import first, follow_parent, launch, launched, processes
 
-    if args.words:
-        fill_in_training(args)
-    if not (args.spec and args.index and args.split and args.folder):
-        raise SettingsError(
-            "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --folder"
-        )
-    spec, folder = object_of(args, "spec"), Path(args.folder)
-    record = folder / "train.json"
+    job, site = planned_training(args)
+    args.folder = args.folder or job.folder
+    args.index = args.index or index_file(job.spec.stream.index)
+    args.split = args.split or split_file(job.at.stream)
+    args.memory = args.memory or (job.memory.memory if job.memory else "")
+    args.first_checkpoint = args.first_checkpoint or job.first_checkpoint or ""
+    args.previous = args.previous or (job.previous.checkpoint if job.previous else "")
+    record = Path(args.folder) / RECORD
     if launched():
         follow_parent()
-        with remembered(record, spec, 1) if first() else nullcontext():
-            return _train_here(args, spec)
-    with remembered(record, spec, args.attempt):  # first of all: a retry that is not worth it ends at once
-        execution = site_of(args).execution
-        with leased(args.gpus, execution, record) as devices:
-            count = 1 if args.given else processes(execution.processes, devices, spec["training"]["batch_size"])
-            if count > 1:
-                launch(args.arguments, count)
-            else:
-                _train_here(args, spec)
+        with recorded(record, job.spec.digest, 1) if first() else nullcontext():
+            return _train_here(args, job.spec, site)
+    with recorded(record, job.spec.digest, args.attempt), leased(args.gpus, site.execution, record) as devices:
+        batch_size = job.spec.training.batch_size
+        count = 1 if args.first_checkpoint else processes(site.execution.processes, devices, batch_size)
+        if count > 1:
+            launch(args.arguments, count)
+        else:
+            _train_here(args, job.spec, site)
 
 
 def build_memory(args: argparse.Namespace) -> None:
-    """Write what a strategy keeps after a task: by --spec and files, or by words such as strategy=er task=0."""
-    from cassle.monitor.failures import remembered
+    """Build the memory of a strategy after a task: of --out in a plan file, or of overrides such as strategy=er."""
+    from cassle.monitor.failures import recorded
 
-    if args.words:
-        fill_in_memory(args)
-    if not (args.spec and args.index and args.split and args.checkpoint and args.out):
-        raise SettingsError(
-            "give words (stream=... objective=... strategy=... task=0) or --spec, --index, --split, --checkpoint, --out"
+    job, site = planned_memory(args)
+    out = Path(args.out or job.file)
+    memory = args.memory or (job.previous.memory if job.previous else "")
+    times = out.with_name("build_memory.json")
+    with recorded(out, job.spec.digest, args.attempt), leased(args.gpus, site.execution, times):
+        prepare_site(site)
+        from cassle.training.memory import MemoryRequest
+        from cassle.training.memory import build_memory as build
+
+        request = MemoryRequest(
+            job.spec,
+            site,
+            index=Path(args.index or index_file(job.spec.stream.index)),
+            split=Path(args.split or split_file(job.at.stream)),
+            checkpoint=Path(args.checkpoint or job.checkpoint.checkpoint),
+            out=out,
+            previous=Path(memory) if memory else None,
         )
-    spec, out, memory = object_of(args, "spec"), Path(args.out), Path(args.memory) if args.memory else None
-    with remembered(out, spec, args.attempt):
-        site = site_of(args)
-        with leased(args.gpus, site.execution, out.with_name("build_memory.json")):
-            from cassle.training.memory import MemoryRequest, build_memory
-
-            files = (Path(args.index), Path(args.split), Path(args.checkpoint), out)
-            build_memory(MemoryRequest(spec, site, *files, memory))
+        build(request)
 
 
-def _train_here(args: argparse.Namespace, spec: dict[str, Any]) -> None:
+def _train_here(args: argparse.Namespace, spec: TrainSpec, site: Site) -> None:
     """Train in this process, which may be one of several."""
-    site = site_of(args)
+    prepare_site(site)
     from cassle.training.task import TrainRequest
     from cassle.training.train_task import train_task
 
-    previous, given, memory = (Path(path) if path else None for path in (args.previous, args.given, args.memory))
+    optional = (Path(path) if path else None for path in (args.previous, args.first_checkpoint, args.memory))
     files = (Path(args.index), Path(args.split), Path(args.folder))
-    train_task(TrainRequest(spec, site, *files, previous, given, memory), _operations)
+    train_task(TrainRequest(spec, site, *files, *optional), _operations)
 
 
-def _operations(spec: dict[str, Any], image_size: int, num_classes: int) -> float | None:
+def _operations(spec: TrainSpec, image_size: int, num_classes: int) -> float | None:
     """Return the operations per image of a training; None where they cannot be counted.
 
     It is handed to the training from here, so that how things are counted is no part of the training's code.

@@ -9,17 +9,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cassle.core.files import read_json
+from cassle.contracts.jobs import ProbeJob, TrainJob
+from cassle.contracts.layout import TaskFolder, features_of
+from cassle.contracts.records import ProbeRecord, TrainRecord, read_record_if_present
+from cassle.contracts.specs import Component
 from cassle.cost.sizes import task_sizes
-from cassle.data.streams import Stream
-from cassle.plan import Plan, ProbeJob, TrainJob, targets
+from cassle.plan import Plan, targets
 from cassle.training.flops import forward_flops, memory_cost, step_cost, training_flops
 
 
-def trained(job: TrainJob, root: Path) -> bool:
-    """Return whether a task was trained, with the settings it has in the plan."""
-    record = root / job.folder / "train.json"
-    return record.is_file() and bool(read_json(record)["spec"] == job.spec)
+def trained(job: TrainJob, root: Path) -> TrainRecord | None:
+    """Return the record of a task that was trained with the settings it has in the plan, or None."""
+    made = read_record_if_present(TrainRecord, root / job.at.record)
+    return made if made is not None and made.spec == job.spec else None
 
 
 def evaluated(job: ProbeJob, training: TrainJob | None, root: Path) -> bool:
@@ -27,12 +29,13 @@ def evaluated(job: ProbeJob, training: TrainJob | None, root: Path) -> bool:
 
     ``training``: that of the checkpoint; None for the random network.
     """
-    file = root / job.file
-    if not file.is_file() or not (training is None or trained(training, root)):
+    made = read_record_if_present(ProbeRecord, root / job.file)
+    if made is None or made.spec != job.spec:
         return False
-    made = read_json(file)
-    checkpoint = None if training is None else read_json(root / training.folder / "train.json")["checkpoint"]
-    return bool(made["spec"] == job.spec and made["checkpoint"] == checkpoint)
+    if training is None:
+        return made.checkpoint is None
+    record = trained(training, root)
+    return record is not None and made.checkpoint == record.checkpoint
 
 
 @dataclass(frozen=True)
@@ -90,76 +93,80 @@ def critical_path(jobs: list[Job]) -> list[Job]:
     return [job for job in reversed(chain) if not job.done]
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a task's training costs, as a `Job` has it."""
+
+    epochs: int = 0
+    images: int = 0
+    flops: float = 0.0
+    bytes: int = 0
+
+
 def _train_job(plan: Plan, rule: str, folder: str, root: Path) -> Job:
     job = plan.train[folder]
-    return Job(rule, folder, trained(job, root), after=job.memory or job.parent, **cost_of_training(job, root))
+    cost = cost_of_training(job, root)
+    previous = None if job.previous is None else str(job.previous)
+    after = previous if job.memory is None else job.memory.memory
+    done = trained(job, root) is not None
+    return Job(rule, folder, done, cost.epochs, cost.images, cost.flops, cost.bytes, after)
 
 
-def cost_of_training(job: TrainJob, root: Path) -> dict[str, Any]:
-    """Return the epochs, images, flops and bytes of a task's training, as a `Job` has them.
-
-    A first task that is taken over from another checkpoint costs its room on the disk only.
-    """
-    stream, training = Stream(**job.spec["stream"]), job.spec["training"]
-    dataset = stream.open({})
-    cost = step_cost(job.spec, dataset.image_size, dataset.num_classes or 1)
-    if job.given is not None:
-        return {"bytes": cost.checkpoint_bytes}
-    steps = task_sizes(stream, root)[0][job.spec["task"]] // training["batch_size"]
-    images = training["epochs"] * steps * training["batch_size"]
-    return {
-        "epochs": training["epochs"],
-        "images": images,
-        "flops": images * training_flops(job.spec, dataset.image_size, dataset.num_classes or 1),
-        "bytes": cost.checkpoint_bytes,
-    }
+def cost_of_training(job: TrainJob, root: Path) -> Cost:
+    """Return what a task's training costs; a first checkpoint that is taken over costs its disk space only."""
+    spec, training = job.spec, job.spec.training
+    dataset = spec.stream.open({})
+    cost = step_cost(spec, dataset.image_size, dataset.num_classes or 1)
+    if job.first_checkpoint is not None:
+        return Cost(bytes=cost.checkpoint_bytes)
+    steps = task_sizes(spec.stream, root)[0][spec.task] // training.batch_size
+    images = training.epochs * steps * training.batch_size
+    flops = images * training_flops(spec, dataset.image_size, dataset.num_classes or 1)
+    return Cost(training.epochs, images, flops, cost.checkpoint_bytes)
 
 
 def _memory_job(plan: Plan, rule: str, file: str, root: Path) -> Job:
-    job = plan.memory[file.rpartition("/")[0]]
+    job = plan.memory[str(TaskFolder.parse(Path(file).parent))]
     spec = job.spec
-    stream = Stream(**spec["stream"])
-    dataset, images = stream.open({}), task_sizes(stream, root)[0][spec["task"]]
-    batch_size = spec["training"]["batch_size"]
-    flops, size = memory_cost(spec, images, batch_size, dataset.image_size, dataset.num_classes or 1)
-    return Job(rule, file, (root / file).is_file(), flops=flops, bytes=size, after=job.checkpoint)
+    dataset, images = spec.stream.open({}), task_sizes(spec.stream, root)[0][spec.task]
+    flops, size = memory_cost(spec, images, dataset.image_size, dataset.num_classes or 1)
+    return Job(rule, file, (root / file).is_file(), flops=flops, bytes=size, after=str(job.checkpoint))
 
 
 def _probe_job(plan: Plan, rule: str, file: str, root: Path) -> Job:
     job = plan.probe[file]
-    training = plan.train[job.folder] if job.trained else None
-    backbone = job.spec["backbone"] if training is None else training.spec["backbone"]
+    training = None if job.at is None else plan.train[str(job.at)]
+    backbone = job.spec.backbone if training is None else training.spec.backbone
+    assert backbone is not None, f"{file} has neither a checkpoint nor a backbone"
     after = None if training is None else training.folder
     return Job(rule, file, evaluated(job, training, root), flops=_probing(job, backbone, root), after=after)
 
 
-def _probing(job: ProbeJob, backbone: dict[str, Any], root: Path) -> float:
+def _probing(job: ProbeJob, backbone: Component, root: Path) -> float:
     """Return the operations of a checkpoint's probes: one pass over each stream, and the epochs of those with epochs.
 
-    Probes that train another one's classifier do so with their share of the labels.
+    Probes that train another one's classifier do so with their fraction of the labels.
     """
-    main = Stream(**job.spec["stream"])
-    sizes = {stream.name: task_sizes(stream, root) for stream in job.streams}
+    main = job.spec.stream
+    sizes = {stream.name: task_sizes(stream, root) for stream in job.spec.streams}
     images = float(sum(sum(train) + test for train, test in sizes.values()))
-    for probe in job.spec["probes"]:
-        settings = probe["settings"]
-        looked_at = Stream(**probe["stream"]) if "stream" in probe else main
+    for probe in job.spec.probes:
+        settings: Any = probe.settings
         epochs = settings.get("classifier", settings).get("epochs", 0)
-        images += epochs * settings.get("fraction", 1.0) * sum(sizes[looked_at.name][0])
+        images += epochs * settings.get("fraction", 1.0) * sum(sizes[(probe.stream or main).name][0])
     return images * forward_flops(backbone, main.open({}).image_size)
 
 
 def _extraction(plan: Plan, rule: str, file: str, root: Path) -> Job:
     """Return the job of an extraction, one pass over the test images of a stream."""
-    folder, _, name = file.removesuffix(".npz").partition("/features/")
-    stream, backbone = plan.streams[name], plan.train[folder].spec["backbone"]
+    at, evaluation = features_of(file)
+    stream, backbone = plan.streams[evaluation], plan.train[str(at)].spec.backbone
     flops = task_sizes(stream, root)[1] * forward_flops(backbone, stream.open({}).image_size)
-    return Job(rule, file, (root / file).is_file(), flops=flops, after=folder)
+    return Job(rule, file, (root / file).is_file(), flops=flops, after=str(at))
 
 
 COSTLY: dict[str, Callable[[Plan, str, str, Path], Job]] = {
-    "train_first_task": _train_job,
-    "train_next_task": _train_job,
+    "train_task": _train_job,
     "build_memory": _memory_job,
     "probe_checkpoint": _probe_job,
     "probe_random_network": _probe_job,

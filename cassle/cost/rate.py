@@ -14,9 +14,9 @@ def measured_rate(plan: Plan, root: Path = Path()) -> float | None:
     """Return the operations per second of the plan's finished trainings, as their records tell, if there are any."""
     flops = seconds = 0.0
     for job in plan.train.values():
-        if job.given is None and trained(job, root):
-            flops += cost_of_training(job, root)["flops"]
-            seconds += read_json(root / job.folder / "train.json")["seconds"]
+        if job.first_checkpoint is None and (record := trained(job, root)) is not None:
+            flops += cost_of_training(job, root).flops
+            seconds += record.seconds
     return flops / seconds if seconds else None
 
 

@@ -10,17 +10,14 @@ from typing import Any
 
 import yaml
 
-from cassle.contracts.layout import REPOSITORY
 from cassle.core.errors import SettingsError
 from cassle.cost.estimate import Job, counts, critical_path, jobs_by_rule, jobs_of
 from cassle.cost.rate import measured_rate
 from cassle.monitor.status import duration
 from cassle.plan import Plan
-from cassle.plan.request import plan_study
+from cassle.plan.request import Request, plan_study
 
 UNITS = ("", "k", "M", "G", "T", "P", "E", "Z")
-DEFAULT = REPOSITORY / "config" / "config.yaml"
-"""The default study."""
 HINT = (
     "unknown until a training of this plan has finished here; --bench takes the speed of a measured step, "
     "--tflops N is N x 10^12 operations per second"
@@ -38,7 +35,7 @@ def cost_of(configfiles: Sequence[str], words: Sequence[str], rate: float | None
     if bad := [word for word in words if "=" not in word]:
         raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as seed=3")
     given = {key: _value(text) for key, text in (word.split("=", 1) for word in words)}
-    plan = plan_study(given, configfiles, DEFAULT)
+    plan = plan_study(Request(given, configfiles))
     return describe(plan, measured_rate(plan) if rate is None else rate)
 
 

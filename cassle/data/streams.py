@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
 
 from cassle.core.errors import SettingsError, nearest
@@ -114,6 +113,8 @@ def _labeled(base: str, changes: dict[str, Any]) -> str:
 def class_order(stream: Stream, num_classes: int) -> list[int]:
     """Return the classes in the order in which tasks take them."""
     if isinstance(stream.class_order, int):
+        import torch  # here, since everything that names streams would wait for it
+
         made = torch.Generator().manual_seed(stream.class_order)
         return torch.randperm(num_classes, generator=made).tolist()  # type: ignore[no-any-return]
     if stream.class_order == "paper":

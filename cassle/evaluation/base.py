@@ -129,12 +129,6 @@ probes: Registry[type[Probe]] = Registry("probe", "cassle.evaluation.probes")
 """Probe name -> class."""
 
 
-def streams_of(spec: dict[str, Any]) -> list[Stream]:
-    """Return the streams that an evaluation with these settings looks at: the evaluated one, and those of probes."""
-    specs = [spec["stream"], *(probe["stream"] for probe in spec["probes"] if "stream" in probe)]
-    return list({stream.name: stream for stream in (Stream(**one) for one in specs)}.values())
-
-
 def accuracy_by_task(predicted: Tensor, labels: Tensor, test_task: Tensor, tasks: int) -> list[float]:
     """Return per task the fraction of its test images whose label was predicted: one row A[t, :].
 

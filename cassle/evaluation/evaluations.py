@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from cassle.contracts.specs import ProbeComponent
 from cassle.core.errors import DataError
 from cassle.core.files import fingerprint
 from cassle.data.base import Index, read_index
@@ -17,7 +18,7 @@ from cassle.data.file_images import load_images
 from cassle.data.index import HALVES
 from cassle.data.splits import Split, read_split
 from cassle.data.streams import Stream
-from cassle.evaluation.base import Evaluation, Half, Probe, accuracy_by_task, predict_within_task, streams_of
+from cassle.evaluation.base import Evaluation, Half, Probe, accuracy_by_task, predict_within_task
 from cassle.evaluation.code import code_of_probes
 from cassle.evaluation.request import ProbeRequest
 from cassle.evaluation.source import Epochs, Source, crop_features
@@ -25,6 +26,21 @@ from cassle.evaluation.subject import Subject
 from cassle.nets.features import CLEAN_BATCH, features_of
 from cassle.training.precision import HALF, Precision, device_name
 from cassle.training.state import StateFile
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one probe found: accuracy per task as a fraction, without and with the task known.
+
+    ``precision`` of the features; ``identity``: fingerprint of everything the accuracies depend on; ``own_tasks``:
+    names of the tasks, where they are those of another stream.
+    """
+
+    accuracies: list[float]
+    task_aware: list[float]
+    precision: str
+    identity: str
+    own_tasks: list[str] | None = None
 
 
 @dataclass
@@ -53,31 +69,31 @@ class Evaluations:
         """The folder of fits in progress, beside the result."""
         return self.request.out.with_name(f".{self.request.out.stem}.state")
 
-    def identity(self, part: dict[str, Any], probe: Probe) -> str:
-        """Return the digits that name all that a probe's accuracies depend on, to the last bit.
-
-        ``part``: the probe in the settings.
-        """
-        alone = {**self.request.spec, "probes": [part]}
-        data = [self.files_of(stream)[0].fingerprint for stream in streams_of(alone)]
+    def identity(self, component: ProbeComponent, probe: Probe) -> str:
+        """Return the digits that name all that a probe's accuracies depend on, to the last bit."""
+        alone = self.request.spec.model_copy(update={"probes": (component,)})
+        data = [self.files_of(stream)[0].fingerprint for stream in alone.streams]
         how = [device_name(self.device), self.precision, self.request.site.execution.threads]
-        return fingerprint([self.subject.fingerprint, alone, code_of_probes([probe]), data, how])
+        return fingerprint(
+            [self.subject.fingerprint, alone.model_dump(mode="json"), code_of_probes([probe]), data, how]
+        )
 
-    def evaluated(self, part: dict[str, Any], probe: Probe) -> dict[str, Any]:
-        """Return the entries of a probe in the file of accuracies."""
-        main = Stream(**self.request.spec["stream"])
-        stream = Stream(**part["stream"]) if "stream" in part else main
+    def evaluated(self, component: ProbeComponent, probe: Probe, identity: str) -> Found:
+        """Return what a probe finds."""
+        main = self.request.spec.stream
+        stream = component.stream or main
         split, data = self.of(stream)
         with torch.no_grad():
             scores = probe.scores(data)
         test = data.test
         within_task = predict_within_task(scores, test.task, split.classes)
-        return {
-            "accuracies": accuracy_by_task(scores.argmax(dim=1), test.labels, test.task, data.tasks),
-            "task_aware": accuracy_by_task(within_task, test.labels, test.task, data.tasks),
-            "precision": self.precision_used(),
-            **({} if stream == main else {"own_tasks": [f"{stream.dataset} {name}" for name in split.names]}),
-        }
+        return Found(
+            accuracies=accuracy_by_task(scores.argmax(dim=1), test.labels, test.task, data.tasks),
+            task_aware=accuracy_by_task(within_task, test.labels, test.task, data.tasks),
+            precision=self.precision_used(),
+            identity=identity,
+            own_tasks=None if stream == main else [f"{stream.dataset} {name}" for name in split.names],
+        )
 
     def of(self, stream: Stream) -> tuple[Split, Evaluation]:
         """Return a stream's split, and what probes may look at."""
@@ -92,7 +108,7 @@ class Evaluations:
         return self._files[stream.name]
 
     def _read(self, stream: Stream) -> tuple[Index, Split]:
-        streams = streams_of(self.request.spec)
+        streams = self.request.spec.streams
         for what, given in (("--index", self.request.index), ("--split", self.request.split)):
             if len(given) != len(streams):
                 names = ", ".join(one.name for one in streams)
@@ -117,7 +133,7 @@ class Evaluations:
             test=self._half(test_source, split.test_task, index.test.labels),
             num_classes=index.num_classes,
             tasks=stream.tasks,
-            seed=self.request.spec["seed"],
+            seed=self.request.spec.seed,
             crops=partial(self._crops, train_source),
             view_size=subject.image_size,
             linear_lr=subject.linear_lr,
@@ -140,5 +156,6 @@ class Evaluations:
 
     def _state(self, data: str, stream: str, key: Any) -> StateFile:
         """Return the file of a fit's state; named by everything that determines the fit."""
-        name = fingerprint([self.subject.fingerprint, self.request.spec, self.code, self.precision, data, stream, key])
+        spec = self.request.spec.digest
+        name = fingerprint([self.subject.fingerprint, spec, self.code, self.precision, data, stream, key])
         return StateFile(self.states / name, name, self.request.site.execution.state_minutes)

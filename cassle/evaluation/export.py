@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cassle.core.files import save_tensors
 from cassle.core.options import parse
-from cassle.data.streams import Stream
 from cassle.models.checkpoints import load_checkpoint
 from cassle.nets.base import backbones
 
@@ -21,11 +20,11 @@ def export_backbone(checkpoint: Path, out: Path) -> str:
     that is not loaded.
     """
     held = load_checkpoint(checkpoint)
-    spec = held.meta["spec"]
-    dataset = Stream(**spec["stream"]).open({})
-    name, side = spec["backbone"]["name"], dataset.image_size
+    spec = held.provenance.spec
+    dataset = spec.stream.open({})
+    name, side = spec.backbone.name, dataset.image_size
     kind = backbones.get(name)
-    settings = parse(kind.Settings, spec["backbone"]["settings"], f"backbone {name}")
+    settings = parse(kind.Settings, spec.backbone.settings, f"backbone {name}")
     lines = [
         "import torch",
         kind.as_code(name, side, settings),

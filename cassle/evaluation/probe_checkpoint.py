@@ -6,78 +6,54 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from cassle.core.errors import DataError
-from cassle.core.files import read_json, write_json
-from cassle.data.streams import Stream
+from cassle.contracts.records import ProbeExecution, ProbeRecord, read_record_if_present, write_record
 from cassle.evaluation.base import Probe, probes
 from cassle.evaluation.code import code_of_probes
-from cassle.evaluation.evaluations import Evaluations
+from cassle.evaluation.evaluations import Evaluations, Found
 from cassle.evaluation.request import ProbeRequest
 from cassle.evaluation.subject import load_subject
 from cassle.training.precision import device_name, resolve_device, resolve_precision
 
-PER_PROBE = ("accuracies", "task_aware", "own_tasks", "identity")
-"""Keys of a file of accuracies that hold an entry per probe."""
 
+def probe_checkpoint(request: ProbeRequest) -> ProbeRecord:
+    """Evaluate a checkpoint, write the record of its accuracies, and return it.
 
-def known_probes(files: Iterable[Path], wanted: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return label -> key -> entry of the wanted probes that files of accuracies hold, and print where each was.
-
-    Beside those of a file, ``precision`` is an entry: that in which the probe saw its images.
-    ``wanted``: label -> identity; an entry of another identity was found under other conditions and is not taken. A
-    file that is gone holds nothing. Raises `DataError` for a file of something else.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for file in filter(Path.is_file, files):
-        held = read_json(file)
-        if not isinstance(held, dict) or "accuracies" not in held:
-            raise DataError(f"{file} holds no accuracies; give files that `cassle probe` wrote")
-        for label, identity in held.get("identity", {}).items():
-            if label not in found and wanted.get(label) == identity:
-                found[label] = {key: held[key][label] for key in PER_PROBE if label in held[key]}
-                found[label]["precision"] = held["execution"]["precision"][label]
-                print(f"{label}: as in {file}")
-    return found
-
-
-def probe_checkpoint(request: ProbeRequest) -> dict[str, Any]:
-    """Evaluate and write ``{"accuracies": {probe: [fraction per task]}, ...}``; returns what was written.
-
-    One classifier over all classes is fitted on the labels of all tasks; accuracy is read off per task's test
-    images without masking (CaSSLe, Section 5). ``task_aware`` has the same with the task known. ``execution`` says how
-    it ran: device, threads, and per probe the precision the backbone computed in.
+    One classifier over all classes is fitted on the labels of all tasks; accuracy is read off per task's test images
+    without masking (CaSSLe, Section 5). ``task_aware`` has the same with the task known.
     """
     began = time.monotonic()
-    torch.set_num_threads(request.site.execution.threads)
-    made = {part["label"]: probes.get(part["name"])(**part["settings"]) for part in request.spec["probes"]}
-    seen = open_evaluations(request, made)
-    found = entries(request, seen, made)
-    main = Stream(**request.spec["stream"])
-    execution = {
-        "device": device_name(seen.device),
-        "precision": found.pop("precision"),
-        "threads": request.site.execution.threads,
-    }
-    result = {
-        "spec": request.spec,
-        **found,
-        "stream": main.name,
-        "dataset": main.dataset,
-        "scenario": main.scenario,
-        "tasks": main.tasks,
-        "task_names": seen.files_of(main)[1].names,
-        "checkpoint": seen.subject.fingerprint,
-        "code": seen.code,
-        "execution": execution,
-        "seconds": round(time.monotonic() - began, 2),
-    }
-    write_json(request.out, result)
-    shutil.rmtree(seen.states, ignore_errors=True)
-    return result
+    spec, threads = request.spec, request.site.execution.threads
+    torch.set_num_threads(threads)
+    made = {probe.label: probes.get(probe.name)(**probe.settings) for probe in spec.probes}
+    evaluations = open_evaluations(request, made)
+    found = results(request, evaluations, made)
+    execution = ProbeExecution(
+        device=device_name(evaluations.device),
+        precision={label: one.precision for label, one in found.items()},
+        threads=threads,
+    )
+    record = ProbeRecord(
+        spec=spec,
+        accuracies={label: one.accuracies for label, one in found.items()},
+        task_aware={label: one.task_aware for label, one in found.items()},
+        own_tasks={label: one.own_tasks for label, one in found.items() if one.own_tasks is not None},
+        identity={label: one.identity for label, one in found.items()},
+        stream=spec.stream.name,
+        dataset=spec.stream.dataset,
+        scenario=spec.stream.scenario,
+        tasks=spec.stream.tasks,
+        task_names=evaluations.files_of(spec.stream)[1].names,
+        checkpoint=evaluations.subject.fingerprint,
+        code=evaluations.code,
+        execution=execution,
+        seconds=round(time.monotonic() - began, 2),
+    )
+    write_record(request.out, record)
+    shutil.rmtree(evaluations.states, ignore_errors=True)
+    return record
 
 
 def open_evaluations(request: ProbeRequest, made: Mapping[str, Probe]) -> Evaluations:
@@ -92,14 +68,37 @@ def open_evaluations(request: ProbeRequest, made: Mapping[str, Probe]) -> Evalua
     )
 
 
-def entries(request: ProbeRequest, seen: Evaluations, made: Mapping[str, Probe]) -> dict[str, dict[str, Any]]:
-    """Return key -> label -> entry of all probes; what is known is taken over, the rest is evaluated."""
-    identity = {part["label"]: seen.identity(part, made[part["label"]]) for part in request.spec["probes"]}
-    known = known_probes(request.known, identity)
-    found: dict[str, dict[str, Any]] = {key: {} for key in (*PER_PROBE, "precision")}
-    for part in request.spec["probes"]:
-        label = part["label"]
-        own = known[label] if label in known else seen.evaluated(part, made[label])
-        for key, entry in {**own, "identity": identity[label]}.items():
-            found[key][label] = entry
+def results(request: ProbeRequest, evaluations: Evaluations, made: Mapping[str, Probe]) -> dict[str, Found]:
+    """Return label -> result of all probes; what earlier evaluations found is copied, the rest is evaluated."""
+    identity = {probe.label: evaluations.identity(probe, made[probe.label]) for probe in request.spec.probes}
+    reused = reusable(request.reuse, identity)
+    return {
+        probe.label: reused[probe.label]
+        if probe.label in reused
+        else evaluations.evaluated(probe, made[probe.label], identity[probe.label])
+        for probe in request.spec.probes
+    }
+
+
+def reusable(files: Iterable[Path], wanted: Mapping[str, str]) -> dict[str, Found]:
+    """Return label -> result of the wanted probes that files of accuracies have, and print where each was found.
+
+    ``wanted``: label -> identity; a result of another identity was found under other conditions and is not copied. A
+    missing file has none. Raises `DataError` for a file that is damaged or of another kind.
+    """
+    found: dict[str, Found] = {}
+    for file in files:
+        held = read_record_if_present(ProbeRecord, file)
+        if held is None:
+            continue
+        for label, identity in held.identity.items():
+            if label not in found and wanted.get(label) == identity:
+                found[label] = Found(
+                    accuracies=held.accuracies[label],
+                    task_aware=held.task_aware[label],
+                    precision=held.execution.precision[label],
+                    identity=identity,
+                    own_tasks=held.own_tasks.get(label),
+                )
+                print(f"{label}: as in {file}")
     return found

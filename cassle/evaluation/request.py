@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from cassle.contracts.specs import ProbeSpec
 from cassle.settings.site import Site
 
 
@@ -14,15 +14,15 @@ from cassle.settings.site import Site
 class ProbeRequest:
     """What an evaluation is given.
 
-    ``spec``: `ProbeJob.spec`; ``checkpoint``: the file to evaluate, absent for the random network of ``spec``'s
-    backbone and seed; ``index``, ``split``: a file for each of `streams_of` the spec, in that order; ``out``: the file
-    of accuracies to write; ``known``: files of accuracies, from which those of the same identity are taken over.
+    ``checkpoint``: the file to evaluate, absent for the random network of the backbone and seed of ``spec``; ``index``,
+    ``split``: a file for each of the streams of ``spec``, in their order; ``out``: the file of accuracies to write;
+    ``reuse``: files of accuracies, of which those of the same identity are copied.
     """
 
-    spec: dict[str, Any]
+    spec: ProbeSpec
     site: Site
     index: list[Path]
     split: list[Path]
     out: Path
     checkpoint: Path | None = None
-    known: Sequence[Path] = ()
+    reuse: Sequence[Path] = ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from cassle.data.file_images import load_images
 from cassle.data.splits import read_split
 from cassle.data.streams import Stream
 from cassle.evaluation.source import Source
-from cassle.evaluation.subject import load_subject
+from cassle.evaluation.subject import load_own_subject
 from cassle.nets.features import CLEAN_BATCH, features_of
 from cassle.settings.site import Site
 from cassle.training.precision import resolve_device
@@ -25,7 +24,7 @@ from cassle.training.precision import resolve_device
 class SnapshotRequest:
     """What is asked for: the features of at most ``images`` test images of a stream, by the network of a checkpoint."""
 
-    stream: dict[str, Any]
+    stream: Stream
     site: Site
     index: Path
     split: Path
@@ -40,10 +39,10 @@ def write_snapshot(request: SnapshotRequest) -> None:
     Every network is shown the same ones: if there are more than asked for, some at equal distances.
     """
     torch.set_num_threads(request.site.execution.threads)
-    stream = Stream(**request.stream)
+    stream = request.stream
     index, split = read_index(request.index), read_split(request.split)
     device = resolve_device(request.site.execution.device)
-    subject = load_subject({}, request.checkpoint, request.site.data).to(device)
+    subject = load_own_subject(request.checkpoint, request.site.data).to(device)
     dataset = stream.open(request.site.data)
     size, threads = subject.image_size, request.site.execution.threads
     test = load_images(dataset, index, request.site.root, "test", size, threads).to(device)

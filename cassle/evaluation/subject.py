@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cassle.data.streams import Stream
+from cassle.contracts.specs import ProbeSpec
 from cassle.evaluation.external import load_foreign
 from cassle.models.checkpoints import load_checkpoint, load_into
 from cassle.nets.base import Backbone
@@ -55,27 +55,28 @@ class Subject:
         return self
 
 
-def load_subject(spec: dict[str, Any], checkpoint: Path | None, data: Mapping[str, Mapping[str, Any]]) -> Subject:
-    """Return the network that a `ProbeJob.spec` and a checkpoint describe; ``data``: settings per dataset.
+def load_subject(spec: ProbeSpec, checkpoint: Path | None, data: Mapping[str, Mapping[str, Any]]) -> Subject:
+    """Return the network of an evaluation; ``data``: settings per dataset.
 
-    ``backbone`` in the spec is that of the untrained network, or of a foreign file if there is one; a checkpoint of
+    ``spec.backbone`` is that of the untrained network, or of an external checkpoint if there is one; a checkpoint of
     this software describes itself. Raises `CheckpointError` for a file that cannot be read or does not fit.
     """
-    if "backbone" in spec:
-        size = spec.get("image_size") or image_size_of(spec, data)
-        backbone = build_backbone(spec["backbone"], size, spec["seed"])
+    if spec.backbone is not None:
+        size = spec.image_size or spec.stream.open(data).image_size
+        backbone = build_backbone(spec.backbone, size, spec.seed)
         fingerprint = None if checkpoint is None else load_foreign(checkpoint, backbone)
         return Subject(backbone.eval().requires_grad_(False), size, fingerprint=fingerprint)
     if checkpoint is None:
         raise RuntimeError("neither a checkpoint nor a backbone to evaluate")
+    return load_own_subject(checkpoint, data)
+
+
+def load_own_subject(checkpoint: Path, data: Mapping[str, Mapping[str, Any]]) -> Subject:
+    """Return the network of a checkpoint of this software; `CheckpointError` as `load_subject`."""
     held = load_checkpoint(checkpoint)
-    size = image_size_of(held.meta["spec"], data)
-    model = build_model(held.meta["spec"], size, len(held.model["classifier.weight"]))
+    made = held.provenance.spec
+    size = made.stream.open(data).image_size
+    model = build_model(made, size, len(held.model["classifier.weight"]))
     load_into(model, held.model, str(checkpoint))
     model.eval().requires_grad_(False)
     return Subject(model.backbone, size, model.objective, model.classifier, held.fingerprint)
-
-
-def image_size_of(spec: dict[str, Any], data: Mapping[str, Mapping[str, Any]]) -> int:
-    """Return the side of the images of a job's stream."""
-    return Stream(**spec["stream"]).open(data).image_size

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
-from cassle.core.errors import CheckpointError
+from cassle.contracts.records import Provenance
+from cassle.core.errors import CheckpointError, SettingsError
 from cassle.core.files import fingerprint, fingerprint_tensors, load_tensors, save_tensors
+from cassle.core.options import parse
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the meaning of a checkpoint's fields changes."""
 
 
@@ -19,12 +20,12 @@ FORMAT = 1
 class Checkpoint:
     """``model``: backbone, objective and online classifier; ``strategy``: what the strategy learned or stored.
 
-    ``meta``: JSON-like: the job's settings (`spec`), fingerprints of parents and code, versions; no time, no host.
+    ``provenance``: the specification, fingerprints of inputs and code, versions; no time, no host.
     """
 
     model: dict[str, Tensor]
     strategy: dict[str, Tensor]
-    meta: dict[str, Any]
+    provenance: Provenance
 
     @property
     def fingerprint(self) -> str:
@@ -32,7 +33,7 @@ class Checkpoint:
         parts = {f"model.{k}": v for k, v in self.model.items()} | {
             f"strategy.{k}": v for k, v in self.strategy.items()
         }
-        return fingerprint([fingerprint_tensors(parts), self.meta])
+        return fingerprint([fingerprint_tensors(parts), self.provenance.as_json()])
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
@@ -43,7 +44,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
             "format": FORMAT,
             "model": {k: v.detach().cpu() for k, v in checkpoint.model.items()},
             "strategy": {k: v.detach().cpu() for k, v in checkpoint.strategy.items()},
-            "meta": checkpoint.meta,
+            "provenance": checkpoint.provenance.as_json(),
         },
     )
 
@@ -51,13 +52,21 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint to the CPU; `CheckpointError` if it is damaged or of another kind."""
     value = load_tensors(path)
-    if not isinstance(value, dict) or not {"format", "model", "strategy", "meta"} <= set(value):
+    if not isinstance(value, dict) or "format" not in value:
         raise CheckpointError(f"{path} is not a checkpoint of this software: it has no parts 'model' and 'strategy'")
     if value["format"] != FORMAT:
         raise CheckpointError(
             f"{path} has checkpoint format {value['format']}, this version reads {FORMAT}; retrain it"
         )
-    return Checkpoint(value["model"], value["strategy"], value["meta"])
+    for room in ("model", "strategy"):
+        tensors = value.get(room)
+        if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+            raise CheckpointError(f"{path} is damaged: its part '{room}' holds no named tensors; retrain it")
+    try:
+        provenance = parse(Provenance, value.get("provenance") or {}, f"{path}, provenance")
+    except SettingsError as error:
+        raise CheckpointError(f"{error}; it was not written by this version: retrain it") from error
+    return Checkpoint(value["model"], value["strategy"], provenance)
 
 
 def load_into(module: nn.Module, tensors: dict[str, Tensor], what: str) -> None:

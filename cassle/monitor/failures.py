@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
+from cassle.contracts.layout import FAILURE, RECORD
+from cassle.contracts.records import FailureRecord, read_record_if_present, write_record
 from cassle.core.errors import (
     CassleError,
     CheckpointError,
@@ -16,7 +17,6 @@ from cassle.core.errors import (
     SettingsError,
     in_words,
 )
-from cassle.core.files import read_if_there, write_json
 
 MISTAKES = (AttributeError, ImportError, IndexError, KeyError, NameError, NotImplementedError, TypeError)
 """What Python raises where code is wrong, such as that of a method of the user's own."""
@@ -29,19 +29,19 @@ def marker(output: Path) -> Path:
 
     That of a training (train.json) is failed.json; of any other job it is named like its output.
     """
-    return output.with_name("failed.json") if output.name == "train.json" else output.with_suffix(".failed")
+    return output.with_name(FAILURE) if output.name == RECORD else output.with_suffix(".failed")
 
 
 @contextmanager
-def remembered(output: Path, spec: dict[str, Any], attempt: int) -> Iterator[None]:
-    """Run a job's body; a failure leaves a marker, and after one for good the next ``attempt`` ends at once.
+def recorded(output: Path, digest: str, attempt: int) -> Iterator[None]:
+    """Run a job's body; a failure writes a marker, and after a final one the next ``attempt`` ends at once.
 
-    A first attempt (1) always tries: whoever calls the workflow anew has changed something. Raises `CassleError` for an
-    attempt that is not worth it.
+    A first attempt (1) always tries: who starts the workflow again may have changed something. ``digest`` names the
+    job's specification. Raises `CassleError` for an attempt that would fail again.
     """
     file = marker(output)
-    if attempt > 1 and (held := read_if_there(file)) and held["final"] and held["spec"] == spec:
-        raise CassleError(f"not tried again, as it would fail again: {held['message']}")
+    if attempt > 1 and (held := read_failure(file)) and held.final and held.digest == digest:
+        raise CassleError(f"not tried again, as it would fail again: {held.message}")
     with suppress(OSError):
         file.unlink(missing_ok=True)
     try:
@@ -50,5 +50,12 @@ def remembered(output: Path, spec: dict[str, Any], attempt: int) -> Iterator[Non
         raise
     except Exception as error:
         with suppress(CassleError):
-            write_json(file, {"spec": spec, "message": in_words(error), "final": isinstance(error, FINAL)})
+            write_record(file, FailureRecord(digest=digest, message=in_words(error), final=isinstance(error, FINAL)))
         raise
+
+
+def read_failure(file: Path) -> FailureRecord | None:
+    """Return why the last attempt at a job failed; None without a marker, or with a damaged one, which says nothing."""
+    with suppress(DataError):
+        return read_record_if_present(FailureRecord, file)
+    return None

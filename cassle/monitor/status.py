@@ -7,14 +7,13 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from cassle.contracts.layout import FAILURE, PLAN, PROGRESS, RECORD, STATE, ProbeFile, StudyFolder, TaskFolder
+from cassle.contracts.records import FailureRecord, PlanRecord, ProgressRecord, read_record_if_present
 from cassle.core.errors import CassleError
-from cassle.core.files import read_if_there, read_json, write_json
-from cassle.monitor.failures import marker
+from cassle.monitor.failures import marker, read_failure
 from cassle.runtime.locks import at_work, holder, on_guard
 
 STALE = 120.0
@@ -28,61 +27,47 @@ STATES = ("running", "waiting", "stopped", "failed", "done")
 
 @dataclass(frozen=True)
 class Line:
-    """One training: its folder, what it does (waiting, running, stopped, done, failed) and what is known of it."""
+    """One training: its directory, its state (waiting, running, stopped, done, failed), and what is known of it."""
 
     folder: str
     state: str
-    facts: dict[str, Any]
+    progress: ProgressRecord | None = None
+    failure: FailureRecord | None = None
 
 
-def write_plan(
-    study: Path,
-    folders: list[str],
-    probes: list[str],
-    trackers: dict[str, Any],
-    others: Mapping[str, str] | None = None,
-) -> None:
-    """Write down the trainings and evaluations of a study and what shows them, for those who look on.
-
-    ``others`` are the outputs of all other jobs, each with its log.
-    """
-    plan = {"host": os.uname().nodename, "train": folders, "probes": probes, "trackers": trackers}
-    write_json(study / "plan.json", {**plan, "others": dict(others or {})})
-
-
-def read_plan(study: Path) -> dict[str, Any]:
-    """Return what `write_plan` wrote; ``study`` is a folder such as results/studies/digits."""
-    plan = study / "plan.json"
-    if not plan.is_file():
+def read_plan(study: Path) -> PlanRecord:
+    """Return the plan of a study that was started; ``study`` is a directory such as results/studies/digits."""
+    plan = read_record_if_present(PlanRecord, study / PLAN)
+    if plan is None:
         raise CassleError(f"nothing is known of {study}: no run of that study was started here")
-    return dict(read_json(plan))
+    return plan
 
 
 def lines_of(study: Path) -> list[Line]:
     """Return the state of every training of a study."""
-    root = _root(study)
-    return [line_of(root, folder) for folder in read_plan(study)["train"]]
+    root = StudyFolder.root_of(study)
+    return [line_of(root, folder) for folder in read_plan(study).train]
 
 
 def line_of(root: Path, folder: str) -> Line:
     """Return the state of one training."""
     place = root / folder
-    if (place / "train.json").is_file():
-        return Line(folder, "done", {})
-    beat = read_if_there(place / "progress.json") or {}
+    if (place / RECORD).is_file():
+        return Line(folder, "done")
+    beat = read_record_if_present(ProgressRecord, place / PROGRESS)
     held = holder(place)
     if held is not None:
-        return Line(folder, "running", beat if f"{beat.get('pid')} on {beat.get('host')}" == held else {})
-    if beat and beat["host"] != os.uname().nodename and time.time() - beat["updated"] < STALE:
+        return Line(folder, "running", beat if beat and f"{beat.pid} on {beat.host}" == held else None)
+    if beat and beat.host != os.uname().nodename and time.time() - beat.updated < STALE:
         return Line(folder, "running", beat)
-    if failed := read_if_there(marker(place / "train.json")):
-        return Line(folder, "failed", failed)
-    return Line(folder, "stopped" if (place / "state.pt").is_file() else "waiting", beat)
+    if failed := read_record_if_present(FailureRecord, place / FAILURE):
+        return Line(folder, "failed", failure=failed)
+    return Line(folder, "stopped" if (place / STATE).is_file() else "waiting", beat)
 
 
 def as_text(study: Path) -> str:
     """Return a study as text: a line per training that is not simply done or waiting, and the totals."""
-    lines, root = lines_of(study), _root(study)
+    lines, root = lines_of(study), StudyFolder.root_of(study)
     counts = Counter(line.state for line in lines)
     told = [_line_text(line) for line in lines if line.state not in ("done", "waiting")]
     jobs = _other_jobs(study)
@@ -100,7 +85,7 @@ def as_text(study: Path) -> str:
 
 def snakemake_at(study: Path) -> str:
     """Return in a line whether Snakemake works in the folder of a study, by the lock that it holds."""
-    root = _root(study)
+    root = StudyFolder.root_of(study)
     try:
         who = on_guard(root / ".snakemake/guard")
     except OSError as error:
@@ -115,8 +100,9 @@ def last_words(study: Path) -> str:
 
     Says which jobs failed, why, where their logs are, and how to go on.
     """
-    root = _root(study)
-    jobs = {f"{folder}/train.json": f"{folder}/train.log" for folder in read_plan(study)["train"]} | _other_jobs(study)
+    root = StudyFolder.root_of(study)
+    trainings = map(TaskFolder.parse, read_plan(study).train)
+    jobs = {place.record: place.log for place in trainings} | _other_jobs(study)
     ended = {output: log for output, log in jobs.items() if (root / log).is_file() and not (root / output).is_file()}
     undone = sum(not (root / output).is_file() for output in jobs)
     words = [f"{len(ended)} of {len(jobs)} jobs did not end well:"] if ended else []
@@ -128,32 +114,29 @@ def last_words(study: Path) -> str:
     return "\n".join([*words, "Whatever has finished is kept: the same command goes on from there."])
 
 
-def _root(study: Path) -> Path:
-    return study.resolve().parents[2]
-
-
 def _other_jobs(study: Path) -> dict[str, str]:
     """Return the output and the log of every job that is no training."""
     plan = read_plan(study)
-    return {**plan["others"], **{probe: str(Path(probe).with_suffix(".log")) for probe in plan["probes"]}}
+    return {**plan.others, **{probe: ProbeFile.parse(probe).log for probe in plan.probes}}
 
 
 def _line_text(line: Line) -> str:
-    facts = line.facts
-    if line.state == "failed":
-        return f"failed   {line.folder}\n         {facts['message']}\n         log: {line.folder}/train.log"
-    if "epoch" not in facts:
+    if line.failure is not None:
+        log = TaskFolder.parse(line.folder).log
+        return f"failed   {line.folder}\n         {line.failure.message}\n         log: {log}"
+    progress = line.progress
+    if progress is None or progress.epoch is None:
         return f"{line.state:8} {line.folder}" + ("  starting" if line.state == "running" else "")
-    text = f"{line.state:8} {line.folder}  epoch {facts['epoch']}/{facts['epochs']}"
-    if facts.get("loss") is not None:
-        text += f"  loss {facts['loss']:.4g}"
+    text = f"{line.state:8} {line.folder}  epoch {progress.epoch}/{progress.epochs}"
+    if progress.loss is not None:
+        text += f"  loss {progress.loss:.4g}"
     if line.state == "running":
-        if facts.get("images_per_second") is not None:
-            text += f"  {facts['images_per_second']:.0f} images/s"
-        if facts.get("seconds_left") is not None:
-            text += f"  {duration(facts['seconds_left'])} left"
-        text += f"  on {facts['device']}"
-        if (silent := time.time() - facts["updated"]) > SILENCE:
+        if progress.images_per_second is not None:
+            text += f"  {progress.images_per_second:.0f} images/s"
+        if progress.seconds_left is not None:
+            text += f"  {duration(progress.seconds_left)} left"
+        text += f"  on {progress.device}"
+        if (silent := time.time() - progress.updated) > SILENCE:
             text += f"  (silent for {duration(silent)})"
     return text
 
@@ -202,8 +185,8 @@ def reason(output: Path, log: Path) -> str:
 
 def _why_ended(output: Path, log: Path) -> str | None:
     """Return why a job ended, from its marker or from the last line of its log, if one of them tells."""
-    if failed := read_if_there(marker(output)):
-        return str(failed["message"])
+    if failed := read_failure(marker(output)):
+        return failed.message
     last = last_line(log)
     if last.startswith("cassle "):
         return last.split(": ", 1)[-1]

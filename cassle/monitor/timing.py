@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
+from cassle.contracts.layout import PROGRESS
+from cassle.contracts.records import AttemptRecord, ProgressRecord, read_lines, read_record_if_present, write_lines
 from cassle.core.errors import CassleError, in_words
-from cassle.core.files import read_json, write_text
 
 
 def times_file(record: str | Path) -> Path:
@@ -21,59 +20,55 @@ def times_file(record: str | Path) -> Path:
 
 
 @contextmanager
-def timed(record: str | Path, **facts: Any) -> Iterator[None]:
-    """Write down when this attempt at a job begins and ends (seconds since 1970), on which host, and ``facts``.
+def timed(record: str | Path, leased: str = "") -> Iterator[None]:
+    """Write when this attempt at a job begins and ends (seconds since 1970), on which host and leased devices.
 
-    What ended it, if it did not come to its end, is added as ``error``: a log is that of the last attempt alone.
-    An attempt that was killed ended when its heartbeat was last heard, as the next attempt notes; without a heartbeat
-    its end is not known. Nothing that goes wrong here harms the job.
+    The error that ended it, if any, is added: a log is that of the last attempt alone. An attempt that was killed ended
+    at its last heartbeat, as the next attempt notes; without a heartbeat its end is not known. Nothing that goes wrong
+    here harms the job.
     """
     file = times_file(record)
-    attempts = read_attempts(file)
-    if attempts and "ended" not in attempts[-1]:
-        attempts[-1] |= _last_heard(Path(record).with_name("progress.json"), attempts[-1]["began"])
-    earlier = [json.dumps(attempt) for attempt in attempts]
-    attempt = {"began": round(time.time(), 2), "host": os.uname().nodename, **facts}
+    earlier = _earlier(file)
+    if earlier and earlier[-1].ended is None:
+        earlier[-1] = _ended_at_heartbeat(earlier[-1], Path(record).with_name(PROGRESS))
+    attempt = AttemptRecord(began=round(time.time(), 2), host=os.uname().nodename, leased=leased)
 
-    def write() -> None:
+    def write(attempt: AttemptRecord) -> None:
         with suppress(CassleError):
-            write_text(file, "\n".join([*earlier, json.dumps(attempt)]) + "\n")
+            write_lines(file, [*earlier, attempt])
 
-    write()
+    write(attempt)
+    error: str | None = None
     try:
         yield
-    except BaseException as error:
-        attempt["error"] = in_words(error)
+    except BaseException as raised:
+        error = in_words(raised)
         raise
     finally:
-        attempt |= {"ended": round(time.time(), 2), **_gpu_memory()}
-        write()
+        ended = round(time.time(), 2)
+        write(attempt.model_copy(update={"ended": ended, "error": error, "gpu_mb": _gpu_memory()}))
 
 
-def read_attempts(file: Path) -> list[dict[str, Any]]:
-    """Read the attempts at a job, the earliest first; lines that are none are passed over."""
-    attempts = []
-    with suppress(OSError, UnicodeDecodeError):
-        for line in file.read_text().splitlines():
-            with suppress(ValueError):
-                attempt = json.loads(line)
-                if isinstance(attempt, dict) and isinstance(attempt.get("began"), int | float):
-                    attempts.append(attempt)
-    return attempts
+def _earlier(file: Path) -> list[AttemptRecord]:
+    """Return earlier attempts; none of a damaged file, which is replaced."""
+    with suppress(CassleError):
+        return read_lines(AttemptRecord, file)
+    return []
 
 
-def _last_heard(heartbeat: Path, began: float) -> dict[str, float]:
-    """Return the end of a killed attempt, if its heartbeat is still there."""
-    with suppress(CassleError, KeyError, TypeError, ValueError):
-        heard = float(read_json(heartbeat)["updated"])
-        return {"ended": round(heard, 2)} if heard >= began else {}
-    return {}
+def _ended_at_heartbeat(attempt: AttemptRecord, heartbeat: Path) -> AttemptRecord:
+    """Return a killed attempt with the time of its last heartbeat as its end, if the heartbeat exists."""
+    with suppress(CassleError):
+        beat = read_record_if_present(ProgressRecord, heartbeat)
+        if beat is not None and beat.updated >= attempt.began:
+            return attempt.model_copy(update={"ended": round(beat.updated, 2)})
+    return attempt
 
 
-def _gpu_memory() -> dict[str, float]:
-    """Return the most GPU memory this process held, MiB, if it used a GPU."""
+def _gpu_memory() -> float | None:
+    """Return the most GPU memory this process held, MiB; None if it used no GPU."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
-        return {}
+        return None
     devices = range(torch.cuda.device_count())
-    return {"gpu_mb": round(max(torch.cuda.max_memory_allocated(device) for device in devices) / 2**20, 1)}
+    return float(round(max(torch.cuda.max_memory_allocated(device) for device in devices) / 2**20, 1))

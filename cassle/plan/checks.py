@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pkgutil
 from functools import cache
 from importlib.util import find_spec
 
 import torch
 
+from cassle.contracts.specs import NetworkSpec
 from cassle.core.errors import CassleError, SettingsError, in_words, unknown
-from cassle.core.files import canonical_json
 from cassle.core.registry import place_in_plugin
 from cassle.data.base import datasets
 from cassle.models.model import Model
+from cassle.plan.components import LabeledComponent, named
 from cassle.plan.methods import Method
-from cassle.plan.parts import Part, named
 from cassle.runtime.launch import shared_by
 from cassle.settings.recipe import Training
 from cassle.settings.study import Study
@@ -64,14 +63,14 @@ def fingerprint_of_first_checkpoint(study: Study) -> str | None:
         raise SettingsError(f"first_checkpoint {study.first_checkpoint}: {error.strerror}; check the path") from error
 
 
-def check_method(method: Method, backbone: Part, image_size: int, processes: int) -> None:
+def check_method(method: Method, backbone: LabeledComponent, image_size: int, processes: int) -> None:
     """Raise `SettingsError` for what a training, or a strategy from its second task on, would fail with.
 
     ``processes``: how many share each batch.
     """
     objective, training = method.objective, method.training
-    networks = {"backbone": backbone.spec(), "objective": objective.spec(), "seed": 0}
-    model = _blank_model(canonical_json(networks), image_size)
+    network = NetworkSpec(seed=0, backbone=backbone.component, objective=objective.component, strategy=None)
+    model = _blank_model(network.model_dump_json(), image_size)
     if reason := model.objective.batch_problem(training.compared):
         raise SettingsError(
             f"objective {objective.label}: {reason}; these are training.loss_group, or training.batch_size where that "
@@ -81,15 +80,16 @@ def check_method(method: Method, backbone: Part, image_size: int, processes: int
         _check_groups(training, strategy)
         _check_shares(training, strategy, processes)
         with torch.device("meta"):
-            reason = build_strategy({**networks, "strategy": strategy.spec()}, model).incompatibility(model, training)
+            built = build_strategy(network.model_copy(update={"strategy": strategy.component}), model)
+        reason = built.incompatibility(model, training)
         if reason:
             raise SettingsError(f"strategy {strategy.label} with {objective.label}: {reason}")
 
 
 @cache
-def _blank_model(networks: str, image_size: int) -> Model:
-    spec = json.loads(networks)
-    names = f"{spec['objective']['name']} on {spec['backbone']['name']}"
+def _blank_model(network: str, image_size: int) -> Model:
+    spec = NetworkSpec.model_validate_json(network)
+    names = f"{spec.objective.name} on {spec.backbone.name}"
     try:
         with torch.device("meta"):
             model = build_model(spec, image_size, num_classes=2)
@@ -108,7 +108,7 @@ def _blank_model(networks: str, image_size: int) -> Model:
     return model
 
 
-def _check_groups(training: Training, strategy: Part) -> None:
+def _check_groups(training: Training, strategy: LabeledComponent) -> None:
     """Raise `SettingsError` if replayed images make batches that loss groups do not divide."""
     group, rows = training.loss_group, joining(strategy.name, strategy.settings, training.batch_size)
     if group != "global" and rows % group:
@@ -118,7 +118,7 @@ def _check_groups(training: Training, strategy: Part) -> None:
         )
 
 
-def _check_shares(training: Training, strategy: Part, processes: int) -> None:
+def _check_shares(training: Training, strategy: LabeledComponent, processes: int) -> None:
     """Raise `SettingsError` if processes that share a batch cannot share what is replayed beside it."""
     count = shared_by(processes, training.batch_size)
     rows = replayed(strategy.name, strategy.settings, training.batch_size)

@@ -2,64 +2,110 @@
 
 from __future__ import annotations
 
-from cassle.contracts.layout import OFFLINE
+from dataclasses import dataclass
+
+from cassle.contracts.summary import TableRow
 from cassle.core.registry import load_plugins
 from cassle.data.base import declare
+from cassle.data.streams import Stream
 from cassle.plan.chains import Chain
 from cassle.plan.checks import check_method, check_names, fingerprint_of_first_checkpoint
+from cassle.plan.components import LabeledComponent, backbone_component, shown_stream, stream_of
 from cassle.plan.methods import Method, method_of
-from cassle.plan.parts import Part, backbone_part, shown_stream, stream_of
 from cassle.plan.plan import Plan
 from cassle.plan.presets import data_preset
-from cassle.plan.probes import Evaluation, probe_part
+from cassle.plan.probes import Evaluation, probe_component
 from cassle.settings.study import Study
 
 
-def resolve(study: Study) -> Plan:
-    """Return the plan of a study; raises `SettingsError` for anything impossible in it."""
+@dataclass(frozen=True)
+class Wanted:
+    """The runs that a job belongs to; None: any. ``stream`` may be a joint one, and ``index`` is `Stream.index`."""
+
+    stream: str | None = None
+    index: str | None = None
+    backbone: str | None = None
+    objective: str | None = None
+    seed: int | None = None
+
+    def has_stream(self, stream: Stream) -> bool:
+        """Return whether a stream, or the joint stream of its data, is wanted."""
+        names = {stream.name} if self.stream is None else {stream.name, _joint_name(stream)}
+        return self.stream in (None, *names) and self.index in (None, stream.index)
+
+
+EVERYTHING = Wanted()
+
+
+def resolve(study: Study, wanted: Wanted = EVERYTHING) -> Plan:
+    """Return the plan of a study; raises `SettingsError` for anything impossible in it.
+
+    With ``wanted`` the plan has no more than the runs that one job belongs to, resolved by the same steps and without
+    the checks that the main process has made of all.
+    """
     load_plugins(study.plugins)
     declare(study.data)
     plan = Plan(study)
     for grid in study.complete_grids():
-        check_names(grid)
-        _add_grid(plan, grid)
-    plan.cells["strategies"].sort(key=lambda name: name == OFFLINE)  # behind those that it bounds
+        if wanted is EVERYTHING:
+            check_names(grid)
+        _add_grid(plan, grid, wanted)
     return plan
 
 
-def _add_grid(plan: Plan, grid: Study) -> None:
-    """Add the runs of one grid, complete in itself, and what tables show of it."""
-    given, data = fingerprint_of_first_checkpoint(grid), data_preset(grid.preset, grid.data)
-    probes = [probe_part(choice) for choice in grid.probes]
+def _add_grid(plan: Plan, grid: Study, wanted: Wanted) -> None:
+    """Add the runs of one grid, complete in itself, and the rows of its tables."""
+    data = data_preset(grid.preset, grid.data)
+    first_checkpoint = fingerprint_of_first_checkpoint(grid)
+    probes = [probe_component(choice) for choice in grid.probes]
     for choice in grid.streams:
         stream = stream_of(choice, data)
+        if not wanted.has_stream(stream):
+            continue
         evaluation = Evaluation(stream, probes, data)
         evaluation.check()
         dataset = stream.open({})
         plan.name(stream.name, shown_stream(stream, grid))
-        methods = [method_of(grid, one, stream.dataset, given) for one in grid.objectives]
+        methods = [method_of(grid, one, stream.dataset, first_checkpoint) for one in grid.objectives]
         for part in [*probes, *(part for method in methods for part in (method.objective, *method.strategies))]:
             plan.name(part.label, part.shown)
         for one in grid.backbones or [dataset.default_backbone]:
-            backbone = backbone_part(one, grid, dataset.image_size)
+            backbone = backbone_component(one, grid, dataset.image_size)
+            if wanted.backbone not in (None, backbone.label):
+                continue
             plan.name(backbone.label, backbone.shown)
-            for method in methods:
+            for method in methods if wanted is EVERYTHING else []:
                 check_method(method, backbone, dataset.image_size, grid.execution.sharing(dataset.gpus))
             for seed in grid.seeds:
+                if wanted.seed not in (None, seed):
+                    continue
                 _add_random_network(plan, evaluation, backbone, seed)
                 for method in methods:
-                    Chain(grid, stream, backbone, method, seed, evaluation).add_to(plan)
-                    _show(plan, evaluation, backbone, method)
+                    joint = [] if method.joint is None else [method.joint.label]
+                    if wanted.objective in (None, method.objective.label, *joint):
+                        Chain(grid, stream, backbone, method, seed, evaluation).add_to(plan)
+                    _add_rows(plan, evaluation, backbone, method)
 
 
-def _add_random_network(plan: Plan, evaluation: Evaluation, backbone: Part, seed: int) -> None:
+def _joint_name(stream: Stream) -> str:
+    return Stream.parse(f"{stream.dataset}-all", {stream.dataset: stream.data}).name
+
+
+def _add_random_network(plan: Plan, evaluation: Evaluation, backbone: LabeledComponent, seed: int) -> None:
     plan.streams[evaluation.stream.name] = evaluation.stream
     if (job := evaluation.of_random_network(backbone, seed)) is not None:
         plan.add_probe(job)
 
 
-def _show(plan: Plan, evaluation: Evaluation, backbone: Part, method: Method) -> None:
+def _add_rows(plan: Plan, evaluation: Evaluation, backbone: LabeledComponent, method: Method) -> None:
     for label in method.labels():
         for probe in evaluation.probes:
-            row = (evaluation.stream.name, backbone.label, method.objective.label, label, probe.label)
-            plan.show(*row, epochs=method.training.epochs)
+            row = TableRow(
+                stream=evaluation.stream.name,
+                backbone=backbone.label,
+                objective=method.objective.label,
+                strategy=label,
+                probe=probe.label,
+                epochs=method.training.epochs,
+            )
+            plan.rows.setdefault(row)

@@ -9,8 +9,8 @@ from cassle.contracts.layout import OFFLINE
 from cassle.core.errors import SettingsError
 from cassle.core.options import differences, merged, parse
 from cassle.objectives.base import Objective, objectives
+from cassle.plan.components import LabeledComponent, named
 from cassle.plan.labels import label_of, shown_name
-from cassle.plan.parts import Part, named
 from cassle.plan.presets import objective_preset, strategy_preset, training_preset
 from cassle.plan.recipes import more_views, recipe_folders, recipe_of
 from cassle.settings.recipe import Recipe, Training
@@ -30,37 +30,37 @@ class _Changes:
     def __or__(self, other: _Changes) -> _Changes:
         return _Changes(self.from_recipe | other.from_recipe, self.from_preset | other.from_preset)
 
-    def part(self, name: str, settings: dict[str, Any], said: dict[str, Any]) -> Part:
+    def part(self, name: str, settings: dict[str, Any], said: dict[str, Any]) -> LabeledComponent:
         """Return the part of a run that has these changes."""
         shown = shown_name(name, self.from_preset, said)
-        return Part(label_of(name, self.from_recipe), name, settings, shown)
+        return LabeledComponent(label_of(name, self.from_recipe), name, settings, shown)
 
 
 @dataclass(frozen=True)
 class Method:
     """An objective on a dataset: its training, its strategies, and itself as it is trained on everything at once."""
 
-    objective: Part
+    objective: LabeledComponent
     training: Training
-    strategies: list[Part]
-    joint: Part | None
+    strategies: list[LabeledComponent]
+    joint: LabeledComponent | None
     """The objective's part in joint training, if the study asks for that."""
-    given: str | None
+    first_checkpoint: str | None
     """Fingerprint of the file that the first task is taken over from."""
 
     def labels(self) -> list[str]:
         """Return the names of its rows in a table."""
         return [*(strategy.label for strategy in self.strategies), *([] if self.joint is None else [OFFLINE])]
 
-    def offline(self, joint: Part) -> Method:
+    def offline(self, joint: LabeledComponent) -> Method:
         """Return the method of joint training, which takes no first task over."""
-        return replace(self, objective=joint, given=None)
+        return replace(self, objective=joint, first_checkpoint=None)
 
 
-def method_of(study: Study, choice: Choice, dataset: str, given: str | None) -> Method:
+def method_of(study: Study, choice: Choice, dataset: str, first_checkpoint: str | None) -> Method:
     """Return an objective of a study with all its strategies; `SettingsError` for settings that cannot be.
 
-    ``given``: fingerprint of the study's first checkpoint. It determines every task, so it marks the label.
+    ``first_checkpoint``: fingerprint of the study's first checkpoint. It determines every task, so it marks the label.
     """
     name, options = named(choice)
     kind = objectives.get(name)
@@ -70,11 +70,11 @@ def method_of(study: Study, choice: Choice, dataset: str, given: str | None) -> 
     training, changed = _training(study, name, dataset, recipe, own)
     _check_views(name, kind, [view.size for view in training.views])
     settings, more = _objective(study, name, dataset, recipe, options)
-    first = {} if given is None else {"first": given}
+    first = {} if first_checkpoint is None else {"first": first_checkpoint}
     said = merged(merged(study.training, own), options)
     usual, marked = ((changed | more | _Changes(mark, mark)).part(name, settings, said) for mark in ({}, first))
     strategies = [_strategy(one, study, recipe, kind) for one in study.strategies]
-    return Method(marked, training, strategies, usual if study.offline else None, given)
+    return Method(marked, training, strategies, usual if study.offline else None, first_checkpoint)
 
 
 def _check_complete(name: str, kind: type[Objective]) -> None:
@@ -130,7 +130,7 @@ def _objective(
     return settings, _Changes(differences(usual, settings), differences(as_preset, settings))
 
 
-def _strategy(choice: Choice, study: Study, recipe: Recipe, objective: type[Objective]) -> Part:
+def _strategy(choice: Choice, study: Study, recipe: Recipe, objective: type[Objective]) -> LabeledComponent:
     """Return a strategy for an objective."""
     name, own = named(choice)
     usual = recipe_settings(name, recipe.strategies)

@@ -1,16 +1,20 @@
-"""A plan: everything that a study needs, each thing once, and what its tables and figures show."""
+"""A plan: every job that a study needs, each once, and what its tables and figures show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from cassle.contracts.layout import index_file
+from pydantic import JsonValue
+
+from cassle.contracts.jobs import MemoryJob, ProbeJob, TrainJob
+from cassle.contracts.layout import OFFLINE, StudyFolder, index_file, split_file
+from cassle.contracts.specs import ProbeComponent
+from cassle.contracts.summary import StudyRecord, TableRow
 from cassle.core.errors import SettingsError
 from cassle.core.options import differences
 from cassle.data.streams import Stream
-from cassle.plan.jobs import MemoryJob, ProbeJob, TrainJob
 from cassle.settings.study import Study
 
 Key = TypeVar("Key")
@@ -19,87 +23,93 @@ Thing = TypeVar("Thing")
 
 @dataclass
 class Plan:
-    """Everything a study needs, each thing once."""
+    """Every job that a study needs, each once."""
 
     study: Study
     studies: list[Plan] = field(default_factory=list)
-    """The plans of the studies that are done together, if there are several."""
+    """The plans of several studies that run together."""
     streams: dict[str, Stream] = field(default_factory=dict)
     train: dict[str, TrainJob] = field(default_factory=dict)
+    """Directory -> training."""
     memory: dict[str, MemoryJob] = field(default_factory=dict)
+    """Directory -> memory."""
     probe: dict[str, ProbeJob] = field(default_factory=dict)
-    cells: dict[str, list[Any]] = field(
-        default_factory=lambda: {
-            key: [] for key in ("streams", "backbones", "objectives", "strategies", "probes", "rows")
-        }
-    )
-    """What tables show: names of streams, backbones, objectives, strategies and probes, variants included, each list in
-    the order of the study; and ``rows``, which of them belong together, with the epochs of each task: one entry per row
-    of a table."""
+    """File of accuracies -> evaluation."""
+    rows: dict[TableRow, None] = field(default_factory=dict)
+    """Rows of the tables, in the order of the study."""
     names: dict[str, str] = field(default_factory=dict)
-    """Label -> what tables call it: its name alone where it is as recipe and preset say, else with what differs."""
-
+    """Label -> name in tables: the registered name, and the settings that differ from recipe and preset."""
     joint: dict[str, str] = field(default_factory=dict)
-    """Name of a stream -> that of the stream of all its data, which offline models are trained on."""
+    """Name of a stream -> name of the stream of all its data, which offline models are trained on."""
     _evaluations: dict[str, str] = field(default_factory=dict)
-    """`ProbeJob.place` -> `ProbeJob.file` of each evaluation."""
+    """`ProbeFile.directory` -> file of accuracies."""
 
     @property
-    def folder(self) -> str:
-        """Where tables, figures and reports of the study lie."""
-        return f"results/studies/{self.study.name}"
+    def folder(self) -> StudyFolder:
+        """The directory of tables, figures and reports of the study."""
+        return StudyFolder(self.study.name)
 
-    def summary(self) -> dict[str, Any]:
-        """Return what tables and figures need to know of the study, in the form of `Summary`."""
+    def summary(self) -> StudyRecord:
+        """Return what tables and figures need to know of the study."""
         grids = self.study.complete_grids()
-        return {
-            "name": self.study.name,
-            **self.cells,
-            "seeds": sorted({seed for grid in grids for seed in grid.seeds}),
-            "presets": sorted({grid.preset for grid in grids}),
-            "names": {label: name for label, name in self.names.items() if name != label},
-            "joint": self.joint,
-            "own_recipes": self.study.recipes is not None,
-        }
+        strategies = list(dict.fromkeys(row.strategy for row in self.rows))
+        return StudyRecord(
+            name=self.study.name,
+            streams=list(dict.fromkeys(row.stream for row in self.rows)),
+            backbones=list(dict.fromkeys(row.backbone for row in self.rows)),
+            objectives=list(dict.fromkeys(row.objective for row in self.rows)),
+            strategies=sorted(strategies, key=lambda name: name == OFFLINE),  # after those that it bounds
+            probes=list(dict.fromkeys(row.probe for row in self.rows)),
+            rows=list(self.rows),
+            seeds=sorted({seed for grid in grids for seed in grid.seeds}),
+            presets=sorted({grid.preset for grid in grids}),
+            names={label: name for label, name in self.names.items() if name != label},
+            joint=self.joint,
+            own_recipes=self.study.recipes is not None,
+        )
 
     def name(self, label: str, shown: str | None) -> None:
-        """Note what tables call a label: itself if nothing shorter is known, or if grids call it differently."""
+        """Note the name of a label in tables: the label itself if there is none, or if grids name it differently."""
         if self.names.setdefault(label, shown or label) != shown:
             self.names[label] = label
 
-    def show(self, stream: str, backbone: str, objective: str, strategy: str, probe: str, epochs: int) -> None:
-        """Add a row to the table of a stream under a probe; ``epochs``: of the training of each task."""
-        row = {"stream": stream, "backbone": backbone, "objective": objective, "strategy": strategy, "probe": probe}
-        names = zip(("streams", "backbones", "objectives", "strategies", "probes"), row.values(), strict=True)
-        for key, name in [*names, ("rows", {**row, "epochs": epochs})]:
-            if name not in self.cells[key]:
-                self.cells[key].append(name)
-
     def parts(self) -> list[Plan]:
-        """Return the plan of each study that has tables of its own: several that are done together, or this one."""
+        """Return the plan of each study that has tables of its own: several that run together, or this one."""
         return self.studies or [self]
 
     def part(self, name: str) -> Plan:
-        """Return the one of these plans that a study has."""
-        return self.planned({part.study.name: part for part in self.parts()}, name, f"results/studies/{name}")
+        """Return the plan of one study."""
+        return self.planned({part.study.name: part for part in self.parts()}, name, str(StudyFolder(name)))
 
     def stream(self, name: str) -> Stream:
         """Return a stream by its name."""
-        return self.planned(self.streams, name, f"results/{name}")
+        return self.planned(self.streams, name, split_file(name))
 
-    def stream_of_index(self, name: str) -> Stream:
+    def stream_of_index(self, label: str) -> Stream:
         """Return a stream that an index is made for; streams with one index have the same data."""
-        return self.planned({stream.index: stream for stream in self.streams.values()}, name, index_file(name))
+        return self.planned({stream.index: stream for stream in self.streams.values()}, label, index_file(label))
+
+    def train_job(self, folder: str) -> TrainJob:
+        """Return the training of a directory."""
+        return self.planned(self.train, folder, folder)
+
+    def memory_job(self, folder: str) -> MemoryJob:
+        """Return the memory of a directory."""
+        return self.planned(self.memory, folder, folder)
+
+    def probe_job(self, file: str) -> ProbeJob:
+        """Return the evaluation of a file of accuracies."""
+        return self.planned(self.probe, file, file)
 
     def planned(self, things: Mapping[Key, Thing], key: Key, asked: str) -> Thing:
-        """Return one of the things of this plan; `SettingsError` for any other, in terms of the file asked for."""
+        """Return one of the things of this plan; `SettingsError` for any other, naming the path that was asked for."""
         if key not in things:
             raise SettingsError(f"{asked} is not part of the study '{self.study.name}'")
         return things[key]
 
     def tables(self) -> list[tuple[str, str]]:
         """Return the (stream, probe) of every table, in the study's order."""
-        return list(dict.fromkeys((row["stream"], row["probe"]) for row in self.cells["rows"]))
+        return list(dict.fromkeys((row.stream, row.probe) for row in self.rows))
 
     def figures(self) -> list[tuple[str, str, str]]:
         """Return the (stream, probe, name) of every figure: those of the study for the first table of each stream."""
@@ -109,23 +119,39 @@ class Plan:
         return [(stream, probe, figure) for stream, probe in first.items() for figure in self.study.figures]
 
     def add_train(self, job: TrainJob) -> None:
-        """Add a job; two jobs with one folder must have the same settings."""
+        """Add a training; two trainings of one directory must have equal specifications."""
         held = self.train.setdefault(job.folder, job)
-        if held.spec != job.spec:
-            keys = ", ".join(differences(held.spec, job.spec))
+        if held is not job and held.spec != job.spec:
+            keys = ", ".join(differences(held.spec.model_dump(mode="json"), job.spec.model_dump(mode="json")))
             raise SettingsError(f"two runs would share {job.folder} but differ in {keys}; make them two studies")
 
     def add_probe(self, job: ProbeJob) -> None:
-        """Add an evaluation of a checkpoint on a stream, and the streams it looks at.
+        """Add an evaluation of a checkpoint on a stream, and the streams whose images it needs.
 
-        One job does all probes of a checkpoint on a stream, whichever studies and grids ask for them. Raises
-        `SettingsError` if they ask for one probe with two meanings.
+        One job evaluates all probes of a checkpoint on a stream, whichever studies and grids ask for them. Raises
+        `SettingsError` if they ask for one probe with different settings.
         """
-        if job.place in self._evaluations:
-            job = self.probe.pop(self._evaluations[job.place]).joined(job)
-        self._evaluations[job.place] = job.file
+        directory = job.output.directory
+        if directory in self._evaluations:
+            job = _united(self.probe.pop(self._evaluations[directory]), job)
+        self._evaluations[directory] = job.file
         self.probe[job.file] = job
-        self.streams |= {stream.name: stream for stream in job.streams}
+        self.streams |= {stream.name: stream for stream in job.spec.streams}
+
+
+def _united(job: ProbeJob, other: ProbeJob) -> ProbeJob:
+    """Return one evaluation with the probes of two in one directory, those of the other after its own."""
+    mine, theirs = ({probe.label: probe for probe in one.spec.probes} for one in (job, other))
+    both = {**mine, **theirs}
+    if keys := ", ".join(differences(_by_label(job, {**both, **mine}), _by_label(other, both))):
+        directory = job.output.directory
+        raise SettingsError(f"two evaluations {directory} would differ in {keys}; do their studies in two folders")
+    return job.model_copy(update={"spec": job.spec.model_copy(update={"probes": tuple(both.values())})})
+
+
+def _by_label(job: ProbeJob, probes: dict[str, ProbeComponent]) -> dict[str, JsonValue]:
+    spec = job.spec.model_dump(mode="json", exclude={"probes"})
+    return {**spec, "probes": {label: probe.model_dump(mode="json") for label, probe in probes.items()}}
 
 
 def together(study: Study, plans: list[Plan]) -> Plan:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from cassle.contracts.layout import RANDOM
+from cassle.contracts.jobs import ProbeJob
+from cassle.contracts.layout import TaskFolder
+from cassle.contracts.specs import Component, ProbeComponent, ProbeSpec
 from cassle.core.errors import CheckpointError, SettingsError
 from cassle.core.options import parse
 from cassle.data.streams import Stream
@@ -16,32 +17,46 @@ from cassle.evaluation.base import Probe
 from cassle.evaluation.base import probes as registry
 from cassle.models.checkpoints import load_checkpoint
 from cassle.nets.base import backbones
-from cassle.plan.jobs import ProbeJob
+from cassle.plan.components import DataSettings, LabeledComponent, named
 from cassle.plan.labels import label_of, shown_name
-from cassle.plan.parts import Datasettings, Part, named
 from cassle.settings.study import Choice
 
 
-def probe_part(choice: Choice) -> Part:
+def probe_component(choice: Choice) -> LabeledComponent:
     """Return a probe by name and changed settings; `SettingsError` for a name or setting it does not have."""
     name, options = named(choice)
     kind = registry.get(name)
     settings = parse(kind.Settings, options, f"probe {name}").model_dump(mode="json")
     changes = kind(**settings).changes()
-    return Part(label_of(name, changes), name, settings, shown_name(name, changes, options))
+    return LabeledComponent(label_of(name, changes), name, settings, shown_name(name, changes, options))
 
 
-def probe_spec(probes: list[Part], stream: Stream, seed: int, data: Datasettings) -> dict[str, Any]:
-    """Return everything that determines an evaluation of a given checkpoint; ``data``: settings per dataset.
+def probe_spec(
+    probes: list[LabeledComponent],
+    stream: Stream,
+    seed: int,
+    data: DataSettings,
+    backbone: Component | None = None,
+    image_size: int | None = None,
+) -> ProbeSpec:
+    """Return everything that determines an evaluation; ``data``: settings per dataset.
 
-    A probe that looks at the images of another stream has it in its part of the settings.
+    ``backbone`` is that of an untrained network or of an external checkpoint, ``image_size`` that of the latter. A
+    probe that evaluates on another stream has it in its part of the specification.
     """
-    chosen = []
-    for probe in probes:
-        elsewhere = _build(probe).elsewhere
-        other = {"stream": Stream.parse(elsewhere, data).model_dump(mode="json")} if elsewhere else {}
-        chosen.append({"label": probe.label, **probe.spec(), **other})
-    return {"stream": stream.model_dump(mode="json"), "seed": seed, "probes": chosen}
+    return ProbeSpec(
+        stream=stream,
+        seed=seed,
+        probes=tuple(_probe_part(probe, data) for probe in probes),
+        backbone=backbone,
+        image_size=image_size,
+    )
+
+
+def _probe_part(probe: LabeledComponent, data: DataSettings) -> ProbeComponent:
+    elsewhere = _build(probe).elsewhere
+    stream = Stream.parse(elsewhere, data) if elsewhere else None
+    return ProbeComponent(name=probe.name, settings=probe.settings, label=probe.label, stream=stream)
 
 
 @dataclass(frozen=True)
@@ -49,8 +64,9 @@ class Evaluation:
     """How the checkpoints of a stream are evaluated."""
 
     stream: Stream
-    probes: list[Part]
-    data: Datasettings
+    probes: list[LabeledComponent]
+    data: DataSettings
+    _specs: dict[int, ProbeSpec] = field(default_factory=dict, compare=False)
 
     def check(self) -> None:
         """Raise `SettingsError` for a probe that makes no sense on the stream."""
@@ -58,26 +74,30 @@ class Evaluation:
             if (reason := _build(probe).incompatibility(self.stream)) is not None:
                 raise SettingsError(f"probe {probe.label} does not suit {self.stream.name}: {reason}")
 
-    def of_checkpoint(self, folder: str, seed: int) -> ProbeJob:
-        """Return the evaluation of the checkpoint in a folder."""
-        return ProbeJob(folder, probe_spec(self.probes, self.stream, seed, self.data), trained=True)
+    def of_checkpoint(self, at: TaskFolder, seed: int) -> ProbeJob:
+        """Return the evaluation of a checkpoint."""
+        return ProbeJob(at=at, backbone=at.backbone, spec=self._spec(seed))
 
-    def of_random_network(self, backbone: Part, seed: int) -> ProbeJob | None:
+    def of_random_network(self, backbone: LabeledComponent, seed: int) -> ProbeJob | None:
         """Return the evaluation of an untrained network by the probes that need no training, if there are any."""
         probes = [probe for probe in self.probes if not _build(probe).needs_training]
         if not probes:
             return None
-        folder = f"results/{self.stream.name}/{backbone.label}/{RANDOM}/seed{seed}"
-        spec = probe_spec(probes, self.stream, seed, self.data)
-        return ProbeJob(folder, {**spec, "backbone": backbone.spec()}, trained=False)
+        spec = probe_spec(probes, self.stream, seed, self.data, backbone.component)
+        return ProbeJob(at=None, backbone=backbone.label, spec=spec)
+
+    def _spec(self, seed: int) -> ProbeSpec:
+        if seed not in self._specs:  # every checkpoint of a seed has the same one
+            self._specs[seed] = probe_spec(self.probes, self.stream, seed, self.data)
+        return self._specs[seed]
 
 
-def _build(probe: Part) -> Probe:
+def _build(probe: LabeledComponent) -> Probe:
     return registry.get(probe.name)(**probe.settings)
 
 
 def described(
-    data: Datasettings,
+    data: DataSettings,
     checkpoint: Path | None,
     stream: str | None,
     dataset: str | None,
@@ -85,45 +105,49 @@ def described(
     backbone: str | None,
     stem_padding: int | None,
     image_size: int | None,
-) -> dict[str, Any]:
-    """Return a `ProbeJob.spec`: by default on the stream that the checkpoint was trained on.
+) -> ProbeSpec:
+    """Return the specification of an evaluation: by default on the stream that the checkpoint was trained on.
 
     ``data``: settings per dataset. ``backbone`` is needed for a file of other software, or without a file for an
     untrained network; neither knows a stream, so that is needed too: by name, or all of a dataset. ``probes``: names
     with commas, or a YAML list of choices. Raises `SettingsError` for what is missing or contradicts itself.
     """
     name = stream or (f"{dataset}-all" if dataset else None)
-    parts = [probe_part(choice) for choice in _choices(probes)]
+    parts = [probe_component(choice) for choice in _choices(probes)]
     if backbone is None:
         if stem_padding is not None or image_size is not None:
             raise SettingsError("--stem_padding and --image_size describe a --backbone; name it, such as resnet18")
         if checkpoint is None:
             raise SettingsError("give --checkpoint FILE, or --spec for the random network")
         try:
-            spec = load_checkpoint(checkpoint).meta["spec"]
+            made = load_checkpoint(checkpoint).provenance.spec
         except CheckpointError as error:
             raise CheckpointError(
                 f"{error}. If other software wrote it, describe its network: --backbone resnet18 --dataset NAME"
             ) from error
-        trained = Stream(**spec["stream"])
-        known = {**data, trained.dataset: trained.data}
-        return _spec(parts, Stream.parse(name, known) if name else trained, spec["seed"], data)
+        known = {**data, made.stream.dataset: made.stream.data}
+        return _checked(parts, Stream.parse(name, known) if name else made.stream, made.seed, data)
     if name is None:
         raise SettingsError("give --dataset or --stream: a file of other software does not say what to evaluate it on")
     kind = backbones.get(backbone)
     given = {} if stem_padding is None else {"stem_padding": stem_padding}
     settings = parse(kind.Settings, given, f"backbone {backbone}").model_dump(mode="json")
-    network: dict[str, Any] = {"backbone": {"name": backbone, "settings": settings}}
-    if image_size is not None:
-        if image_size < 1:
-            raise SettingsError(f"--image_size {image_size}: the side of an image is a number of pixels above 0")
-        network["image_size"] = image_size
-    return {**_spec(parts, Stream.parse(name, data), 0, data), **network}
+    if image_size is not None and image_size < 1:
+        raise SettingsError(f"--image_size {image_size}: the side of an image is a number of pixels above 0")
+    network = Component(name=backbone, settings=settings)
+    return _checked(parts, Stream.parse(name, data), 0, data, network, image_size)
 
 
-def _spec(parts: list[Part], stream: Stream, seed: int, data: Datasettings) -> dict[str, Any]:
+def _checked(
+    parts: list[LabeledComponent],
+    stream: Stream,
+    seed: int,
+    data: DataSettings,
+    backbone: Component | None = None,
+    image_size: int | None = None,
+) -> ProbeSpec:
     Evaluation(stream, parts, data).check()
-    return probe_spec(parts, stream, seed, data)
+    return probe_spec(parts, stream, seed, data, backbone, image_size)
 
 
 def _choices(text: str) -> list[Choice]:

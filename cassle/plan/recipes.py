@@ -6,15 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cassle.contracts.layout import REPOSITORY
 from cassle.core.errors import SettingsError
 from cassle.core.options import parse
 from cassle.data.base import datasets
+from cassle.plan.sources import default_recipes
 from cassle.settings.reading import read_yaml
 from cassle.settings.recipe import Recipe
 from cassle.settings.study import Study
-
-RECIPES = REPOSITORY / "config" / "recipes"
 
 
 def recipe_folders(study: Study) -> tuple[Path, ...]:
@@ -22,12 +20,7 @@ def recipe_folders(study: Study) -> tuple[Path, ...]:
 
     Raises `SettingsError` if neither is there.
     """
-    own = Path(study.recipes) if study.recipes else RECIPES
-    if not study.recipes and not own.is_dir():
-        raise SettingsError(
-            f"there is no folder {own}: this package is installed without its repository, where recipes and workflow "
-            "are; clone it, and there `pip install --no-deps -e .`"
-        )
+    own = Path(study.recipes) if study.recipes else default_recipes()
     return tuple(dict.fromkeys((own, *(Path(plugin).parent for plugin in study.plugins))))
 
 

@@ -1,16 +1,21 @@
-"""From what a user gave on the command line to a plan, and what stands in its way."""
+"""From what a user typed to a plan: in the main process, and again in a job that has no plan file."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cassle.contracts.plan_file import PLANS, JobPlan
 from cassle.core.errors import SettingsError
-from cassle.core.files import canonical_json, read_json
-from cassle.core.options import differences, merged
-from cassle.plan import Plan, resolve, together
+from cassle.core.files import fingerprint, read_json, write_json
+from cassle.core.options import merged
+from cassle.plan.finished import refuse_overwriting
+from cassle.plan.grids import EVERYTHING, Wanted, resolve
+from cassle.plan.plan import Plan, together
+from cassle.plan.sources import DEFAULT_STUDY
+from cassle.plan.targets import plan_file
 from cassle.settings.reading import (
     WORDS,
     name_of,
@@ -21,121 +26,96 @@ from cassle.settings.reading import (
     replaced,
     spelled_out,
 )
-from cassle.training.build import training_code
-
-SHOWN = 5
-"""Finished runs a message names one by one."""
+from cassle.settings.study import Study
 
 
-def plan_study(words: Mapping[str, Any], configfiles: Sequence[str | Path], default: Path) -> Plan:
-    """Return the plan of what the user asked for: files of a study, and words of the command line.
+@dataclass(frozen=True)
+class Request:
+    """What a user typed: overrides such as ``seed=3`` (`--config`), and files of a study (`--configfile`)."""
 
-    A study may list files of studies to do together, relative to the folder of its own file. Raises `SettingsError` for
-    impossible settings, and for a plan that would overwrite finished work without ``overwrite=true``.
+    overrides: Mapping[str, Any]
+    configfiles: Sequence[str]
+
+    def save(self, path: Path) -> None:
+        """Write the request for another process of the workflow."""
+        write_json(path, {"overrides": dict(self.overrides), "configfiles": list(self.configfiles)})
+
+    @classmethod
+    def load(cls, path: Path) -> Request:
+        """Read what `save` wrote; `SettingsError` for another file."""
+        held = read_json(path)
+        if not (isinstance(held, dict) and isinstance(held.get("overrides"), dict)):
+            raise SettingsError(f"{path} holds no request; delete it and run the same command again")
+        return cls(held["overrides"], held.get("configfiles", []))
+
+    @property
+    def folder(self) -> Path:
+        """The directory that paths inside a study count from."""
+        return Path(self.configfiles[-1]).parent if self.configfiles else Path()
+
+    def studies(self) -> tuple[Study, list[Study]]:
+        """Return the study, and those to plan: itself, or the ones of the files it lists."""
+        study = read_study(*self._values())
+        return study, read_studies(study, self.folder)
+
+    def plan_file(self) -> Path:
+        """Return the path of the plan file, the same in every process of one Snakemake."""
+        study, every = self.studies()
+        name = fingerprint([one.model_dump(mode="json") for one in (study, *every)])
+        return PLANS / f"{study.name}-{name[:10]}.json"
+
+    def _values(self) -> tuple[dict[str, Any], str]:
+        """Return the values of a study and their origin: files, later ones over earlier ones, and overrides over all.
+
+        Files are complete, and so are overrides that name streams and objectives; anything less changes the default
+        study, which is renamed by overrides of one experiment. Such overrides name other studies without a name, too.
+        """
+        refuse_both(self.overrides, "--config")
+        asked = spelled_out(self.overrides)
+        where = ", ".join([*map(str, self.configfiles), *(["--config"] if self.overrides else [])])
+        complete = {"grids", "studies"} & set(asked) or {"streams", "objectives"} <= set(asked)
+        if not self.configfiles and not complete:
+            usual = spelled_out(read_yaml(DEFAULT_STUDY))
+            if set(self.overrides) & set(WORDS):
+                usual["name"] = name_of(asked)
+            return replaced(usual, asked), f"{DEFAULT_STUDY}, {where}".removesuffix(", ")
+        files = [read_yaml(file) for file in self.configfiles]
+        given: dict[str, Any] = {}
+        for path, file in zip(self.configfiles, files, strict=True):
+            refuse_both(file, str(path))
+            given = merged(given, spelled_out(file))
+        given = replaced(given, asked)
+        single = any(set(one) & set(WORDS) for one in [*files, self.overrides])
+        if "name" not in given and (single or not files) and (name := name_of(given)):
+            given["name"] = name
+        return given, where
+
+
+def plan_study(request: Request, root: Path = Path()) -> Plan:
+    """Return the plan of a request.
+
+    Raises `SettingsError` for impossible settings, and for a plan that would overwrite finished work below ``root``
+    without ``overwrite=true``.
     """
-    study = read_study(*_asked_for(words, configfiles, default))
-    folder = Path(configfiles[-1]).parent if configfiles else Path()
-    plans = [resolve(one) for one in read_studies(study, folder)]
-    plan = together(study, plans) if study.studies else plans[0]
+    plan = _plan(request, EVERYTHING)
     if not plan.study.overwrite:
-        refuse_overwriting(plan)
+        refuse_overwriting(plan, root)
     return plan
 
 
-def _asked_for(
-    words: Mapping[str, Any], configfiles: Sequence[str | Path], default: Path
-) -> tuple[dict[str, Any], str]:
-    """Return the values of a study and where they are from: of files, later ones over earlier ones, and words over all.
+def plan_job(request: Request, wanted: Wanted) -> JobPlan:
+    """Return the plan as a job sees it: from the plan file, or, where there is none, of its own run alone.
 
-    Files stand for themselves, and so do words that name streams and objectives; anything less changes the default
-    study, which takes its name from words of one experiment. Without a name in them, such words name others, too.
+    On a shared file system the main process has written the file. A pod has only the sources and the configuration
+    files: there the run that the job's wildcards name is resolved anew, and written to the same path for its command.
     """
-    refuse_both(words, "--config")
-    asked = spelled_out(words)
-    where = ", ".join([*map(str, configfiles), *(["--config"] if words else [])])
-    complete = {"grids", "studies"} & set(asked) or {"streams", "objectives"} <= set(asked)
-    if not configfiles and not complete:
-        usual = spelled_out(read_yaml(default))
-        if set(words) & set(WORDS):
-            usual["name"] = name_of(asked)
-        return replaced(usual, asked), f"{default}, {where}".removesuffix(", ")
-    files = [read_yaml(file) for file in configfiles]
-    given: dict[str, Any] = {}
-    for path, file in zip(configfiles, files, strict=True):
-        refuse_both(file, str(path))
-        given = merged(given, spelled_out(file))
-    given = replaced(given, asked)
-    single = any(set(one) & set(WORDS) for one in [*files, words])
-    if "name" not in given and (single or not files) and (name := name_of(given)):
-        given["name"] = name
-    return given, where
+    path = request.plan_file()
+    if not path.is_file():
+        plan_file(_plan(request, wanted)).write(path)
+    return JobPlan(path)
 
 
-def words_of(config: Mapping[str, Any], configfiles: Sequence[str | Path]) -> str:
-    """Return the words of a command line, quoted for a shell, that lead another Snakemake to the same plan."""
-    files = [str(file) for file in configfiles]
-    settings = [f"{key}={canonical_json(value)}" for key, value in config.items()]
-    return shlex.join([*(["--configfile", *files] if files else []), *(["--config", *settings] if settings else [])])
-
-
-def other_code(plan: Plan, root: Path = Path()) -> str | None:
-    """Return a notice of finished trainings that were made by other training code than today's, or None.
-
-    They are kept: a change of code retrains nothing by itself.
-    """
-    found = []
-    for job in plan.train.values():
-        record = root / job.folder / "train.json"
-        if record.is_file() and read_json(record)["code"] != training_code(job.spec):
-            found.append(job.folder)
-    if not found:
-        return None
-    return (
-        f"kept although the training code has changed since: {_tasks(len(found))}, such as {found[0]}; delete their "
-        "folders to train them anew"
-    )
-
-
-def other_tables(plan: Plan, root: Path = Path()) -> str | None:
-    """Return a notice of what tables of the plan's studies show and, once it has run, will not show any more, or None.
-
-    Two studies with one name have one folder of tables, and so has one study with changing words beside it.
-    """
-    told = []
-    for part in plan.parts():
-        file = root / part.folder / "study.json"
-        if file.is_file():
-            shown, now = read_json(file), part.summary()
-            for key in (*part.cells, "seeds"):
-                if key != "rows" and (gone := [f"{one}" for one in shown.get(key, []) if one not in now[key]]):
-                    told.append(f"{key} {', '.join(gone)} of {part.study.name}")
-    if not told:
-        return None
-    return f"tables will not show any more: {'; '.join(told)}. --config name=... gives this plan a folder of its own"
-
-
-def _tasks(number: int) -> str:
-    return "1 finished task" if number == 1 else f"{number} finished tasks"
-
-
-def refuse_overwriting(plan: Plan, root: Path = Path()) -> None:
-    """Raise `SettingsError` if finished trainings were made with other settings than the plan's, and name both."""
-    clashes = []
-    hours = 0.0
-    for job in plan.train.values():
-        record = root / job.folder / "train.json"
-        if record.is_file():
-            made = read_json(record)
-            if made["spec"] != job.spec:
-                changes = differences(made["spec"], job.spec)
-                clashes.append(
-                    f"  {job.folder}: {', '.join(f'{key} is now {value}' for key, value in changes.items())}"
-                )
-                hours += made["seconds"] / 3600
-    if clashes:
-        more = f"\n  and {len(clashes) - SHOWN} more" if len(clashes) > SHOWN else ""
-        raise SettingsError(
-            f"this plan would train {_tasks(len(clashes))} again ({hours:.2g} hours of training) because settings "
-            "changed:\n" + "\n".join(clashes[:SHOWN]) + more + "\nAllow it with --config overwrite=true, or give "
-            "the changed settings in the study (they then get folders of their own)"
-        )
+def _plan(request: Request, wanted: Wanted) -> Plan:
+    study, every = request.studies()
+    plans = [resolve(one, wanted) for one in every]
+    return together(study, plans) if study.studies else plans[0]

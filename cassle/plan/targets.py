@@ -1,13 +1,17 @@
-"""The files that a plan makes: what the workflow is asked for, and what `cassle status` looks at."""
+"""The files that a plan makes: what the workflow is asked for, and what `cassle status` watches."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
-from cassle.contracts.layout import index_file, split_file
+from cassle.contracts.layout import RUNS, index_file, split_file
+from cassle.contracts.plan_file import PlanFile
+from cassle.contracts.records import PlanRecord
 from cassle.plan.plan import Plan
 
-TABLE_FORMATS = ("md", "csv", "tex", "html")
+TABLE_FORMATS = (".md", ".csv", ".tex", ".html")
 LOGS = {"prepare_data": "prepare", "split_stream": "split", "build_memory": "build_memory"}
 """Rule -> stem of its log beside its output, where that is not the output's own."""
 
@@ -17,14 +21,14 @@ def results(plan: Plan) -> list[str]:
 
     They are targets beside what is made of them, as Snakemake does not miss an intermediate file by itself.
     """
-    checkpoints = [f"{folder}/checkpoint.pt" for folder in plan.train]
+    checkpoints = [job.at.checkpoint for job in plan.train.values()]
     memories = [job.file for job in plan.memory.values()]
     return [*checkpoints, *memories, *records(plan), *plan.probe]
 
 
 def records(plan: Plan) -> list[str]:
     """Return the record of every training."""
-    return [f"{folder}/train.json" for folder in plan.train]
+    return [job.at.record for job in plan.train.values()]
 
 
 def jobs(plan: Plan) -> dict[str, list[str]]:
@@ -33,17 +37,16 @@ def jobs(plan: Plan) -> dict[str, list[str]]:
     Rules without a job are left out.
     """
     parts = plan.parts()
-    asked = [(part, stream) for part in parts if part.study.features for stream in part.cells["streams"]]
+    asked = [(part, stream) for part in parts if part.study.features for stream in part.summary().streams]
     found = {
         "prepare_data": sorted({index_file(stream.index) for stream in plan.streams.values()}),
         "split_stream": [split_file(stream) for stream in plan.streams],
-        "train_first_task": [folder for folder, job in plan.train.items() if job.parent is None],
-        "train_next_task": [folder for folder, job in plan.train.items() if job.parent is not None],
+        "train_task": list(plan.train),
         "build_memory": [job.file for job in plan.memory.values()],
-        "probe_checkpoint": [file for file, job in plan.probe.items() if job.trained],
-        "probe_random_network": [file for file, job in plan.probe.items() if not job.trained],
+        "probe_checkpoint": [file for file, job in plan.probe.items() if job.at is not None],
+        "probe_random_network": [file for file, job in plan.probe.items() if job.at is None],
         "extract_features": list(dict.fromkeys(file for part, stream in asked for file in features(part, stream))),
-        "collect_runs": ["results/runs.csv"],
+        "collect_runs": [RUNS],
     }
     for rule, file in (one for part in parts for one in _shown(part)):
         found.setdefault(rule, []).append(file)
@@ -51,18 +54,18 @@ def jobs(plan: Plan) -> dict[str, list[str]]:
 
 
 def _shown(part: Plan) -> Iterator[tuple[str, str]]:
-    """Yield the (rule, output) of everything that a study shows, and of what it says of itself."""
+    """Yield the (rule, output) of every table, figure and page of a study, and of its record."""
     folder = part.folder
-    yield "describe_study", f"{folder}/study.json"
+    yield "describe_study", folder.study
     for stream, probe in part.tables():
-        yield "make_table", f"{folder}/tables/{stream}/{probe}.{TABLE_FORMATS[0]}"
+        yield "make_table", folder.table(stream, probe)
     for stream, probe, figure in part.figures():
-        yield "draw_figure", f"{folder}/figures/{stream}/{probe}/{figure}.pdf"
-    for stream in part.cells["streams"]:
+        yield "draw_figure", folder.figure(stream, probe, figure)
+    for stream in dict.fromkeys(row.stream for row in part.rows):
         for figure in part.study.features:
-            yield "draw_features", f"{folder}/features/{stream}/{figure}.pdf"
-    yield "draw_timeline", f"{folder}/timeline.pdf"
-    yield "write_page", f"{folder}/report.html"
+            yield "draw_features", folder.feature_figure(stream, figure)
+    yield "draw_timeline", folder.timeline()
+    yield "write_page", folder.page
 
 
 def _made_by(plan: Plan, *rules: str) -> list[str]:
@@ -77,8 +80,8 @@ def other_jobs(plan: Plan) -> dict[str, str]:
 
 
 def _log(rule: str, output: str) -> str:
-    folder, _, name = output.rpartition("/")
-    return f"{folder}/{LOGS.get(rule, name.rpartition('.')[0])}.log"
+    file = PurePosixPath(output)
+    return str(file.with_name(f"{LOGS.get(rule, file.stem)}.log"))
 
 
 def tables(plan: Plan) -> list[str]:
@@ -88,7 +91,7 @@ def tables(plan: Plan) -> list[str]:
 
 
 def figures(plan: Plan) -> list[str]:
-    """Return every figure of every study: of accuracies, of features, and of when its jobs worked."""
+    """Return every figure of every study: of accuracies, of features, and the timeline."""
     return _made_by(plan, "draw_figure", "draw_features", "draw_timeline")
 
 
@@ -99,7 +102,36 @@ def pages(plan: Plan) -> list[str]:
 
 def features(plan: Plan, stream: str) -> list[str]:
     """Return the features of a stream's test images after every task of the first seed of a study."""
-    seed = plan.summary()["seeds"][0]
-    jobs = [job for job in plan.probe.values() if job.trained and job.spec["seed"] == seed]
-    folders = [job.folder for job in jobs if job.streams[0].name == stream]
-    return [f"{folder}/features/{stream}.npz" for folder in dict.fromkeys(folders)]
+    seed = plan.summary().seeds[0]
+    jobs = [job for job in plan.probe.values() if job.at is not None and job.spec.seed == seed]
+    places = [job.at for job in jobs if job.at is not None and job.spec.stream.name == stream]
+    return [place.features(stream) for place in dict.fromkeys(places)]
+
+
+def plan_record(plan: Plan) -> PlanRecord:
+    """Return the jobs of a plan for those who watch it, such as `cassle status`."""
+    return PlanRecord(
+        host=os.uname().nodename,
+        train=list(plan.train),
+        probes=list(plan.probe),
+        trackers=plan.study.trackers(),
+        others=other_jobs(plan),
+    )
+
+
+def plan_file(plan: Plan) -> PlanFile:
+    """Return what jobs need of a plan."""
+    parts = {part.study.name: part for part in plan.parts()}
+    return PlanFile(
+        site=plan.study.site(),
+        streams=plan.streams,
+        train=plan.train,
+        memory=plan.memory,
+        probe=plan.probe,
+        studies={name: part.summary() for name, part in parts.items()},
+        figures={name: figures(part) for name, part in parts.items()},
+        features={
+            name: {stream: features(part, stream) for stream in part.summary().streams} if part.study.features else {}
+            for name, part in parts.items()
+        },
+    )

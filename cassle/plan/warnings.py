@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from cassle.contracts.jobs import TrainJob
 from cassle.contracts.layout import index_file
+from cassle.contracts.specs import Component
 from cassle.core.errors import DataError, in_words
-from cassle.core.files import canonical_json
+from cassle.core.files import fingerprint
 from cassle.core.registry import of_plugin, place_in_plugin
 from cassle.data.base import Dataset, Rooted, read_index
 from cassle.data.image_files import ImageFiles
-from cassle.data.streams import Stream
 from cassle.nets.base import backbones
 from cassle.objectives.base import objectives
-from cassle.plan import Plan, TrainJob
+from cassle.plan.plan import Plan
 from cassle.runtime.gpus import visible_devices
 from cassle.strategies.base import strategies
 from cassle.training.flops import step_cost
 
 
-def notices(plan: Plan, remote: bool = False, root: Path = Path()) -> list[str]:
+def warnings(plan: Plan, remote: bool = False, root: Path = Path()) -> list[str]:
     """Return what a user should know before the trainings that are left are begun, each thing once.
 
     ``remote``: jobs run on other machines, whose GPUs nobody sees from here. Where the files of a dataset are is no
     error yet, since the jobs may know what this process does not.
     """
-    left = [job for job in plan.train.values() if not (root / job.folder / "train.json").is_file()]
+    left = [job for job in plan.train.values() if not (root / job.at.record).is_file()]
     return [*_unplaced(plan), *_slow(plan, left, remote, root), *_failing(left)] if left else []
 
 
@@ -43,7 +43,7 @@ def _slow(plan: Plan, left: list[TrainJob], remote: bool, root: Path) -> list[st
     execution, data = plan.study.execution, plan.study.data
     if execution.threads > 1 or execution.loader == "dali":
         return []
-    streams = [Stream(**job.spec["stream"]) for job in left if job.gpus]
+    streams = [job.spec.stream for job in left if job.gpus]
     by_index = {stream.index: stream for stream in streams}
     files = [one for one in by_index.values() if stay_in_files(one.open(data), root / index_file(one.index))]
     if not files or not (remote or visible_devices()):
@@ -62,27 +62,28 @@ def _failing(left: list[TrainJob]) -> list[str]:
     """
     tried: dict[str, str | None] = {}
     for job in left:
-        parts = {key: job.spec[key] for key in ("backbone", "objective", "strategy")}
-        text = canonical_json({**parts, "views": job.spec["training"]["views"], "first": job.spec["task"] == 0})
-        if text not in tried and any(map(of_plugin, _classes(parts))):
+        spec = job.spec
+        kinds = [spec.backbone, spec.objective, *([] if spec.strategy is None else [spec.strategy])]
+        views = [view.size for view in spec.training.views]
+        text = fingerprint([[one.model_dump(mode="json") for one in kinds], views, spec.task == 0])
+        if text not in tried and any(map(of_plugin, _classes(spec.backbone, spec.objective, spec.strategy))):
             tried[text] = _failure(job)
     return list(dict.fromkeys(line for line in tried.values() if line is not None))
 
 
-def _classes(parts: dict[str, Any]) -> list[type]:
+def _classes(backbone: Component, objective: Component, strategy: Component | None) -> list[type]:
     """Return the classes of backbone, objective and parts of the strategy that a training is made of."""
-    names = parts["strategy"]["name"].split("+") if parts["strategy"] else []
-    found = [strategies.get(name) for name in names]
-    return [backbones.get(parts["backbone"]["name"]), objectives.get(parts["objective"]["name"]), *found]
+    parts = [] if strategy is None else [strategies.get(name) for name in strategy.name.split("+")]
+    return [backbones.get(backbone.name), objectives.get(objective.name), *parts]
 
 
 def _failure(job: TrainJob) -> str | None:
     """Return why a step of a training fails, if it does."""
-    spec, dataset = job.spec, Stream(**job.spec["stream"]).open({})
+    spec, dataset = job.spec, job.spec.stream.open({})
     try:
         step_cost(spec, dataset.image_size, dataset.num_classes or 1)
     except Exception as error:  # a plugin may raise anything
-        names = [spec[key]["name"] for key in ("objective", "strategy", "backbone") if spec[key]]
+        names = [part.name for part in (spec.objective, spec.strategy, spec.backbone) if part is not None]
         return (
             f"a step of {', '.join(names)}, tried without data, fails: {in_words(error)}{place_in_plugin(error)}; "
             "unless it reads values of tensors, its training will go wrong in the same way"

@@ -12,14 +12,15 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cassle.contracts.layout import RANDOM
-from cassle.core.files import read_json, write_text
+from cassle.contracts.layout import RANDOM, RECORD, TaskFolder
+from cassle.contracts.records import TrainRecord, read_record_if_present
+from cassle.contracts.summary import StudyRecord, read_summary
+from cassle.core.files import write_text
 from cassle.reporting.rows.benchmark import jobs_of_study, read_jobs
 from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import read_runs
 from cassle.reporting.rows.matrix import METRICS
 from cassle.reporting.rows.names import pretty
-from cassle.reporting.rows.summary import Summary, read_summary
 from cassle.reporting.tables.formats import html_table
 from cassle.reporting.tables.table import table_of
 
@@ -63,15 +64,16 @@ def write_page(
         settings=_settings(summary),
         specs=_specs(records),
         provenance=_provenance(records),
-        checkpoints=[{"folder": folder, **record} for folder, record in records.items()],
+        checkpoints=[{"folder": folder, **record.as_json()} for folder, record in records.items()],
     )
     write_text(out, page)
 
 
-def records_of(jobs: pd.DataFrame, results: Path) -> dict[str, dict[str, Any]]:
-    """Return folder -> record of every training among jobs whose record is there."""
-    files = {folder: results / folder / "train.json" for folder in jobs[jobs["job"] == "train"]["folder"]}
-    return {folder: read_json(file) for folder, file in files.items() if file.is_file()}
+def records_of(jobs: pd.DataFrame, results: Path) -> dict[str, TrainRecord]:
+    """Return folder -> record of every training among jobs whose record exists."""
+    folders = jobs[jobs["job"] == "train"]["folder"]
+    found = {folder: read_record_if_present(TrainRecord, results / folder / RECORD) for folder in folders}
+    return {folder: record for folder, record in found.items() if record is not None}
 
 
 def cost_of(jobs: pd.DataFrame) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def _inline(file: Path) -> str:
     return f"data:{TYPES[image.suffix]};base64,{base64.b64encode(image.read_bytes()).decode()}"
 
 
-def _settings(summary: Summary) -> dict[str, str]:
+def _settings(summary: StudyRecord) -> dict[str, str]:
     lists: dict[str, list[str]] = {
         "streams": summary.streams,
         "backbones": summary.backbones,
@@ -123,22 +125,23 @@ def _settings(summary: Summary) -> dict[str, str]:
     return {key: ", ".join(map(pretty, dict.fromkeys(map(summary.name_of, labels)))) for key, labels in lists.items()}
 
 
-def _specs(records: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Return folder of a run without seed and task -> the complete settings of its last task."""
+def _specs(records: dict[str, TrainRecord]) -> dict[str, str]:
+    """Return directory of a run without seed and task -> the complete settings of its last task."""
     found: dict[str, str] = {}
-    for folder, record in sorted(records.items(), key=lambda item: item[1]["spec"].get("task", 0)):
-        settings = {key: value for key, value in record["spec"].items() if key not in ("seed", "task")}
-        found["/".join(folder.split("/")[:4])] = yaml.safe_dump(settings, allow_unicode=True, default_flow_style=None)
+    for folder, record in sorted(records.items(), key=lambda item: item[1].spec.task):
+        at = TaskFolder.parse(folder)
+        settings = record.spec.model_dump(mode="json", exclude={"seed", "task"}, exclude_none=True)
+        run = f"{at.stream}/{at.backbone}/{at.objective}/{at.strategy}"
+        found[run] = yaml.safe_dump(settings, allow_unicode=True, default_flow_style=None)
     return dict(sorted(found.items()))
 
 
-def _provenance(records: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Return what the trainings were made with; where they differ, every value."""
+def _provenance(records: dict[str, TrainRecord]) -> dict[str, str]:
+    """Return the versions, devices and data of the trainings; where they differ, every value."""
     found: dict[str, dict[str, None]] = {}
     for record in records.values():
-        for name, version in record.get("versions", {}).items():
-            found.setdefault(name, {})[str(version)] = None
+        for name, version in record.versions.items():
+            found.setdefault(name, {})[version] = None
         for key in ("device", "precision", "loader", "processes", "threads", "data"):
-            if key in record:
-                found.setdefault(key, {})[str(record[key])] = None
+            found.setdefault(key, {})[str(getattr(record, key))] = None
     return {key: ", ".join(values) for key, values in found.items()}

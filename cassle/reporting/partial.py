@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from cassle.contracts.layout import RESULTS, STUDY, StudyFolder
+from cassle.contracts.summary import read_summary
 from cassle.core.errors import CassleError
 from cassle.reporting.figures import figures, write_figure
 from cassle.reporting.page import write_page
 from cassle.reporting.rows.benchmark import jobs_of, write_jobs
 from cassle.reporting.rows.collect import collect
 from cassle.reporting.rows.frame import write_runs
-from cassle.reporting.rows.summary import read_summary
 from cassle.reporting.tables.table import write_tables
 from cassle.reporting.timeline import write_timeline
 
@@ -21,14 +23,14 @@ def write_partial(folder: Path) -> Path:
     ``folder``: such as results/studies/digits. What the workflow has written there is neither read nor touched.
     Raises `CassleError` if no run of the study was started, or if the folder is not one of a study beside its results.
     """
-    study = folder / "study.json"
-    if folder.resolve().parent.name != "studies":
+    study = folder / STUDY
+    if Path(os.path.abspath(folder)).parent.name != "studies":
         raise CassleError(
             f"{folder} is no folder of a study: give one such as results/studies/digits, as it lies there"
         )
     if not study.is_file():
         raise CassleError(f"nothing is known of {folder}: start the study once, its first job writes {study}")
-    summary, results, out = read_summary(study), folder.resolve().parents[1], folder / "partial"
+    summary, results, out = read_summary(study), StudyFolder.root_of(folder) / RESULTS, folder / "partial"
     runs, jobs = out / "runs.csv", out / "benchmark.csv"
     write_runs(runs, collect(results))
     write_jobs(jobs, jobs_of(results))

@@ -6,8 +6,8 @@ import csv
 import time
 from pathlib import Path
 
+from cassle.contracts.records import ProbeRecord, TrainRecord, read_record
 from cassle.core.errors import CassleError
-from cassle.core.files import read_json
 
 
 def listing(folder: Path) -> str:
@@ -57,7 +57,8 @@ PATTERNS = {"training": "task*/train.json", "probing": "probes/*/*.json"}
 
 def _seconds(results: Path, pattern: str, since: float) -> float:
     files = (file for file in results.rglob(pattern) if file.stat().st_mtime >= since)
-    return sum(float(read_json(file)["seconds"]) for file in files)
+    kind: type[ProbeRecord | TrainRecord] = ProbeRecord if pattern.startswith("probes") else TrainRecord
+    return sum(read_record(kind, file).seconds for file in files)
 
 
 def _wall(benchmark: Path) -> float:

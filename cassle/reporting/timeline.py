@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from cassle.contracts.summary import read_summary
 from cassle.reporting.figures.base import STYLE, save_figure
 from cassle.reporting.rows.benchmark import jobs_of_study, read_jobs
-from cassle.reporting.rows.summary import read_summary
 
 COLORS = {"train": "#0072B2", "probe": "#E69F00", "build_memory": "#009E73"}
 OTHER = "#CC79A7"

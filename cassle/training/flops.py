@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cassle.core.files import canonical_json
+from cassle.contracts.specs import Component, MemorySpec, NetworkSpec, TrainSpec
 from cassle.core.options import parse
 from cassle.models.teacher import Teacher
 from cassle.nets.base import backbones
@@ -35,53 +32,52 @@ class StepCost:
     checkpoint_bytes: int
 
 
-def step_cost(spec: Mapping[str, Any], image_size: int, num_classes: int) -> StepCost:
+def step_cost(spec: TrainSpec, image_size: int, num_classes: int) -> StepCost:
     """Return the cost of a training job's step, Eq. 5 of the paper: views, teacher and losses with all gradients.
 
-    The online classifier is not in it. Replayed rows are, as if the buffer were full. Nothing is computed, so that any
-    network is counted in seconds.
+    The online classifier is not in it. Replayed samples are, as if the buffer were full. Nothing is computed, so that
+    any network is counted in seconds.
     """
-    parts = {key: spec[key] for key in ("backbone", "objective", "strategy")}
-    training = spec["training"]
-    sides = [view["size"] for view in training["views"]]
-    shape = {"batch_size": training["batch_size"], "sides": sides, "task": min(spec["task"], 1), "seed": 0}
-    return _step_cost(canonical_json({**parts, **shape}), image_size, num_classes)
+    network = NetworkSpec(seed=0, backbone=spec.backbone, objective=spec.objective, strategy=spec.strategy)
+    sides = tuple(view.size for view in spec.training.views)
+    return _step_cost(
+        network.model_dump_json(), spec.training.batch_size, sides, min(spec.task, 1), image_size, num_classes
+    )
 
 
 @cache
-def _step_cost(text: str, image_size: int, num_classes: int) -> StepCost:
-    spec = json.loads(text)
-    count = spec["batch_size"]
+def _step_cost(
+    network: str, count: int, sides: tuple[int, ...], task: int, image_size: int, num_classes: int
+) -> StepCost:
+    spec = NetworkSpec.model_validate_json(network)
     with torch.device("meta"):
         model = build_model(spec, image_size, num_classes)
         strategy = build_strategy(spec, model)
-        batchnorm = strategy.teacher_batchnorm if spec["task"] else None
+        batchnorm = strategy.teacher_batchnorm if task else None
         teacher = None if batchnorm is None else Teacher(copy.deepcopy(model), batchnorm)
-        views = [torch.empty(count, 3, side, side) for side in spec["sides"]]
-        batch = _blank_batch(count, spec["task"])
+        views = [torch.empty(count, 3, side, side) for side in sides]
+        batch = _blank_batch(count, task)
         with FlopCounterMode(display=False) as counter:
             losses, _ = training_step(batch, lambda _: views, model, strategy, teacher)
             losses.total.backward()  # type: ignore[no-untyped-call]
-    acts = spec["task"] and spec["strategy"]
-    rows = count + (replayed(spec["strategy"]["name"], spec["strategy"]["settings"], count) if acts else 0)
+    acts = spec.strategy if task else None
+    rows = count + (replayed(acts.name, acts.settings, count) if acts else 0)
     return StepCost(counter.get_total_flops() / count * rows / count, _bytes(model) + _bytes(strategy))
 
 
-def training_flops(spec: Mapping[str, Any], image_size: int, num_classes: int) -> float:
+def training_flops(spec: TrainSpec, image_size: int, num_classes: int) -> float:
     """Return the operations per own image of a training: of its step, and of the online classifier's clean image."""
-    return step_cost(spec, image_size, num_classes).flops + forward_flops(spec["backbone"], image_size)
+    return step_cost(spec, image_size, num_classes).flops + forward_flops(spec.backbone, image_size)
 
 
-def memory_cost(
-    spec: Mapping[str, Any], images: int, batch_size: int, image_size: int, num_classes: int
-) -> tuple[float, int]:
-    """Return operations and bytes of remembering a task of so many images; ``spec`` is that of the memory."""
+def memory_cost(spec: MemorySpec, images: int, image_size: int, num_classes: int) -> tuple[float, int]:
+    """Return operations and bytes of building the memory after a task of so many images."""
     with torch.device("meta"):
-        strategy = build_strategy(dict(spec), build_model(dict(spec), image_size, num_classes))
-    upkeep = strategy.upkeep(images, batch_size)
-    flops = upkeep.forward * forward_flops(spec["backbone"], image_size)
+        strategy = build_strategy(spec, build_model(spec, image_size, num_classes))
+    upkeep = strategy.upkeep(images, spec.training.batch_size)
+    flops = upkeep.forward * forward_flops(spec.backbone, image_size)
     if upkeep.steps:
-        flops += upkeep.steps * step_cost({**spec, "strategy": None}, image_size, num_classes).flops
+        flops += upkeep.steps * step_cost(TrainSpec(**{**dict(spec), "strategy": None}), image_size, num_classes).flops
     return flops, upkeep.bytes
 
 
@@ -91,16 +87,17 @@ def _blank_batch(count: int, task: int) -> Batch:
     return Batch(index, None, index, task, torch.zeros(count, dtype=torch.bool), torch.Generator())
 
 
-def forward_flops(spec: Mapping[str, Any], image_size: int) -> float:
-    """Return the operations of one image through a backbone; ``spec`` holds its name and settings."""
-    return _forward_flops(spec["name"], canonical_json(spec["settings"]), image_size)
+def forward_flops(backbone: Component, image_size: int) -> float:
+    """Return the operations of one image through a backbone."""
+    return _forward_flops(backbone.model_dump_json(), image_size)
 
 
 @cache
-def _forward_flops(name: str, settings: str, image_size: int) -> float:
-    kind = backbones.get(name)
+def _forward_flops(component: str, image_size: int) -> float:
+    held = Component.model_validate_json(component)
+    kind = backbones.get(held.name)
     with torch.device("meta"):
-        backbone = kind(image_size, parse(kind.Settings, json.loads(settings), f"backbone {name}")).eval()
+        backbone = kind(image_size, parse(kind.Settings, held.settings, f"backbone {held.name}")).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             backbone(torch.empty(1, 3, image_size, image_size))
     return float(counter.get_total_flops())

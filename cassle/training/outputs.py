@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from cassle.contracts.layout import CHECKPOINT, METRICS, PROGRESS, RECORD, STATE
+from cassle.contracts.records import TrainRecord, read_record
 from cassle.core.errors import CassleError
-from cassle.core.files import link, read_json
+from cassle.core.files import link
 
-OUTPUTS = ("checkpoint.pt", "train.json")
+OUTPUTS = (CHECKPOINT, RECORD)
 
 
 def second_name(folder: Path, name: str) -> Path:
@@ -39,9 +41,9 @@ def finished(folder: Path, key: str) -> bool:
     Deleted ones come back. Second names of anything else are removed.
     """
     seconds = {name: second_name(folder, name) for name in OUTPUTS}
-    if _is_intact(folder / "checkpoint.pt", folder / "train.json", key):
+    if _is_intact(folder / CHECKPOINT, folder / RECORD, key):
         return True
-    if _is_intact(seconds["checkpoint.pt"], seconds["train.json"], key):
+    if _is_intact(seconds[CHECKPOINT], seconds[RECORD], key):
         for name, second in seconds.items():
             link(second, folder / name)
         return True
@@ -51,14 +53,14 @@ def finished(folder: Path, key: str) -> bool:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed trainers of any machine left half written in a folder that is held against others."""
-    for name in (*OUTPUTS, "state.pt", "metrics.jsonl", "progress.json"):
+    for name in (*OUTPUTS, STATE, METRICS, PROGRESS):
         for left in folder.glob(f".{name}.*.partial"):
             left.unlink(missing_ok=True)
 
 
 def remove_traces(folder: Path) -> None:
     """Remove what is of no use once a training has ended, as when it was killed just after that."""
-    for name in ("state.pt", "progress.json"):
+    for name in (STATE, PROGRESS):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -67,7 +69,7 @@ def require_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise CassleError(
-            f"cannot write {folder / 'checkpoint.pt'}: the disk has {free / 1e6:.1f} MB left and it takes "
+            f"cannot write {folder / CHECKPOINT}: the disk has {free / 1e6:.1f} MB left and it takes "
             f"{size / 1e6:.1f} MB; make room, then run the same command again"
         )
 
@@ -78,7 +80,7 @@ def _is_intact(checkpoint: Path, record: Path, key: str) -> bool:
     if not (checkpoint.is_file() and record.is_file()):
         return False
     try:
-        made = read_json(record)
-        return bool(made["key"] == key and load_checkpoint(checkpoint).fingerprint == made["checkpoint"])
+        made = read_record(TrainRecord, record)
+        return made.key == key and load_checkpoint(checkpoint).fingerprint == made.checkpoint
     except CassleError:
         return False

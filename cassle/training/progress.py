@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cassle.contracts.layout import METRICS, PROGRESS
+from cassle.contracts.records import EpochRecord, ProgressRecord, write_record
 from cassle.core.errors import CassleError, DivergenceError
-from cassle.core.files import write_json, write_text
+from cassle.core.files import write_text
 from cassle.core.log import say
 from cassle.objectives.base import Moment
 from cassle.runtime import distributed
@@ -34,13 +36,13 @@ class Metrics:
     """
 
     def __init__(self, folder: Path | None, lines: list[str] | None = None) -> None:
-        self.path = None if folder is None else folder / "metrics.jsonl"
+        self.path = None if folder is None else folder / METRICS
         self.lines = list(lines or [])
         self.write()
 
-    def append(self, values: dict[str, Any]) -> None:
-        """Add the line of an epoch; while the disk is full it is only remembered."""
-        self.lines.append(json.dumps(values))
+    def append(self, epoch: EpochRecord) -> None:
+        """Add the line of an epoch; while the disk is full it is kept in memory only."""
+        self.lines.append(json.dumps(epoch.as_json()))
         try:
             self.write()
         except CassleError as error:
@@ -55,9 +57,11 @@ class Metrics:
 class Heartbeat:
     """``progress.json``, rewritten every few seconds: where the training stands, how fast, on what."""
 
-    def __init__(self, folder: Path, constants: dict[str, Any], every: float = 5.0) -> None:
-        self.path = folder / "progress.json"
-        self.constants = {**constants, "host": os.uname().nodename, "pid": os.getpid()}
+    def __init__(self, folder: Path, task: int, device: str, every: float = 5.0) -> None:
+        self.path = folder / PROGRESS
+        self.start = ProgressRecord(
+            task=task, device=device, host=os.uname().nodename, pid=os.getpid(), updated=time.time()
+        )
         self.every = every
         self._last = -math.inf
         self._printed = time.monotonic()
@@ -70,7 +74,7 @@ class Heartbeat:
         """Write the heartbeat, unless the disk is full, and a line to a log now and then."""
         self._last = time.monotonic()
         with suppress(CassleError):
-            write_json(self.path, {**self.constants, **values, "updated": time.time()})
+            write_record(self.path, self.start.model_copy(update={**values, "updated": time.time()}))
         if not sys.stderr.isatty() and self._last - self._printed >= PRINT_EVERY:
             self._printed = self._last
             say(", ".join(f"{key} {value}" for key, value in values.items()))
@@ -154,7 +158,7 @@ class Progress(nn.Module):
         """Write the epoch's line of metrics and move on to the next epoch."""
         self.check_finite()
         means = [total / self.position.step for total in self.sums.tolist()]
-        metrics.append({"epoch": self.position.epoch, **dict(zip(LOSSES, means, strict=True)), "lr": lr})
+        metrics.append(EpochRecord(epoch=self.position.epoch, **dict(zip(LOSSES, means, strict=True)), lr=lr))
         self.sums.zero_()
         self.last_loss = round(means[0], 4)
         self.position.epoch, self.position.step = self.position.epoch + 1, 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from cassle.contracts.layout import STATE
 from cassle.core.errors import CassleError, CheckpointError
 from cassle.core.files import load_tensors, save_tensors
 from cassle.core.log import say
@@ -35,7 +36,7 @@ class StateFile:
     """Saves and restores the state of one training; a state of other settings, parents or code is never used."""
 
     def __init__(self, folder: Path, key: str, minutes: float) -> None:
-        self.path = folder / "state.pt"
+        self.path = folder / STATE
         self.key = key
         self.interval = minutes * 60
         self.saves = 0

@@ -7,15 +7,14 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from cassle.contracts.layout import GIVEN
-from cassle.core.files import write_json
+from cassle.contracts.layout import CHECKPOINT, GIVEN, RECORD
+from cassle.contracts.records import TrainExecution, TrainRecord, write_record
+from cassle.contracts.specs import TrainSpec
 from cassle.core.log import say
-from cassle.core.options import parse
 from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.views import Views
 from cassle.models.checkpoints import Checkpoint, save_checkpoint
@@ -25,7 +24,6 @@ from cassle.runtime.allocator import keep_freed_memory
 from cassle.runtime.distributed import agree, joined, primary, size
 from cassle.runtime.launch import stop_signals
 from cassle.runtime.locks import exclusive
-from cassle.settings.recipe import Training
 from cassle.training.learner import Learner
 from cassle.training.lightning import pl
 from cassle.training.outputs import finished, keep, remove_leftovers, remove_traces, require_room
@@ -35,8 +33,8 @@ from cassle.training.progress import Heartbeat, Metrics
 from cassle.training.state import Position, StateFile, StopRequest
 from cassle.training.task import Task, TrainRequest, assemble
 
-Counted = Callable[[dict[str, Any], int, int], float | None]
-"""Settings of a job, side of its images, number of classes -> operations per image; None where they are not known."""
+Counted = Callable[[TrainSpec, int, int], float | None]
+"""Specification, side of the images, number of classes -> operations per image; None where they are not known."""
 
 
 def train_task(request: TrainRequest, counted: Counted | None = None) -> None:
@@ -54,7 +52,7 @@ def train_task(request: TrainRequest, counted: Counted | None = None) -> None:
         with exclusive(request.folder) if primary() else nullcontext():
             if agree(primary() and prepare_folder(request, task)):
                 return
-            if request.given is not None:
+            if request.first_checkpoint is not None:
                 return take_over(request, task)
             with StopRequest(stop_signals()) as stop:
                 learner = begin(request, task, stop)
@@ -68,7 +66,7 @@ def train_task(request: TrainRequest, counted: Counted | None = None) -> None:
 def prepare_folder(request: TrainRequest, task: Task) -> bool:
     """Clean a job's folder; return whether somebody else has trained this very task, else there is room for it."""
     remove_leftovers(request.folder)
-    if finished(request.folder, task.key):
+    if finished(request.folder, task.provenance.key):
         say(f"{request.folder} was finished meanwhile by another process")
         remove_traces(request.folder)
         return True
@@ -79,15 +77,15 @@ def prepare_folder(request: TrainRequest, task: Task) -> bool:
 def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
     """Return the learner where it stands: at the saved state of exactly this training, or at the start."""
     spec, folder = request.spec, request.folder
-    training = parse(Training, spec["training"], "training")
+    training = spec.training
     tasks = torch.as_tensor(task.split.train_task)
-    own, labeled = (tasks == spec["task"]).nonzero().flatten(), (tasks >= 0).nonzero().flatten()
+    own, labeled = (tasks == spec.task).nonzero().flatten(), (tasks >= 0).nonzero().flatten()
     replay = task.strategy.replay if task.strategy.replays else None
-    rows = TaskRows(own, labeled, training.batch_size, spec["seed"], spec["task"], replay)
+    rows = TaskRows(own, labeled, training.batch_size, spec.seed, spec.task, replay)
     views = Views(training.views, task.dataset.mean, task.dataset.std)
     execution = request.site.execution
     loader = open_loader(execution.loader, task.images, rows, views, task.device, execution.threads)
-    state = StateFile(folder, task.key, request.site.execution.state_minutes)
+    state = StateFile(folder, task.provenance.key, request.site.execution.state_minutes)
     saved = state.load()
     position = Position(saved["epoch"], saved["step"], saved["seconds"]) if saved else Position()
     learner = Learner(
@@ -112,8 +110,8 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
                 task.model.backbone, rows, CLEAN_BATCH, task.device, views.clean
             )
 
-        task.model.objective.begin_task(TaskStart(spec["task"], spec["seed"], clean_features))
-    heartbeat = Heartbeat(folder, {"task": spec["task"], "device": device_name(task.device)})
+        task.model.objective.begin_task(TaskStart(spec.task, spec.seed, clean_features))
+    heartbeat = Heartbeat(folder, spec.task, device_name(task.device))
     metrics = Metrics(folder if primary() else None, saved["metrics"] if saved else None)
     learner.attach(state, metrics, heartbeat, stop)
     return learner
@@ -127,36 +125,45 @@ def write_outputs(
     images = learner.moment.steps * learner.training_settings.batch_size
     classes = task.model.classifier.out_features
     cost = None if counted is None else counted(request.spec, task.dataset.image_size, classes)
-    facts = {
-        "device": device_name(task.device),
-        "precision": precision,
-        "threads": request.site.execution.threads,
-        "processes": size(),
-        "loader": learner.loader.name,
-        "seconds": round(learner.progress.seconds, 2),
-        "images_per_second": round(images / learner.progress.seconds, 1),
-        "flops": None if cost is None else round(images * cost),
-        "states": learner.state.saves,
-        "state_seconds": round(learner.state.seconds, 2),
-    }
-    write_result(request, task, facts)
+    execution = TrainExecution(
+        device=device_name(task.device),
+        precision=precision,
+        threads=request.site.execution.threads,
+        processes=size(),
+        loader=learner.loader.name,
+        seconds=round(learner.progress.seconds, 2),
+        images_per_second=round(images / learner.progress.seconds, 1),
+        flops=None if cost is None else round(images * cost),
+        states=learner.state.saves,
+        state_seconds=round(learner.state.seconds, 2),
+    )
+    write_result(request, task, execution)
     learner.state.delete()
     learner.heartbeat.end()
 
 
-def write_result(request: TrainRequest, task: Task, facts: dict[str, Any]) -> None:
-    """Write the checkpoint, and last its record: what made it and ``facts`` of how it was executed."""
-    checkpoint = Checkpoint(_cpu(task.model), _cpu(task.strategy), task.meta)
-    save_checkpoint(request.folder / "checkpoint.pt", checkpoint)
-    record = {**task.meta, "key": task.key, **facts, "checkpoint": checkpoint.fingerprint}
-    write_json(request.folder / "train.json", record)
+def write_result(request: TrainRequest, task: Task, execution: TrainExecution) -> None:
+    """Write the checkpoint, and last its record."""
+    checkpoint = Checkpoint(_cpu(task.model), _cpu(task.strategy), task.provenance)
+    save_checkpoint(request.folder / CHECKPOINT, checkpoint)
+    record = TrainRecord(**dict(task.provenance), **dict(execution), checkpoint=checkpoint.fingerprint)
+    write_record(request.folder / RECORD, record)
     keep(request.folder)
 
 
 def take_over(request: TrainRequest, task: Task) -> None:
-    """Write a given first task's checkpoint as this job's; its record names it as the parent."""
-    execution = dict.fromkeys(("device", "precision", "threads", "processes", "loader"), GIVEN)
-    write_result(request, task, {**execution, "seconds": 0.0, "images_per_second": None, "flops": 0})
+    """Write an explicit first checkpoint as this job's; its record names it as the parent."""
+    execution = TrainExecution(
+        device=GIVEN,
+        precision=GIVEN,
+        threads=GIVEN,
+        processes=GIVEN,
+        loader=GIVEN,
+        seconds=0.0,
+        images_per_second=None,
+        flops=0,
+    )
+    write_result(request, task, execution)
 
 
 def fit(learner: Learner, precision: str, device: torch.device) -> None:

@@ -9,7 +9,7 @@ from cassle.cost.estimate import jobs_by_rule
 from cassle.plan.presets import preset_of
 from cassle.plan.request import plan_study
 from cassle.reporting.rows.names import shown_names
-from cassle.reporting.rows.summary import Summary
+from cassle.contracts.summary import StudyRecord
 from cassle.settings.reading import read_yaml
 
 FOLDER = Path(__file__).parents[2] / "config" / "paper"
@@ -111,7 +111,7 @@ LONGEST_NAME = 40
 
 def test_tables_call_everything_by_names_that_can_be_read_and_told_apart(everything):
     for part in everything.parts():
-        study = Summary.model_validate(part.summary())
+        study = StudyRecord.model_validate(part.summary())
         for stream, probe in study.tables():
             rows = study.rows_of(stream, probe)
             shown = shown_names(rows, study.names)
@@ -125,7 +125,7 @@ def test_tables_call_everything_by_names_that_can_be_read_and_told_apart(everyth
 
 
 def test_rows_of_the_ablations_say_what_is_ablated_and_the_papers_cassle_is_called_cassle(everything):
-    study = Summary.model_validate(everything.part("ablations").summary())
+    study = StudyRecord.model_validate(everything.part("ablations").summary())
     rows = study.rows_of(*study.tables()[0])
     shown = shown_names(rows, study.names)
     of = {name: [shown[row[2]] for row in rows if shown[row[1]] == name] for name in ("simclr", "barlow_twins", "byol")}

@@ -1,51 +1,46 @@
-import shlex
-from pathlib import Path
-
-from cassle.core.files import canonical_json
-from cassle.contracts.layout import index_file, split_file
+from cassle.contracts.layout import (
+    PROBES,
+    RANDOM_FOLDER,
+    TASK_FOLDER,
+    index_file,
+    split_file,
+)
+from cassle.core.files import fingerprint
 
 
 def get_probe_job(wildcards):
-    """The planned evaluation that a file of accuracies belongs to."""
-    file = RANDOM_FILE
-    if hasattr(wildcards, "task"):
-        file = f"{RUN_FOLDER}/probes/{{evaluation}}/{{probes}}.json"
-    file = file.format(**wildcards)
-    return PLAN.planned(PLAN.probe, file, file)
-
-
-def get_known_words(wildcards, input):
-    """The words that name the files of accuracies which other sets of probes have left of the same checkpoint."""
-    job = get_probe_job(wildcards)
-    files = {str(file) for file in Path(job.place).glob("*.json")} - {job.file}
-    return shlex.join(["--known", *sorted(files)]) if files else ""
+    """Return the planned evaluation of a file of accuracies."""
+    folder = TASK_FOLDER if hasattr(wildcards, "task") else RANDOM_FOLDER
+    return PLAN.probe_job(f"{folder}/{PROBES}.json".format(**wildcards))
 
 
 def get_probe_indices(wildcards):
-    """The index of every stream that an evaluation looks at, the evaluated one first."""
-    return [index_file(stream.index) for stream in get_probe_job(wildcards).streams]
+    """Return the index of every stream that is evaluated on, the main one first."""
+    return [
+        index_file(stream.index) for stream in get_probe_job(wildcards).spec.streams
+    ]
 
 
 def get_probe_splits(wildcards):
-    """The split of every stream that an evaluation looks at, the evaluated one first."""
-    return [split_file(stream.name) for stream in get_probe_job(wildcards).streams]
+    """Return the split of every stream that is evaluated on, the main one first."""
+    return [split_file(stream.name) for stream in get_probe_job(wildcards).spec.streams]
 
 
-def get_probe_spec(wildcards):
-    """Everything that determines an evaluation, as one text."""
-    return get_probe_job(wildcards).key
+def get_probe_digest(wildcards):
+    """Return the digest of everything that determines an evaluation."""
+    return get_probe_job(wildcards).spec.digest
 
 
 def get_probe_gpus(wildcards):
-    """How many GPUs an evaluation asks for: none where jobs are told to run on the CPU."""
-    return 0 if SETTINGS.execution.device == "cpu" else 1
+    """Return the number of GPUs an evaluation asks for: none where jobs run on the CPU."""
+    return 0 if SITE.execution.device == "cpu" else 1
 
 
 def get_evaluation_split(wildcards):
-    """The split of the stream that is evaluated on."""
+    """Return the split of the stream that is evaluated on."""
     return split_file(wildcards.evaluation)
 
 
-def get_evaluation_spec(wildcards):
-    """Everything that determines the stream that is evaluated on, as one text."""
-    return canonical_json(PLAN.stream(wildcards.evaluation).model_dump(mode="json"))
+def get_evaluation_digest(wildcards):
+    """Return the digest of the stream that is evaluated on."""
+    return fingerprint(PLAN.stream(wildcards.evaluation).model_dump(mode="json"))

@@ -8,14 +8,12 @@ rule prepare_data:
         "../../environment.yml"
     threads: 8
     params:
-        dataset=get_dataset,
-        settings=get_datasettings,
-        site=get_site,
+        plan=get_plan_file,
+        digest=get_data_digest,
     message:
         "Checking {wildcards.dataset} and writing its index"
     shell:
-        "cassle prepare --dataset {params.dataset:q} --settings {params.settings:q} --cores {threads}"
-        " --out {output.index:q} --site {params.site:q} > {log:q} 2>&1"
+        "cassle prepare --plan {params.plan:q} --cores {threads} --out {output.index:q} > {log:q} 2>&1"
 
 
 rule split_stream:
@@ -29,10 +27,9 @@ rule split_stream:
     conda:
         "../../environment.yml"
     params:
-        site=get_site,
-        spec=get_stream_spec,
+        plan=get_plan_file,
+        digest=get_stream_digest,
     message:
         "Splitting {wildcards.stream} into its tasks"
     shell:
-        "cassle split --spec {params.spec:q} --index {input.index:q} --out {output.split:q}"
-        " --site {params.site:q} > {log:q} 2>&1"
+        "cassle split --plan {params.plan:q} --index {input.index:q} --out {output.split:q} > {log:q} 2>&1"

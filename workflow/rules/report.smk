@@ -37,11 +37,12 @@ rule describe_study:
     conda:
         "../../environment.yml"
     params:
-        cells=get_cells,
+        plan=get_plan_file,
+        digest=get_study_digest,
     message:
         "Writing down what the tables of {wildcards.study} show"
     shell:
-        "cassle study --cells {params.cells:q} --out {output.study:q} > {log:q} 2>&1"
+        "cassle study --plan {params.plan:q} --out {output.study:q} > {log:q} 2>&1"
 
 
 rule make_table:
@@ -126,12 +127,13 @@ rule draw_features:
     conda:
         "../../environment.yml"
     params:
+        plan=get_plan_file,
         code=get_feature_figure_code,
     message:
         "Drawing {wildcards.figure} of {wildcards.study}: features of {wildcards.stream}"
     shell:
-        "cassle feature_figure --name {wildcards.figure:q} --study {input.study:q} --out {output.pdf:q}"
-        " {input.features:q} > {log:q} 2>&1"
+        "cassle feature_figure --plan {params.plan:q} --name {wildcards.figure:q} --study {input.study:q}"
+        " --out {output.pdf:q} > {log:q} 2>&1"
 
 
 rule draw_timeline:
@@ -174,18 +176,19 @@ rule write_page:
     conda:
         "../../environment.yml"
     params:
+        plan=get_plan_file,
         code=get_page_code,
     message:
         "Writing the report {output.page}"
     shell:
-        "cassle page --runs {input.runs:q} --jobs {input.jobs:q} --study {input.study:q} --out {output.page:q}"
-        " {input.figures:q} > {log:q} 2>&1"
+        "cassle page --plan {params.plan:q} --runs {input.runs:q} --jobs {input.jobs:q} --study {input.study:q}"
+        " --out {output.page:q} > {log:q} 2>&1"
 
 
 rule write_report:
     input:
-        tables=targets.tables(PLAN),
-        figures=targets.figures(PLAN),
+        tables=get_tables,
+        figures=get_figures,
     output:
         report=f"{STUDY}/workflow.html",
     log:
@@ -193,8 +196,10 @@ rule write_report:
     conda:
         "../../environment.yml"
     params:
-        config=get_report_config,
+        request=get_saved_request,
+        snakefile=workflow.main_snakefile,
     message:
         "Writing Snakemake's report {output.report}"
     shell:
-        "snakemake --report {output.report:q} --nolock {params.config} > {log:q} 2>&1"
+        "CASSLE_REQUEST={params.request:q} snakemake --snakefile {params.snakefile:q} --report {output.report:q}"
+        " --nolock > {log:q} 2>&1"

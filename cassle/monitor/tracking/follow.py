@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cassle.contracts.layout import StudyFolder, tracking_folder
 from cassle.core.files import is_alive
 from cassle.monitor.status import read_plan
 from cassle.monitor.tracking.lines import Tracker, trackable
@@ -24,11 +25,11 @@ def follow(
 ) -> None:
     """Show the trainings of a study (a folder such as results/studies/digits); with a parent, until that has ended."""
     plan = read_plan(study)
-    root = study.resolve().parents[2]
+    root = StudyFolder.root_of(study)
     try:
         while True:
             last = parent is None or not is_alive(parent)
-            for training in trackable(root, plan["train"], plan["probes"]):
+            for training in trackable(root, plan.train, plan.probes):
                 tracker.show(training)
             if last:
                 tracker.show_tables(study)
@@ -49,9 +50,9 @@ def alone(folder: Path) -> Iterator[None]:
 
 def start_follower(verb: str, study: Path) -> subprocess.Popen[bytes]:
     """Start ``cassle <verb>`` beside this process; it outlives this process and harms nothing."""
-    folder = study.resolve().parents[1] / "tracking"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{verb}.log").open("a") as log:
+    log_file = tracking_folder(StudyFolder.root_of(study), f"{verb}.log")
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("a") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "cassle.cli", verb, str(study), "--parent", str(os.getpid())],
             stdin=subprocess.DEVNULL,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from cassle.core.files import fingerprint, read_json, write_json
+from cassle.contracts.records import Record, read_record_if_present, write_record
+from cassle.core.files import fingerprint
 from cassle.monitor.tracking.lines import Tracked
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(Record):
     """``checkpoint`` whose curve was shown and ``accuracies`` (a fingerprint) that were, both completely.
 
     ``generation`` counts trainings of one folder: one that was trained anew is shown beside the old one. ``places`` are
@@ -32,9 +31,8 @@ class Ledger:
     def entry(self, training: Tracked) -> Shown:
         """Return what was shown of this training; of a folder that was trained anew, nothing yet."""
         file = self.folder / f"{training.name}.json"
-        held = read_json(file) if file.is_file() else {}
-        shown = Shown(**{**held, "places": tuple(held.get("places", ()))})
-        made = training.record["checkpoint"] if training.record else None
+        shown = read_record_if_present(Shown, file) or Shown()
+        made = training.record.checkpoint if training.record else None
         if shown.checkpoint is not None and made != shown.checkpoint:
             return Shown(generation=shown.generation + 1, places=shown.places)
         return shown
@@ -48,8 +46,13 @@ class Ledger:
         assert training.record is not None
         held = self.entry(training)
         places = held.places if place is None else (*held.places, place)
-        done = replace(held, checkpoint=training.record["checkpoint"], accuracies=_accuracies(training), places=places)
-        write_json(self.folder / f"{training.name}.json", asdict(done))
+        done = Shown(
+            generation=held.generation,
+            checkpoint=training.record.checkpoint,
+            accuracies=_accuracies(training),
+            places=places,
+        )
+        write_record(self.folder / f"{training.name}.json", done)
 
 
 def _accuracies(training: Tracked) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from cassle.contracts.layout import ProbeFile, TaskFolder
+from cassle.contracts.records import EpochRecord, ProbeRecord, TrainRecord, read_lines, read_record_if_present
 from cassle.core.errors import CassleError
-from cassle.core.files import fingerprint, read_json
-
-TRAINING_OF_PROBE = 3
-"""Folders between a file of accuracies and the training it belongs to: task<t>/probes/<stream>/<probes>.json."""
+from cassle.core.files import fingerprint
 
 
 class TrackingError(CassleError):
@@ -28,20 +26,20 @@ class Tracked:
     """
 
     folder: str
-    lines: list[dict[str, Any]]
-    record: dict[str, Any] | None
+    lines: list[EpochRecord]
+    record: TrainRecord | None
     accuracies: dict[str, list[float]]
     complete: bool
 
     @property
     def run(self) -> str:
         """The run it belongs to: what all its tasks have in common."""
-        return self.folder.rpartition("/")[0].removeprefix("results/")
+        return TaskFolder.parse(self.folder).run
 
     @property
     def task(self) -> str:
         """Its place in the run, such as ``task3``."""
-        return self.folder.rpartition("/")[2]
+        return f"task{TaskFolder.parse(self.folder).task}"
 
     @property
     def name(self) -> str:
@@ -74,18 +72,18 @@ def trackable(root: Path, folders: Sequence[str], probes: Sequence[str]) -> Iter
     """Yield the trainings of a plan that have begun; ``folders`` and ``probes`` are its files under ``root``."""
     planned: dict[str, list[str]] = {}
     for file in probes:
-        planned.setdefault(file.rsplit("/", TRAINING_OF_PROBE)[0], []).append(file)
+        planned.setdefault(str(ProbeFile.parse(file).folder), []).append(file)
     for folder in folders:
         if (training := _read(root, folder, planned.get(folder, []))) is not None:
             yield training
 
 
 def _read(root: Path, folder: str, probes: Sequence[str]) -> Tracked | None:
-    metrics, record = root / folder / "metrics.jsonl", root / folder / "train.json"
-    if not metrics.is_file():
+    at = TaskFolder.parse(folder)
+    if not (root / at.metrics).is_file():
         return None
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    found = [read_json(root / file) for file in probes if (root / file).is_file()]
-    accuracies = {f"{probe['stream']}/{name}": row for probe in found for name, row in probe["accuracies"].items()}
-    made = read_json(record) if record.is_file() else None
+    lines = read_lines(EpochRecord, root / at.metrics)
+    found = [probe for file in probes if (probe := read_record_if_present(ProbeRecord, root / file)) is not None]
+    accuracies = {f"{probe.stream}/{name}": row for probe in found for name, row in probe.accuracies.items()}
+    made = read_record_if_present(TrainRecord, root / at.record)
     return Tracked(folder, lines, made, accuracies, made is not None and len(found) == len(probes))

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from cassle.contracts.layout import TaskFolder
 from cassle.monitor.tracking.lines import Tracked, TrackingError
 
 
@@ -26,8 +27,8 @@ class TensorBoardTracker:
             self._begin(folder)
         writer = self.writers[folder]
         for line in training.lines[self.written[folder] :]:
-            for key in line.keys() - {"epoch"}:
-                writer.add_scalar(f"train/{key}", line[key], line["epoch"])
+            for key, value in line.model_dump(exclude={"epoch"}).items():
+                writer.add_scalar(f"train/{key}", value, line.epoch)
         if len(training.accuracies) > self.evaluated[folder]:
             for name, value in training.summary().items():
                 writer.add_scalar(f"accuracy/{name}", value, len(training.lines))
@@ -43,7 +44,8 @@ class TensorBoardTracker:
             writer.close()
 
     def _begin(self, folder: str) -> None:
-        place = self.folder / folder.removeprefix("results/")
+        at = TaskFolder.parse(folder)
+        place = self.folder / at.run / f"task{at.task}"
         if folder in self.writers:
             self.writers.pop(folder).close()
         shutil.rmtree(place, ignore_errors=True)

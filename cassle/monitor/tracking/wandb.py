@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cassle.contracts.layout import TaskFolder
 from cassle.core.files import fingerprint, read_json, write_json
 from cassle.monitor.tracking.ledger import Ledger
 from cassle.monitor.tracking.lines import Tracked, TrackingError
@@ -63,7 +64,7 @@ class WandbTracker:
         run = self.open[name]
         first = run.step if shown.checkpoint is None else len(training.lines)
         for step, line in enumerate(training.lines[first:], first):
-            run.log(line, step=step)
+            run.log(line.model_dump(), step=step)
         if training.complete:
             self._complete(run, training)
             place = Path(run.dir).parent.name if self.settings.mode == "offline" else None
@@ -100,11 +101,11 @@ class WandbTracker:
 
     def _complete(self, run: Any, training: Tracked) -> None:
         assert training.record is not None
-        run.config.update({"folder": training.folder, **training.record}, allow_val_change=True)
+        run.config.update({"folder": training.folder, **training.record.as_json()}, allow_val_change=True)
         run.summary.update(training.summary())
         if self.settings.checkpoints:
             run.log_artifact(
-                str(self.root / training.folder / "checkpoint.pt"), name=f"checkpoint-{run.id}", type="model"
+                str(self.root / TaskFolder.parse(training.folder).checkpoint), name=f"checkpoint-{run.id}", type="model"
             )
 
     def _drop_partial(self, name: str, places: tuple[str, ...]) -> None:

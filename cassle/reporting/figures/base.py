@@ -22,13 +22,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cassle.contracts.layout import OFFLINE, RANDOM
+from cassle.contracts.summary import read_summary
 from cassle.core.files import write_with
 from cassle.core.registry import Registry
 from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import read_runs
 from cassle.reporting.rows.matrix import Cell
 from cassle.reporting.rows.names import pretty
-from cassle.reporting.rows.summary import read_summary
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
 """Strategies in the order of the study (Okabe & Ito's palette, told apart by color-blind readers)."""

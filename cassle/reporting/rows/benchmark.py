@@ -11,11 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from cassle.contracts.layout import FIRST, RANDOM, number_of
+from cassle.contracts.layout import FAILURE, FIRST, PROGRESS, RANDOM, RECORD, ProbeFile, RandomFolder, TaskFolder
+from cassle.contracts.records import AttemptRecord, ProbeRecord, TrainRecord, read_lines, read_record_if_present
+from cassle.contracts.summary import StudyRecord
 from cassle.core.errors import DataError
-from cassle.core.files import read_if_there, write_text
-from cassle.monitor.timing import read_attempts, times_file
-from cassle.reporting.rows.summary import Summary
+from cassle.core.files import write_text
+from cassle.monitor.timing import times_file
 
 Row = dict[str, Any]
 COLUMNS = {
@@ -58,42 +59,49 @@ def jobs_of(results: Path) -> list[Row]:
 
 def _is_no_job(stem: Path) -> bool:
     """Return whether a file beside a training is none of a job: hidden names, heartbeat, failure."""
-    return stem.name.startswith(".") or stem.name in ("progress", "failed")
+    return stem.name.startswith(".") or stem.name in (Path(PROGRESS).stem, Path(FAILURE).stem)
 
 
 def _row(results: Path, stem: Path) -> Row:
-    parts = stem.relative_to(results).parts
-    stream, backbone, objective, strategy = parts[:4] if parts[2] != RANDOM else (*parts[:2], "", RANDOM)
-    if parts[2] == RANDOM:
-        seed, task = number_of(results.joinpath(*parts[:4]), "seed"), 0
+    at: TaskFolder | RandomFolder
+    record: TrainRecord | ProbeRecord | None = None
+    job, evaluation, device = stem.name, "", ""
+    if stem.parent.parent.name == "probes":
+        file = ProbeFile.parse(stem.with_name(f"{stem.name}.json"))
+        at, job, evaluation = file.folder, "probe", file.evaluation
+        record = read_record_if_present(ProbeRecord, stem.with_name(f"{stem.name}.json"))
+        device = record.execution.device if record else ""
     else:
-        seed, task = number_of(results.joinpath(*parts[:5]), "seed"), number_of(results.joinpath(*parts[:6]), "task")
-    probes = "probes" in parts
-    record = read_if_there(stem.with_name(f"{stem.name}.json")) or {}
+        at = TaskFolder.parse(stem.parent)
+        if job == Path(RECORD).stem:
+            record = read_record_if_present(TrainRecord, stem.with_name(RECORD))
+            device = record.device if record else ""
+    run = ("", RANDOM, 0) if isinstance(at, RandomFolder) else (at.objective, at.strategy, at.task)
+    trained = record if isinstance(record, TrainRecord) else None
     measured = _benchmark(stem.with_name(f"{stem.name}.benchmark.tsv"))
-    attempts = read_attempts(times_file(f"{stem}.json"))
-    last = attempts[-1] if attempts else {}
+    attempts = read_lines(AttemptRecord, times_file(f"{stem}.json"))
+    last = attempts[-1] if attempts else None
     return {
-        "job": "probe" if probes else stem.name,
-        "stream": stream,
-        "backbone": backbone,
-        "objective": objective,
-        "strategy": strategy,
-        "seed": seed,
-        "task": task,
-        "evaluation": stem.parent.name if probes else "",
-        "seconds": record.get("seconds"),
+        "job": job,
+        "stream": at.stream,
+        "backbone": at.backbone,
+        "objective": run[0],
+        "strategy": run[1],
+        "seed": at.seed,
+        "task": run[2],
+        "evaluation": evaluation,
+        "seconds": record.seconds if record else None,
         "wall_seconds": measured.get("s"),
-        "images_per_second": record.get("images_per_second"),
-        "flops": record.get("flops"),
+        "images_per_second": trained.images_per_second if trained else None,
+        "flops": trained.flops if trained else None,
         "memory_mb": measured.get("max_rss"),
-        "gpu_mb": last.get("gpu_mb"),
-        "device": record.get("execution", record).get("device", ""),
-        "host": last.get("host", ""),
-        "leased": last.get("leased", ""),
+        "gpu_mb": last.gpu_mb if last else None,
+        "device": device,
+        "host": last.host if last else "",
+        "leased": last.leased if last else "",
         "attempts": len(attempts) or 1,
-        "intervals": " ".join(f"{_moment(a['began'])}/{_moment(a.get('ended'))}" for a in attempts),
-        "folder": "/".join(parts[:-1]),
+        "intervals": " ".join(f"{_moment(one.began)}/{_moment(one.ended)}" for one in attempts),
+        "folder": stem.parent.relative_to(results).as_posix(),
     }
 
 
@@ -134,7 +142,7 @@ def read_jobs(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def jobs_of_study(jobs: pd.DataFrame, study: Summary) -> pd.DataFrame:
+def jobs_of_study(jobs: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
     """Return the jobs that a study's tables rest on: its trainings, shared and joint ones included, and evaluations."""
     return jobs[
         jobs["stream"].isin({*study.streams, *study.joint.values()})

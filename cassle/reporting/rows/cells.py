@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 
 from cassle.contracts.layout import OFFLINE, ONLINE, RANDOM
+from cassle.contracts.summary import StudyRecord
 from cassle.evaluation.metrics import average_accuracy
 from cassle.reporting.rows.benchmark import spent_on_run
 from cassle.reporting.rows.frame import EXECUTION
 from cassle.reporting.rows.matrix import Cell, Matrix, matrix_of
 from cassle.reporting.rows.names import shown_names
 from cassle.reporting.rows.published import Published, published
-from cassle.reporting.rows.summary import Summary
 
 
 def cells_of(
-    runs: pd.DataFrame, study: Summary, stream: str, probe: str, jobs: pd.DataFrame | None = None
+    runs: pd.DataFrame, study: StudyRecord, stream: str, probe: str, jobs: pd.DataFrame | None = None
 ) -> list[Cell]:
     """Return the cells of a study's table in its order: per backbone, random, then per objective its strategies.
 

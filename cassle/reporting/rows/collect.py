@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cassle.contracts.layout import FIRST, OFFLINE, RANDOM, number_of
-from cassle.contracts.records import Evaluated, Trained, read_record
-from cassle.core.errors import DataError
+from cassle.contracts.layout import FIRST, OFFLINE, RANDOM, RECORD, RandomFolder, TaskFolder
+from cassle.contracts.records import ProbeRecord, TrainRecord, read_record
 from cassle.plan.presets import preset_of
 from cassle.reporting.rows.duplicates import Found, settled
 from cassle.reporting.rows.frame import EXECUTION
@@ -35,70 +34,62 @@ def collect(results: Path) -> list[Row]:
     return settled(found.values())
 
 
-def _trained(file: Path) -> Iterator[tuple[Evaluated, Row]]:
+def _trained(file: Path) -> Iterator[tuple[ProbeRecord, Row]]:
     folder = file.parents[2]
-    backbone, objective, strategy = folder.parts[-5:-2]
-    seed, task = number_of(folder.parent, "seed"), number_of(folder, "task")
-    record = folder / "train.json"
+    at, record = TaskFolder.parse(folder), folder / RECORD
     if not record.is_file():
         return
-    train, probe = read_record(Trained, record), read_record(Evaluated, file)
+    train, probe = read_record(TrainRecord, record), read_record(ProbeRecord, file)
     if probe.checkpoint != train.checkpoint:
         print(f"left out: {file} evaluates an earlier checkpoint than the one beside it")
         return
-    try:
-        preset, scenario = preset_of(train.spec), train.spec["stream"]["scenario"]
-    except (KeyError, IndexError, TypeError) as error:
-        raise DataError(
-            f"{record}: its settings are incomplete ({error}); delete that file, and train again"
-        ) from error
     same = {
-        "backbone": backbone,
-        "objective": objective,
-        "seed": seed,
-        "task": task,
+        "backbone": at.backbone,
+        "objective": at.objective,
+        "seed": at.seed,
+        "task": at.task,
         **train.model_dump(include=set(EXECUTION)),
-        "preset": preset,
+        "preset": preset_of(train.spec.model_dump(mode="json")),
         "checkpoint": train.checkpoint,
     }
-    if scenario == "all":
+    if train.spec.stream.scenario == "all":
         names = [OFFLINE]
-    elif strategy == FIRST:
-        names = list(_heirs(folder, train.checkpoint))
+    elif at.strategy == FIRST:
+        names = list(_heirs(folder, at, train.checkpoint))
     else:
-        names = [strategy]
+        names = [at.strategy]
     for name in names:
         yield from _rows(probe, {**same, "strategy": name})
 
 
-def _heirs(first: Path, checkpoint: str) -> Iterator[str]:
-    """Yield the strategies whose second task went on from this shared first task."""
-    seed = first.parent.name
-    for record in sorted(first.parents[2].glob(f"*/{seed}/task1/train.json")):
-        strategy = record.parents[2].name
-        if (record.parents[1] / "task0" / "train.json").exists():
+def _heirs(folder: Path, first: TaskFolder, checkpoint: str) -> Iterator[str]:
+    """Yield the strategies whose second task started from this shared first task."""
+    runs = folder.parent.parent.parent
+    for record in sorted(runs.glob(f"*/seed{first.seed}/task1/{RECORD}")):
+        at = TaskFolder.parse(record.parent)
+        if (record.parent.with_name("task0") / RECORD).exists():
             continue
-        if read_record(Trained, record).parent == checkpoint:
-            yield strategy
+        if read_record(TrainRecord, record).parent == checkpoint:
+            yield at.strategy
         else:
-            print(f"left out: task 0 of {record.parents[1]}, which went on from another first task")
+            print(f"left out: task 0 of {record.parent.parent}, which started from another first task")
 
 
-def _random(file: Path) -> Iterator[tuple[Evaluated, Row]]:
-    probe = read_record(Evaluated, file)
+def _random(file: Path) -> Iterator[tuple[ProbeRecord, Row]]:
+    at, probe = RandomFolder.parse(file.parents[2]), read_record(ProbeRecord, file)
     constants = dict.fromkeys((*EXECUTION, "checkpoint"), "")
     same = {
         **constants,
-        "backbone": file.parents[4].name,
+        "backbone": at.backbone,
         "objective": "",
         "strategy": RANDOM,
-        "seed": number_of(file.parents[2], "seed"),
+        "seed": at.seed,
         "task": 0,
     }
     yield from _rows(probe, same)
 
 
-def _rows(probe: Evaluated, same: Row) -> Iterator[tuple[Evaluated, Row]]:
+def _rows(probe: ProbeRecord, same: Row) -> Iterator[tuple[ProbeRecord, Row]]:
     for name, accuracies in probe.accuracies.items():
         tasks, aware = probe.tasks_of(name), probe.task_aware[name]
         for task, accuracy in enumerate(accuracies):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cassle.contracts.records import Evaluated
+from cassle.contracts.records import ProbeRecord
 from cassle.core.errors import DataError, SettingsError
 
 Row = dict[str, Any]
@@ -24,7 +24,7 @@ SHOWN = 5
 class Found:
     """A file of accuracies, and its rows of one probe of one run."""
 
-    evaluated: Evaluated
+    evaluated: ProbeRecord
     rows: list[Row]
 
     @property
@@ -83,12 +83,12 @@ def _today(files: dict[Path, Found], told: dict[str, None]) -> dict[Path, Found]
     return current or files
 
 
-def _code_of(evaluated: Evaluated) -> str | None:
+def _code_of(evaluated: ProbeRecord) -> str | None:
     """Return the fingerprint of today's code for an evaluation; None if it has a probe that is not known here."""
     from cassle.evaluation.base import probes
     from cassle.evaluation.code import code_of_probes
 
     try:
-        return code_of_probes(probes.get(part["name"])(**part["settings"]) for part in evaluated.spec["probes"])
-    except (SettingsError, KeyError, TypeError):
+        return code_of_probes(probes.get(probe.name)(**probe.settings) for probe in evaluated.spec.probes)
+    except SettingsError:
         return None

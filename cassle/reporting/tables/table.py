@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from cassle.contracts.layout import RANDOM
+from cassle.contracts.summary import read_summary
 from cassle.core.files import write_text
 from cassle.reporting.rows.benchmark import read_jobs
 from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import EXECUTION, read_runs
 from cassle.reporting.rows.matrix import METRICS, Cell, unlike
 from cassle.reporting.rows.names import FINETUNE
-from cassle.reporting.rows.summary import read_summary
 from cassle.reporting.tables import entries
 from cassle.reporting.tables.entries import MIXED, OTHER_EPOCHS, TIMES, WORK
 from cassle.reporting.tables.formats import UNDEFINED, Entry, Table, html_text, markdown_text

@@ -9,13 +9,13 @@ import pytest
 import cassle.evaluation.evaluations as module
 from cassle.core.errors import CheckpointError, DataError, DivergenceError
 from cassle.core.files import read_json, write_json
-from cassle.data.base import Index, Part, content_fingerprint, read_index, write_index
+from cassle.data.base import Index, LabeledComponent, content_fingerprint, read_index, write_index
 from cassle.data.splits import split, write_split
 from cassle.data.streams import Stream
 from cassle.evaluation.probe_checkpoint import probe_checkpoint
 from cassle.evaluation.request import ProbeRequest
 from cassle.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from cassle.plan import probe_part, probe_spec, resolve
+from cassle.plan import probe_component, probe_spec, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Site
 from cassle.training.build import build_model
@@ -30,7 +30,7 @@ def half(count, seed):
     draw = np.random.default_rng(seed)
     labels, domains = np.arange(count) % 10, np.arange(count) // 10 % 6
     pixels = (20 * labels[:, None, None, None] + draw.integers(0, 60, (count, 3, 16, 16))).astype(np.uint8)
-    return Part(labels.astype(np.int64), domains.astype(np.int64), pixels)
+    return LabeledComponent(labels.astype(np.int64), domains.astype(np.int64), pixels)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
 
 
 def request(folder, out, probes, stream="digits-class5", others=(), **changes):
-    spec = probe_spec([probe_part(choice) for choice in probes], Stream.parse(stream), 0, {})
+    spec = probe_spec([probe_component(choice) for choice in probes], Stream.parse(stream), 0, {})
     splits = [folder / f"{name}.npz" for name in (stream, *others)]
     given = {"checkpoint": folder / "checkpoint.pt", **changes}
     return ProbeRequest(spec, SITE, [folder / "index.npz"] * len(splits), splits, Path(out), **given)

@@ -11,7 +11,7 @@ from cassle.plan import resolve
 from cassle.reporting.rows.benchmark import COLUMNS as JOBS
 from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import COLUMNS as RUNS
-from cassle.reporting.rows.summary import Summary
+from cassle.contracts.summary import StudyRecord
 from cassle.reporting.tables.formats import Table
 from cassle.reporting.tables.table import table_of
 from cassle.settings.reading import read_study, read_yaml
@@ -24,7 +24,7 @@ SEEDS = [0, 1, 2]
 def filled_tables(name: str) -> Iterator[Table]:
     """Yield every table of a study of the paper with the widest of columns."""
     plan = resolve(read_study({**read_yaml(PAPER / f"{name}.yaml"), "seeds": SEEDS}))
-    study = Summary.model_validate(plan.summary())
+    study = StudyRecord.model_validate(plan.summary())
     for stream, probe in study.tables():
         places = [row.model_dump() for row in study.rows if (row.stream, row.probe) == (stream, probe)]
         backbones = dict.fromkeys(place["backbone"] for place in places)

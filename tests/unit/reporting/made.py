@@ -4,7 +4,7 @@ from itertools import product
 
 from cassle.core.files import write_json
 from cassle.reporting.rows.frame import write_runs
-from cassle.reporting.rows.summary import Summary
+from cassle.contracts.summary import StudyRecord
 
 STREAM, PROBE = "digits-domain2", "knn"
 RANDOM_ROW = [0.10, 0.20]
@@ -77,7 +77,7 @@ def summary(*, epochs=500, **changes):
     keys = ("stream", "backbone", "objective", "strategy", "probe")
     rows = [{**dict(zip(keys, row, strict=True)), "epochs": epochs} for row in product(*lists)]
     joint = {stream: f"{stream.partition('-')[0]}-all" for stream in said["streams"]}
-    return Summary.model_validate({"rows": rows, "joint": joint, **said})
+    return StudyRecord.model_validate({"rows": rows, "joint": joint, **said})
 
 
 def write_summary(file, **changes):

@@ -16,7 +16,7 @@ from cassle.evaluation.probe_checkpoint import probe_checkpoint
 from cassle.evaluation.request import ProbeRequest
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.simclr import SimCLR
-from cassle.plan import probe_part, probe_spec, resolve
+from cassle.plan import probe_component, probe_spec, resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
 from cassle.strategies.compose import resolve_strategy
@@ -107,7 +107,7 @@ def test_a_checkpoint_of_files_is_probed(world, tmp_path):
     request = world(tmp_path / "task0")
     train_task(request)
     stream = Stream(**request.spec["stream"])
-    spec = probe_spec([probe_part("knn"), probe_part("linear"), probe_part("online")], stream, 0, request.site.data)
+    spec = probe_spec([probe_component("knn"), probe_component("linear"), probe_component("online")], stream, 0, request.site.data)
     spec["probes"][1]["settings"]["epochs"] = 1
     files = ([request.index], [request.split], tmp_path / "probe.json", request.folder / "checkpoint.pt")
     accuracies = probe_checkpoint(ProbeRequest(spec, request.site, *files))["accuracies"]

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from cassle.contracts.layout import FIRST, OFFLINE
+from cassle.contracts.layout import FIRST, OFFLINE, features_of
+from cassle.contracts.summary import StudyRecord, read_summary
 from cassle.core.errors import DataError
 from cassle.core.registry import Registry
 from cassle.reporting.figures.base import COLORS, STYLE, in_lines, panel_title, save_figure
 from cassle.reporting.rows.names import pretty, shown_names
-from cassle.reporting.rows.summary import Summary, read_summary
 
 Points = NDArray[np.float64]
 PALETTE = (*COLORS, "#000000", "#F0E442")
@@ -54,18 +54,17 @@ def write_feature_figure(name: str, study: str | Path, files: Iterable[str | Pat
 
 def read_snapshot(file: str | Path) -> Snapshot:
     """Read what `cassle features` wrote; the run is named by the path. `DataError` if it is no such file."""
-    parts = Path(file).resolve().parts
+    at, _ = features_of(file)
     try:
-        backbone, objective, strategy, _, task = parts[-7:-2]
         with np.load(file, allow_pickle=False) as held:
-            strategy = OFFLINE if "-all" in parts[-8] else strategy
             arrays = (held["features"], held["labels"], held["tasks"])
-        return Snapshot(backbone, objective, strategy, int(task.removeprefix("task")), *arrays)
+        joint = "-all" in at.stream
+        return Snapshot(at.backbone, at.objective, OFFLINE if joint else at.strategy, at.task, *arrays)
     except (OSError, EOFError, ValueError, KeyError) as error:
         raise DataError(f"cannot read {file}: {error}; delete it and run the workflow again") from error
 
 
-def runs_of(snapshots: Iterable[Snapshot], study: Summary) -> dict[tuple[str, str, str], Run]:
+def runs_of(snapshots: Iterable[Snapshot], study: StudyRecord) -> dict[tuple[str, str, str], Run]:
     """Return the snapshots of each run, in the study's order; a shared first task belongs to each of its heirs."""
     found: dict[tuple[str, str, str], Run] = {}
     for snapshot in sorted(snapshots, key=lambda one: one.task):

@@ -12,7 +12,7 @@ from cassle.core.files import write_json
 from cassle.plan import RECIPES, resolve
 from cassle.reporting.rows.frame import write_runs
 from cassle.reporting.rows.published import KINDS, published, read_published, without_epochs
-from cassle.reporting.rows.summary import Summary
+from cassle.contracts.summary import StudyRecord
 from cassle.reporting.tables.table import write_tables
 from cassle.settings.reading import read_study, read_yaml
 from tests.unit.reporting.made import rows_of, write_study
@@ -162,7 +162,7 @@ NUMBERS = [
 def summary_of(name, words="{}"):
     """What the tables of a study of the paper show, with some keys of it changed."""
     plan = resolve(read_study({**read_yaml(PAPER / f"{name}.yaml"), **json.loads(words)}))
-    return Summary.model_validate(plan.summary())
+    return StudyRecord.model_validate(plan.summary())
 
 
 def fields_of(study, label, probe, folder):

@@ -1,4 +1,4 @@
-"""What a study's tables and figures show: ``study.json``, as `Plan.summary` writes it."""
+"""What a study's tables and figures show: ``study.json``, as a plan writes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Place = tuple[str, str, str]
 """Backbone, objective, strategy."""
 
 
-class Row(Record):
+class TableRow(Record):
     """A row of a table: labels of what belongs together."""
 
     stream: str = Field(description="the stream whose tasks are evaluated")
@@ -30,7 +30,7 @@ class Row(Record):
         return self.backbone, self.objective, self.strategy
 
 
-class Summary(Record):
+class StudyRecord(Record):
     """A study as its tables see it. All but ``names`` speaks in labels, variants included."""
 
     name: str = Field(description="the study's name, that of its folder")
@@ -39,7 +39,7 @@ class Summary(Record):
     objectives: list[str] = Field(description="objectives, in the order of the study")
     strategies: list[str] = Field(description="strategies, in the order of the study; offline for joint training")
     probes: list[str] = Field(description="probes, in the order of the study")
-    rows: list[Row] = Field(description="which of these belong together: one entry per row of a table")
+    rows: list[TableRow] = Field(description="which of these belong together: one entry per row of a table")
     seeds: list[int] = Field(description="seeds that every row should have")
     presets: list[str] = Field(description="presets of the study's grids")
     names: dict[str, str] = Field(description="label -> what tables call it, where that is another word")
@@ -59,7 +59,7 @@ class Summary(Record):
         """Return the (stream, probe) of every table, in the order of the study."""
         return list(dict.fromkeys((row.stream, row.probe) for row in self.rows))
 
-    def rows_of(self, stream: str, probe: str) -> dict[Place, Row]:
+    def rows_of(self, stream: str, probe: str) -> dict[Place, TableRow]:
         """Return the rows of a table, in the order of the study's lists."""
         own = {row.place: row for row in self.rows if (row.stream, row.probe) == (stream, probe)}
         return {place: own[place] for place in self.places() if place in own}
@@ -73,7 +73,7 @@ class Summary(Record):
         return self.joint[stream] if strategy == OFFLINE else stream
 
     @model_validator(mode="after")
-    def _complete(self) -> Summary:
+    def _complete(self) -> StudyRecord:
         listed = (self.streams, self.backbones, self.objectives, self.strategies, self.probes)
         for number, row in enumerate(self.rows):
             for label, labels in zip((row.stream, *row.place, row.probe), listed, strict=True):
@@ -84,6 +84,6 @@ class Summary(Record):
         return self
 
 
-def read_summary(path: str | Path) -> Summary:
+def read_summary(path: str | Path) -> StudyRecord:
     """Read what a study's tables show; `CassleError` naming the file, what is wrong with it and what to do."""
-    return read_record(Summary, Path(path))
+    return read_record(StudyRecord, Path(path))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cassle.contracts.specs import Component, Settings
 from cassle.core.errors import SettingsError
 from cassle.core.options import Options, differences, parse
 from cassle.data.base import datasets
@@ -15,23 +16,24 @@ from cassle.plan.labels import label_of, shown_name
 from cassle.plan.presets import backbone_preset, data_preset
 from cassle.settings.study import Choice, Study
 
-Datasettings = Mapping[str, Mapping[str, Any]]
+DataSettings = Mapping[str, Mapping[str, Any]]
 """Name of a dataset -> its settings, those of the preset among them."""
 
 
 @dataclass(frozen=True)
-class Part:
+class LabeledComponent:
     """A backbone, objective, strategy or probe of a run: folder name, registered name, complete settings."""
 
     label: str
     name: str
-    settings: dict[str, Any]
+    settings: Settings
     shown: str | None
     """What tables call it; None: its label."""
 
-    def spec(self) -> dict[str, Any]:
-        """Return the part as it stands in a job's settings."""
-        return {"name": self.name, "settings": self.settings}
+    @property
+    def component(self) -> Component:
+        """The component as a specification has it."""
+        return Component(name=self.name, settings=self.settings)
 
 
 def named(choice: Choice) -> tuple[str, dict[str, Any]]:
@@ -43,7 +45,7 @@ def named(choice: Choice) -> tuple[str, dict[str, Any]]:
     return str(choice["name"]), {key: value for key, value in choice.items() if key != "name"}
 
 
-def stream_of(choice: Choice, data: Datasettings) -> Stream:
+def stream_of(choice: Choice, data: DataSettings) -> Stream:
     """Return a stream that strategies can act on; `SettingsError` for any other."""
     name, options = named(choice)
     if "data" in options:
@@ -57,7 +59,7 @@ def stream_of(choice: Choice, data: Datasettings) -> Stream:
     return stream
 
 
-def backbone_part(choice: Choice, study: Study, image_size: int) -> Part:
+def backbone_component(choice: Choice, study: Study, image_size: int) -> LabeledComponent:
     """Return a backbone for images of a side, in pixels; its label names the settings that are not the default ones."""
     name, options = named(choice)
     kind: type[Options] = backbones.get(name).Settings
@@ -65,7 +67,7 @@ def backbone_part(choice: Choice, study: Study, image_size: int) -> Part:
     usual, as_preset = (kind(**given).model_dump(mode="json") for given in ({}, preset))
     settings = parse(kind, {**preset, **options}, f"backbone {name}").model_dump(mode="json")
     shown = shown_name(name, differences(as_preset, settings), options)
-    return Part(label_of(name, differences(usual, settings)), name, settings, shown)
+    return LabeledComponent(label_of(name, differences(usual, settings)), name, settings, shown)
 
 
 def shown_stream(stream: Stream, study: Study) -> str | None:

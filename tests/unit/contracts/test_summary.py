@@ -7,7 +7,7 @@ import pytest
 from cassle.core.errors import CassleError, DataError
 from cassle.core.files import write_json
 from cassle.plan import resolve
-from cassle.reporting.rows.summary import Summary, read_summary
+from cassle.contracts.summary import StudyRecord, read_summary
 from cassle.settings.reading import read_study
 from tests.unit.reporting.made import PROBE, STREAM, summary, write_summary
 
@@ -60,7 +60,7 @@ def test_a_title_names_the_preset_and_the_stream_without_what_the_preset_did_to_
     assert summary(presets=["default", "original"]).title("a", "knn") == "a, probe knn, preset default and original"
 
 
-@pytest.mark.parametrize("missing", list(Summary.model_fields))
+@pytest.mark.parametrize("missing", list(StudyRecord.model_fields))
 def test_a_summary_that_lacks_a_key_is_refused_with_the_key(tmp_path, missing):
     said = summary().model_dump()
     del said[missing]

@@ -1,0 +1,122 @@
+import os
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from cassle.contracts.records import write_record
+from cassle.core.errors import CassleError
+from cassle.monitor.status import last_words
+from cassle.monitor.tracking.follow import start_follower
+from cassle.plan import targets
+from cassle.plan.finished import other_code, other_tables
+from cassle.plan.grids import Wanted
+from cassle.plan.request import Request, plan_job, plan_study
+from cassle.plan.sources import check_workflow_path, put_own_commands_first
+from cassle.plan.warnings import warnings
+from cassle.reporting.show import where
+from cassle.runtime.locks import clear_stale
+from cassle.training.outputs import forget
+
+
+def get_request():
+    """Return what the user typed, what an including workflow gives as `config`, or what another process has saved."""
+    saved = os.environ.get("CASSLE_REQUEST")
+    if saved:
+        return Request.load(Path(saved))
+    if workflow.modifier.parent_modifier is not None:  # a module
+        return Request(config, [])
+    settings = workflow.config_settings
+    return Request(settings.config, [str(file) for file in workflow.configfiles])
+
+
+def get_wanted():
+    """Return the runs that the job of this process belongs to, from the wildcards it was started for."""
+    jobs = list(workflow.dag_settings.target_jobs)
+    if len(jobs) != 1:
+        return Wanted()
+    wildcards = jobs[0].wildcards_dict
+    seed = wildcards.get("seed")
+    return Wanted(
+        stream=wildcards.get("evaluation", wildcards.get("stream")),
+        index=wildcards.get("dataset"),
+        backbone=wildcards.get("backbone"),
+        objective=wildcards.get("objective"),
+        seed=None if seed is None else int(seed),
+    )
+
+
+def get_plan_file(wildcards, input):
+    """Return the file from which a job reads its settings.
+
+    It takes `input` because Snakemake does not compare such parameters between runs: the digest of a job's settings is
+    compared instead, so that a setting retrains what it determines and nothing else.
+    """
+    return str(PLAN_FILE)
+
+
+def get_attempt(wildcards, attempt):
+    """Return which attempt of a job this is, from 1."""
+    return attempt
+
+
+def warn():
+    """Print what the user should know before jobs start."""
+    others = warnings(PLAN, remote=workflow.non_local_exec, root=ROOT)
+    for warning in filter(None, (KEPT, other_tables(PLAN, ROOT), *others)):
+        logger.warning(warning)
+
+
+def unlock():
+    """Let go of the locks of a killed Snakemake; the guard is a lock of the kernel, which ends with its process."""
+    other = clear_stale(Path(".snakemake/guard"), locks=Path(".snakemake/locks"))
+    if other is not None:
+        logger.warning(
+            f"{other} runs Snakemake in this folder, too: what it works on is locked until it ends"
+        )
+
+
+def begin_study():
+    """Write the plan of the study for `cassle status`, and start the trackers."""
+    trackers = PLAN.study.trackers()
+    write_record(ROOT / PLAN.folder.plan, targets.plan_record(PLAN))
+    for verb in trackers:
+        start_follower(verb, STUDY)
+
+
+def end_study():
+    """Repeat at the end, where it is seen, which results were made by other code."""
+    if KEPT is not None:
+        print(f"\n{KEPT}\n")
+
+
+def finish_study():
+    """Remove what only unfinished trainings need, and print where the results are."""
+    forget(ROOT / folder for folder in PLAN.train)
+    end_study()
+    for place in filter(
+        None, (where(ROOT / str(part.folder)) for part in PLAN.parts())
+    ):
+        print(f"\n{place}")
+
+
+put_own_commands_first()
+MAIN = workflow.is_main_process
+ROOT = Path(workflow.modifier.path_modifier.prefix or "")
+"""The directory that paths of this workflow count from: a module's prefix, else the working directory."""
+
+try:
+    check_workflow_path(workflow.basedir)
+    REQUEST = get_request()
+    PLAN_FILE = REQUEST.plan_file()
+    PLAN = plan_study(REQUEST, ROOT) if MAIN else plan_job(REQUEST, get_wanted())
+except CassleError as error:
+    raise WorkflowError(str(error)) from None
+
+SITE = PLAN.study.site() if MAIN else PLAN.site
+STUDY = ROOT / str(PLAN.folder) if MAIN else None
+KEPT = other_code(PLAN, ROOT) if MAIN else None
+if MAIN:
+    warn()
+if MAIN and not workflow.dryrun:
+    unlock()
+    targets.plan_file(PLAN).write(PLAN_FILE)
