@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cassle.cli.execution import object_of
-from cassle.contracts.jobs import MemoryJob, TrainJob
 from cassle.contracts.layout import TaskFolder
-from cassle.contracts.plan_file import JobPlan
-from cassle.contracts.specs import Spec
 from cassle.core.errors import SettingsError
-from cassle.core.options import merged, parse
-from cassle.settings.site import Site
 
 if TYPE_CHECKING:
+    from cassle.contracts.jobs import MemoryJob, TrainJob
+    from cassle.contracts.specs import Spec
     from cassle.plan import Plan
+    from cassle.settings.site import Site
 
 
 def overrides_of(given: list[str]) -> dict[str, Any]:
@@ -38,6 +36,8 @@ def overrides_of(given: list[str]) -> dict[str, Any]:
 def planned_training(args: argparse.Namespace) -> tuple[TrainJob, Site]:
     """Return the one training that the command line names, and how it is executed."""
     if args.plan and args.folder:
+        from cassle.contracts.plan_file import JobPlan
+
         plan = JobPlan(Path(args.plan))
         job = plan.train_job(str(TaskFolder.parse(args.folder)))
         check_digest(args, job.spec)
@@ -55,6 +55,8 @@ def planned_training(args: argparse.Namespace) -> tuple[TrainJob, Site]:
 def planned_memory(args: argparse.Namespace) -> tuple[MemoryJob, Site]:
     """Return the one memory that the command line names, and how the job is executed."""
     if args.plan and args.out:
+        from cassle.contracts.plan_file import JobPlan
+
         plan = JobPlan(Path(args.plan))
         job = plan.memory_job(str(TaskFolder.parse(Path(args.out).parent)))
         check_digest(args, job.spec)
@@ -86,8 +88,10 @@ def _need_overrides(args: argparse.Namespace, files: str) -> None:
 
 def _resolved(args: argparse.Namespace) -> tuple[Plan, int, Site]:
     """Return the plan of the study that overrides describe, the task they name, and how jobs are executed."""
+    from cassle.core.options import merged, parse
     from cassle.plan import resolve
     from cassle.settings.reading import read_study
+    from cassle.settings.site import Site
 
     values = overrides_of(args.overrides)
     task = values.pop("task", 0)

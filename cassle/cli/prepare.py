@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 from cassle.cli.execution import available_cores, object_of, prepare_site, site_of
-from cassle.contracts.plan_file import JobPlan
 from cassle.core.errors import SettingsError
 
 
 def prepare(args: argparse.Namespace) -> None:
     """Check a dataset once and write its index: --dataset NAME, or the dataset of --out in a plan file."""
+    from cassle.contracts.plan_file import JobPlan
     from cassle.core.files import write_text
     from cassle.data.base import datasets, write_index
     from cassle.data.report import describe_index
@@ -33,6 +33,7 @@ def prepare(args: argparse.Namespace) -> None:
 
 def split(args: argparse.Namespace) -> None:
     """Split a dataset into the tasks of a stream: --stream NAME, or the stream of --out in a plan file."""
+    from cassle.contracts.plan_file import JobPlan
     from cassle.core.files import write_text
     from cassle.data.base import read_index
     from cassle.data.splits import check_tasks, describe, write_split

@@ -6,19 +6,23 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cassle.cli.execution import leased, prepare_site, site_of
 from cassle.cli.overrides import check_digest
 from cassle.contracts.layout import ProbeFile, index_file, split_file
-from cassle.contracts.plan_file import JobPlan
-from cassle.contracts.specs import ProbeSpec
-from cassle.settings.site import Site
+
+if TYPE_CHECKING:
+    from cassle.contracts.specs import ProbeSpec
+    from cassle.settings.site import Site
 
 
 def probe(args: argparse.Namespace) -> None:
     """Evaluate a checkpoint, an external checkpoint, or the random network on every task of a stream."""
     out, checkpoint = Path(args.out), Path(args.checkpoint) if args.checkpoint else None
     if args.plan:
+        from cassle.contracts.plan_file import JobPlan
+
         plan = JobPlan(Path(args.plan))
         spec, site = plan.probe_job(str(ProbeFile.parse(args.out))).spec, plan.site
         check_digest(args, spec)
@@ -49,6 +53,8 @@ def _evaluate(
 
 def features(args: argparse.Namespace) -> None:
     """Write the features of test images of the stream that --out is named after, by a checkpoint's network."""
+    from cassle.contracts.plan_file import JobPlan
+
     plan = JobPlan(Path(args.plan))
     stream = plan.stream(Path(args.out).stem)
     with _begun(args, stream.name, plan.site):

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 
 from cassle.contracts.layout import StudyFolder
-from cassle.contracts.plan_file import JobPlan
-from cassle.contracts.records import write_record
 from cassle.core.errors import DataError, SettingsError
 
 
@@ -29,6 +27,9 @@ def collect(args: argparse.Namespace) -> None:
 
 def study(args: argparse.Namespace) -> None:
     """Write the record of what a study's tables show, for the study whose directory --out names."""
+    from cassle.contracts.plan_file import JobPlan
+    from cassle.contracts.records import write_record
+
     write_record(args.out, JobPlan(Path(args.plan)).study(Path(args.out).parent.name))
 
 
@@ -56,6 +57,7 @@ def figure(args: argparse.Namespace) -> None:
 
 def feature_figure(args: argparse.Namespace) -> None:
     """Draw one figure of features as PDF, SVG and PNG."""
+    from cassle.contracts.plan_file import JobPlan
     from cassle.reporting.figures.features import write_feature_figure
 
     out, study = Path(args.out), Path(args.study)
@@ -66,6 +68,7 @@ def feature_figure(args: argparse.Namespace) -> None:
 
 def page(args: argparse.Namespace) -> None:
     """Write the report of a study as one page that needs no other file."""
+    from cassle.contracts.plan_file import JobPlan
     from cassle.reporting.page import write_page
 
     study = Path(args.study)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cassle.cli.execution import leased, prepare_site
 from cassle.cli.overrides import planned_memory, planned_training
 from cassle.contracts.layout import RECORD, index_file, split_file
-from cassle.contracts.specs import TrainSpec
-from cassle.settings.site import Site
+
+if TYPE_CHECKING:
+    from cassle.contracts.specs import TrainSpec
+    from cassle.settings.site import Site
 
 
 def train(args: argparse.Namespace) -> None:
