@@ -198,7 +198,7 @@ def read_record_if_present(kind: type[R], path: str | Path) -> R | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}; delete that file and run the workflow again") from error
-    return _parsed(kind, text, str(path))
+    return parse_record(kind, text, str(path))
 
 
 def write_lines(path: str | Path, records: Iterable[Record]) -> None:
@@ -214,10 +214,11 @@ def read_lines(kind: type[R], path: str | Path) -> list[R]:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}; delete that file and run the workflow again") from error
-    return [_parsed(kind, line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    return [parse_record(kind, line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
 
 
-def _parsed(kind: type[R], text: str, where: str) -> R:
+def parse_record(kind: type[R], text: str, where: str) -> R:
+    """Return a record from its JSON text; raises `DataError` as `read_record`, naming ``where``."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:

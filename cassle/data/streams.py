@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field
@@ -31,7 +32,7 @@ class Stream(Options):
         default_factory=dict, description="settings of the dataset in which results differ; none of them is a place"
     )
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The folder name, such as ``cifar100-class5`` or ``cifar100-class5~class_order=7``."""
         base = f"{self.dataset}-all" if self.scenario == "all" else f"{self.dataset}-{self.scenario}{self.tasks}"
@@ -44,7 +45,7 @@ class Stream(Options):
         unused = datasets.get(self.dataset).view_keys
         return {key: value for key, value in self.data.items() if key not in unused}
 
-    @property
+    @cached_property
     def index(self) -> str:
         """The folder name of the dataset's index."""
         return _labeled(self.dataset, self._unusual(self.index_data))

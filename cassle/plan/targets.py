@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from cassle.contracts.layout import RUNS, index_file, split_file
-from cassle.contracts.plan_file import PlanFile
+from cassle.contracts.plan_file import PlanFile, PlanHead
 from cassle.contracts.records import PlanRecord
 from cassle.plan.plan import Plan
 
@@ -122,16 +122,13 @@ def plan_record(plan: Plan) -> PlanRecord:
 def plan_file(plan: Plan) -> PlanFile:
     """Return what jobs need of a plan."""
     parts = {part.study.name: part for part in plan.parts()}
-    return PlanFile(
+    head = PlanHead(
         site=plan.study.site(),
-        streams=plan.streams,
-        train=plan.train,
-        memory=plan.memory,
-        probe=plan.probe,
-        studies={name: part.summary() for name, part in parts.items()},
         figures={name: figures(part) for name, part in parts.items()},
         features={
             name: {stream: features(part, stream) for stream in part.summary().streams} if part.study.features else {}
             for name, part in parts.items()
         },
     )
+    studies = {name: part.summary() for name, part in parts.items()}
+    return PlanFile(head, plan.streams, plan.train, plan.memory, plan.probe, studies)
