@@ -27,10 +27,12 @@ class Wanted:
     backbone: str | None = None
     objective: str | None = None
     seed: int | None = None
+    runs: bool = True
+    """Whether runs are wanted, or streams alone."""
 
     def has_stream(self, stream: Stream) -> bool:
         """Return whether a stream, or the joint stream of its data, is wanted."""
-        names = {stream.name} if self.stream is None else {stream.name, _joint_name(stream)}
+        names = {stream.name} if self.stream is None else {stream.name, _joint(stream).name}
         return self.stream in (None, *names) and self.index in (None, stream.index)
 
 
@@ -64,6 +66,9 @@ def _add_grid(plan: Plan, grid: Study, wanted: Wanted) -> None:
             continue
         evaluation = Evaluation(stream, probes, data)
         evaluation.check()
+        _add_streams(plan, evaluation, offline=grid.offline)
+        if not wanted.runs:
+            continue
         dataset = stream.open({})
         plan.name(stream.name, shown_stream(stream, grid))
         methods = [method_of(grid, one, stream.dataset, first_checkpoint) for one in grid.objectives]
@@ -87,12 +92,19 @@ def _add_grid(plan: Plan, grid: Study, wanted: Wanted) -> None:
                     _add_rows(plan, evaluation, backbone, method)
 
 
-def _joint_name(stream: Stream) -> str:
-    return Stream.parse(f"{stream.dataset}-all", {stream.dataset: stream.data}).name
+def _joint(stream: Stream) -> Stream:
+    """Return the stream of one task that has all data of another."""
+    return Stream.parse(f"{stream.dataset}-all", {stream.dataset: stream.data})
+
+
+def _add_streams(plan: Plan, evaluation: Evaluation, offline: bool) -> None:
+    """Add the streams that are trained and evaluated on."""
+    joint = [_joint(evaluation.stream)] if offline else []
+    for stream in [evaluation.stream, *joint, *evaluation.others()]:
+        plan.streams[stream.name] = stream
 
 
 def _add_random_network(plan: Plan, evaluation: Evaluation, backbone: LabeledComponent, seed: int) -> None:
-    plan.streams[evaluation.stream.name] = evaluation.stream
     if (job := evaluation.of_random_network(backbone, seed)) is not None:
         plan.add_probe(job)
 

@@ -74,6 +74,10 @@ class Evaluation:
             if (reason := _build(probe).incompatibility(self.stream)) is not None:
                 raise SettingsError(f"probe {probe.label} does not suit {self.stream.name}: {reason}")
 
+    def others(self) -> list[Stream]:
+        """Return other streams that probes evaluate on."""
+        return self._spec(0).streams[1:]
+
     def of_checkpoint(self, at: TaskFolder, seed: int) -> ProbeJob:
         """Return the evaluation of a checkpoint."""
         return ProbeJob(at=at, backbone=at.backbone, spec=self._spec(seed))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from cassle.contracts.jobs import MemoryJob, ProbeJob, TrainJob
+from cassle.contracts.layout import ProbeFile, RandomFolder, TaskFolder
 from cassle.contracts.plan_file import PLANS, JobPlan
 from cassle.core.errors import SettingsError
 from cassle.core.files import fingerprint, read_json, write_json
 from cassle.core.options import merged
+from cassle.data.streams import Stream
 from cassle.plan.finished import refuse_overwriting
 from cassle.plan.grids import EVERYTHING, Wanted, resolve
 from cassle.plan.plan import Plan, together
@@ -27,6 +31,8 @@ from cassle.settings.reading import (
     spelled_out,
 )
 from cassle.settings.study import Study
+
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -103,16 +109,56 @@ def plan_study(request: Request, root: Path = Path()) -> Plan:
     return plan
 
 
-def plan_job(request: Request, wanted: Wanted) -> JobPlan:
-    """Return the plan as a job sees it: from the plan file, or, where there is none, of its own run alone.
+class JobsOnDemand:
+    """The plan as a job of the workflow sees it: the plan file, or, where there is none, the runs it asks for.
 
-    On a shared file system the main process has written the file. A pod has only the sources and the configuration
-    files: there the run that the job's wildcards name is resolved anew, and written to the same path for its command.
+    On a shared file system the main process has written the plan file. A pod has only the sources and the configuration
+    files: there the run that a path names is resolved by the same functions, and written to the same file for the
+    command of the job.
     """
-    path = request.plan_file()
-    if not path.is_file():
-        plan_file(_plan(request, wanted)).write(path)
-    return JobPlan(path)
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.path = request.plan_file()
+        self.site = request.studies()[0].site()
+        self._stored = JobPlan(self.path) if self.path.is_file() else None
+        self._resolved: list[Plan] = []
+
+    def stream(self, name: str) -> Stream:
+        """Return a stream by its name."""
+        return self._plan(Wanted(stream=name, runs=False), lambda plan: plan.stream(name))
+
+    def stream_of_index(self, label: str) -> Stream:
+        """Return a stream that an index is made for."""
+        return self._plan(Wanted(index=label, runs=False), lambda plan: plan.stream_of_index(label))
+
+    def train_job(self, folder: str) -> TrainJob:
+        """Return the training of a directory."""
+        return self._plan(_wanted(TaskFolder.parse(folder)), lambda plan: plan.train_job(folder))
+
+    def memory_job(self, folder: str) -> MemoryJob:
+        """Return the memory of a directory."""
+        return self._plan(_wanted(TaskFolder.parse(folder)), lambda plan: plan.memory_job(folder))
+
+    def probe_job(self, file: str) -> ProbeJob:
+        """Return the evaluation of a file of accuracies."""
+        output = ProbeFile.parse(file)
+        return self._plan(_wanted(output.folder, output.evaluation), lambda plan: plan.probe_job(file))
+
+    def _plan(self, wanted: Wanted, look_up: Callable[[Plan | JobPlan], M]) -> M:
+        if self._stored is not None:
+            return look_up(self._stored)
+        for plan in self._resolved:
+            with suppress(SettingsError):
+                return look_up(plan)
+        self._resolved.append(_plan(self.request, wanted))
+        plan_file(together(self._resolved[0].study, self._resolved)).write(self.path)
+        return look_up(self._resolved[-1])
+
+
+def _wanted(folder: TaskFolder | RandomFolder, evaluation: str | None = None) -> Wanted:
+    objective = None if isinstance(folder, RandomFolder) else folder.objective
+    return Wanted(evaluation or folder.stream, backbone=folder.backbone, objective=objective, seed=folder.seed)
 
 
 def _plan(request: Request, wanted: Wanted) -> Plan:

@@ -9,8 +9,7 @@ from cassle.monitor.status import last_words
 from cassle.monitor.tracking.follow import start_follower
 from cassle.plan import targets
 from cassle.plan.finished import other_code, other_tables
-from cassle.plan.grids import Wanted
-from cassle.plan.request import Request, plan_job, plan_study
+from cassle.plan.request import JobsOnDemand, Request, plan_study
 from cassle.plan.sources import check_workflow_path, put_own_commands_first
 from cassle.plan.warnings import warnings
 from cassle.reporting.show import where
@@ -27,22 +26,6 @@ def get_request():
         return Request(config, [])
     settings = workflow.config_settings
     return Request(settings.config, [str(file) for file in workflow.configfiles])
-
-
-def get_wanted():
-    """Return the runs that the job of this process belongs to, from the wildcards it was started for."""
-    jobs = list(workflow.dag_settings.target_jobs)
-    if len(jobs) != 1:
-        return Wanted()
-    wildcards = jobs[0].wildcards_dict
-    seed = wildcards.get("seed")
-    return Wanted(
-        stream=wildcards.get("evaluation", wildcards.get("stream")),
-        index=wildcards.get("dataset"),
-        backbone=wildcards.get("backbone"),
-        objective=wildcards.get("objective"),
-        seed=None if seed is None else int(seed),
-    )
 
 
 def get_plan_file(wildcards, input):
@@ -108,7 +91,7 @@ try:
     check_workflow_path(workflow.basedir)
     REQUEST = get_request()
     PLAN_FILE = REQUEST.plan_file()
-    PLAN = plan_study(REQUEST, ROOT) if MAIN else plan_job(REQUEST, get_wanted())
+    PLAN = plan_study(REQUEST, ROOT) if MAIN else JobsOnDemand(REQUEST)
 except CassleError as error:
     raise WorkflowError(str(error)) from None
 
