@@ -85,6 +85,13 @@ class Registry(Generic[T]):
             self._imported = True
 
 
+def module_names(package: str) -> list[str]:
+    """Return the names that the modules of a package register, one per file, without importing them."""
+    found = importlib.util.find_spec(package)
+    modules = pkgutil.iter_modules(found.submodule_search_locations if found else [])
+    return sorted(module.name for module in modules if module.name != "base" and not module.ispkg)
+
+
 PLUGIN = "cassle_plugin_"
 """What the names of plugins' modules begin with."""
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import pkgutil
 from functools import cache
-from importlib.util import find_spec
 
 import torch
 
 from cassle.contracts.specs import NetworkSpec
 from cassle.core.errors import CassleError, SettingsError, in_words, unknown
-from cassle.core.registry import place_in_plugin
+from cassle.core.registry import module_names, place_in_plugin
 from cassle.data.base import datasets
 from cassle.models.model import Model
 from cassle.plan.components import LabeledComponent, named
@@ -22,12 +20,13 @@ from cassle.settings.study import Study
 from cassle.strategies.compose import joining, replayed, shares_first_task
 from cassle.training.build import build_model, build_strategy
 
+FIGURES = "cassle.reporting.figures"
 FEATURE_FIGURES = "cassle.reporting.figures.features"
 
 
 def check_names(study: Study) -> None:
     """Raise `SettingsError` for unknown figures and datasets, and for a study that trains nothing."""
-    for asked, known in ((study.figures, figure_names()), (study.features, figure_names(FEATURE_FIGURES))):
+    for asked, known in ((study.figures, module_names(FIGURES)), (study.features, module_names(FEATURE_FIGURES))):
         for figure in asked:
             if figure not in known:
                 raise unknown("figure", figure, known)
@@ -35,13 +34,6 @@ def check_names(study: Study) -> None:
         datasets.get(name)(**settings)
     if not (study.strategies or study.offline):
         raise SettingsError("this study trains nothing: give strategies, or offline: true")
-
-
-def figure_names(package: str = "cassle.reporting.figures") -> list[str]:
-    """Return the names of the figures that there are in a package, without importing what draws them."""
-    place = find_spec(package)
-    modules = pkgutil.iter_modules(place.submodule_search_locations if place else [])
-    return sorted(module.name for module in modules if module.name != "base" and not module.ispkg)
 
 
 def fingerprint_of_first_checkpoint(study: Study) -> str | None:

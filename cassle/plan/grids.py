@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cassle.contracts.summary import TableRow
 from cassle.core.registry import load_plugins
 from cassle.data.base import declare
-from cassle.data.streams import Stream
 from cassle.plan.chains import Chain
 from cassle.plan.checks import check_method, check_names, fingerprint_of_first_checkpoint
 from cassle.plan.components import LabeledComponent, backbone_component, shown_stream, stream_of
@@ -15,28 +12,8 @@ from cassle.plan.methods import Method, method_of
 from cassle.plan.plan import Plan
 from cassle.plan.presets import data_preset
 from cassle.plan.probes import Evaluation, probe_component
+from cassle.plan.wanted import EVERYTHING, Wanted, joint_stream
 from cassle.settings.study import Study
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The runs that a job belongs to; None: any. ``stream`` may be a joint one, and ``index`` is `Stream.index`."""
-
-    stream: str | None = None
-    index: str | None = None
-    backbone: str | None = None
-    objective: str | None = None
-    seed: int | None = None
-    runs: bool = True
-    """Whether runs are wanted, or streams alone."""
-
-    def has_stream(self, stream: Stream) -> bool:
-        """Return whether a stream, or the joint stream of its data, is wanted."""
-        names = {stream.name} if self.stream is None else {stream.name, _joint(stream).name}
-        return self.stream in (None, *names) and self.index in (None, stream.index)
-
-
-EVERYTHING = Wanted()
 
 
 def resolve(study: Study, wanted: Wanted = EVERYTHING) -> Plan:
@@ -92,14 +69,9 @@ def _add_grid(plan: Plan, grid: Study, wanted: Wanted) -> None:
                     _add_rows(plan, evaluation, backbone, method)
 
 
-def _joint(stream: Stream) -> Stream:
-    """Return the stream of one task that has all data of another."""
-    return Stream.parse(f"{stream.dataset}-all", {stream.dataset: stream.data})
-
-
 def _add_streams(plan: Plan, evaluation: Evaluation, offline: bool) -> None:
     """Add the streams that are trained and evaluated on."""
-    joint = [_joint(evaluation.stream)] if offline else []
+    joint = [joint_stream(evaluation.stream)] if offline else []
     for stream in [evaluation.stream, *joint, *evaluation.others()]:
         plan.streams[stream.name] = stream
 

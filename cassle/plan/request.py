@@ -15,11 +15,10 @@ from cassle.core.errors import SettingsError
 from cassle.core.files import fingerprint, read_json, write_json
 from cassle.core.options import merged
 from cassle.data.streams import Stream
-from cassle.plan.finished import refuse_overwriting
-from cassle.plan.grids import EVERYTHING, Wanted, resolve
 from cassle.plan.plan import Plan, together
 from cassle.plan.sources import DEFAULT_STUDY
 from cassle.plan.targets import plan_file
+from cassle.plan.wanted import EVERYTHING, Wanted
 from cassle.settings.reading import (
     WORDS,
     name_of,
@@ -103,6 +102,8 @@ def plan_study(request: Request, root: Path = Path()) -> Plan:
     Raises `SettingsError` for impossible settings, and for a plan that would overwrite finished work below ``root``
     without ``overwrite=true``.
     """
+    from cassle.plan.finished import refuse_overwriting
+
     plan = _plan(request, EVERYTHING)
     if not plan.study.overwrite:
         refuse_overwriting(plan, root)
@@ -162,6 +163,8 @@ def _wanted(folder: TaskFolder | RandomFolder, evaluation: str | None = None) ->
 
 
 def _plan(request: Request, wanted: Wanted) -> Plan:
+    from cassle.plan.grids import resolve  # here, and torch with it: a job that has a plan file resolves nothing
+
     study, every = request.studies()
     plans = [resolve(one, wanted) for one in every]
     return together(study, plans) if study.studies else plans[0]

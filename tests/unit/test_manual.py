@@ -13,7 +13,7 @@ from cassle.distillations.base import distillations
 from cassle.evaluation.base import probes
 from cassle.nets.base import backbones
 from cassle.objectives.base import objectives
-from cassle.plan import figure_names, resolve
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
 from cassle.settings.recipe import (
     AdamWSettings,
@@ -93,7 +93,7 @@ def test_the_learning_rates_of_linear_evaluation_told_of_objectives_are_those_th
 
 
 def test_every_figure_is_named():
-    assert [name for name in figure_names() if f"`{name}`" not in MANUAL] == []
+    assert [name for name in module_names(FIGURES) if f"`{name}`" not in MANUAL] == []
 
 
 def test_every_example_resolves(tmp_path, monkeypatch):

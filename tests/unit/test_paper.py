@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from cassle.contracts.summary import StudyRecord
 from cassle.cost.estimate import jobs_by_rule
 from cassle.plan.presets import preset_of
 from cassle.plan.request import plan_study
 from cassle.reporting.rows.names import shown_names
-from cassle.contracts.summary import StudyRecord
 from cassle.settings.reading import read_yaml
 
 FOLDER = Path(__file__).parents[2] / "config" / "paper"

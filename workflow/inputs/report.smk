@@ -4,7 +4,7 @@ from pathlib import Path
 from cassle.core.errors import unknown
 from cassle.core.files import fingerprint
 from cassle.core.provenance import code_of
-from cassle.plan.checks import figure_names
+from cassle.core.registry import module_names
 
 
 def get_results(wildcards):
@@ -74,7 +74,7 @@ def check_table(wildcards):
 
 def code_of_figure(package, name):
     """Return the meaning of the code that draws one figure; an unknown name is refused with the nearest one."""
-    known = figure_names(package)
+    known = module_names(package)
     if name not in known:
         raise unknown("figure", name, known)
     return code_of(f"{package}.{name}")

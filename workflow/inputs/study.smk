@@ -8,10 +8,8 @@ from cassle.core.errors import CassleError
 from cassle.monitor.status import last_words
 from cassle.monitor.tracking.follow import start_follower
 from cassle.plan import targets
-from cassle.plan.finished import other_code, other_tables
 from cassle.plan.request import JobsOnDemand, Request, plan_study
 from cassle.plan.sources import check_workflow_path, put_own_commands_first
-from cassle.plan.warnings import warnings
 from cassle.reporting.show import where
 from cassle.runtime.locks import clear_stale
 from cassle.training.outputs import forget
@@ -44,9 +42,19 @@ def get_attempt(wildcards, attempt):
 
 def warn():
     """Print what the user should know before jobs start."""
+    from cassle.plan.finished import other_tables
+    from cassle.plan.warnings import warnings
+
     others = warnings(PLAN, remote=workflow.non_local_exec, root=ROOT)
     for warning in filter(None, (KEPT, other_tables(PLAN, ROOT), *others)):
         logger.warning(warning)
+
+
+def get_other_code():
+    """Return a warning of finished trainings that other code made; imports torch, which jobs need not wait for."""
+    from cassle.plan.finished import other_code
+
+    return other_code(PLAN, ROOT)
 
 
 def unlock():
@@ -97,7 +105,7 @@ except CassleError as error:
 
 SITE = PLAN.study.site() if MAIN else PLAN.site
 STUDY = ROOT / str(PLAN.folder) if MAIN else None
-KEPT = other_code(PLAN, ROOT) if MAIN else None
+KEPT = get_other_code() if MAIN else None
 if MAIN:
     warn()
 if MAIN and not workflow.dryrun:

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from cassle.contracts.summary import StudyRecord, read_summary
 from cassle.core.errors import CassleError, DataError
 from cassle.core.files import write_json
 from cassle.plan import resolve
-from cassle.contracts.summary import StudyRecord, read_summary
 from cassle.settings.reading import read_study
 from tests.unit.reporting.made import PROBE, STREAM, summary, write_summary
 

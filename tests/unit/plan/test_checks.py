@@ -3,7 +3,8 @@
 import pytest
 
 from cassle.core.errors import SettingsError
-from cassle.plan.checks import FEATURE_FIGURES, figure_names
+from cassle.core.registry import module_names
+from cassle.plan.checks import FEATURE_FIGURES, FIGURES
 from tests.unit.plan.world import plan
 
 
@@ -36,5 +37,5 @@ def test_a_first_checkpoint_with_braces_in_its_path_is_refused(tmp_path):
 
 
 def test_figures_are_known_without_importing_what_draws_them():
-    assert {"bars", "results"} <= set(figure_names())
-    assert {"cka", "tsne"} <= set(figure_names(FEATURE_FIGURES))
+    assert {"bars", "results"} <= set(module_names(FIGURES))
+    assert {"cka", "tsne"} <= set(module_names(FEATURE_FIGURES))

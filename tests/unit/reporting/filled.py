@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cassle.contracts.summary import StudyRecord
 from cassle.data.streams import Stream
 from cassle.plan import resolve
 from cassle.reporting.rows.benchmark import COLUMNS as JOBS
 from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import COLUMNS as RUNS
-from cassle.contracts.summary import StudyRecord
 from cassle.reporting.tables.formats import Table
 from cassle.reporting.tables.table import table_of
 from cassle.settings.reading import read_study, read_yaml

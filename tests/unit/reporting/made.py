@@ -2,9 +2,9 @@
 
 from itertools import product
 
+from cassle.contracts.summary import StudyRecord
 from cassle.core.files import write_json
 from cassle.reporting.rows.frame import write_runs
-from cassle.contracts.summary import StudyRecord
 
 STREAM, PROBE = "digits-domain2", "knn"
 RANDOM_ROW = [0.10, 0.20]

@@ -107,7 +107,9 @@ def test_a_checkpoint_of_files_is_probed(world, tmp_path):
     request = world(tmp_path / "task0")
     train_task(request)
     stream = Stream(**request.spec["stream"])
-    spec = probe_spec([probe_component("knn"), probe_component("linear"), probe_component("online")], stream, 0, request.site.data)
+    spec = probe_spec(
+        [probe_component("knn"), probe_component("linear"), probe_component("online")], stream, 0, request.site.data
+    )
     spec["probes"][1]["settings"]["epochs"] = 1
     files = ([request.index], [request.split], tmp_path / "probe.json", request.folder / "checkpoint.pt")
     accuracies = probe_checkpoint(ProbeRequest(spec, request.site, *files))["accuracies"]

@@ -7,12 +7,12 @@ from functools import cache
 
 import pytest
 
+from cassle.contracts.summary import StudyRecord
 from cassle.core.errors import CassleError
 from cassle.core.files import write_json
 from cassle.plan import RECIPES, resolve
 from cassle.reporting.rows.frame import write_runs
 from cassle.reporting.rows.published import KINDS, published, read_published, without_epochs
-from cassle.contracts.summary import StudyRecord
 from cassle.reporting.tables.table import write_tables
 from cassle.settings.reading import read_study, read_yaml
 from tests.unit.reporting.made import rows_of, write_study
