@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer
@@ -61,7 +62,7 @@ class ProbeJob(Options):
     backbone: str = Field(description="the backbone's component in paths")
     spec: ProbeSpec = Field(description="what determines the accuracies")
 
-    @property
+    @cached_property
     def output(self) -> ProbeFile:
         """The file of accuracies."""
         spec = self.spec
@@ -69,7 +70,7 @@ class ProbeJob(Options):
         stem = "+".join(probe.label for probe in spec.probes)
         return ProbeFile(folder, spec.stream.name, shortened(stem, LONGEST_PROBES))
 
-    @property
+    @cached_property
     def file(self) -> str:
         """The path of the accuracies."""
         return str(self.output)

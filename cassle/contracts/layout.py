@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from cassle.core.errors import DataError
@@ -50,6 +51,10 @@ class TaskFolder:
     task: int
 
     def __str__(self) -> str:
+        return self._path
+
+    @cached_property
+    def _path(self) -> str:  # asked for many times for each of thousands of jobs
         return TASK_FOLDER.format(**vars(self))
 
     @classmethod

@@ -87,8 +87,10 @@ class Registry(Generic[T]):
 
 def module_names(package: str) -> list[str]:
     """Return the names that the modules of a package register, one per file, without importing them."""
-    found = importlib.util.find_spec(package)
-    modules = pkgutil.iter_modules(found.submodule_search_locations if found else [])
+    root, *names = package.split(".")
+    found = importlib.util.find_spec(root)  # of a package inside it, `find_spec` would import what is above
+    places = [Path(place).joinpath(*names) for place in (found and found.submodule_search_locations) or ()]
+    modules = pkgutil.iter_modules(map(str, places))
     return sorted(module.name for module in modules if module.name != "base" and not module.ispkg)
 
 

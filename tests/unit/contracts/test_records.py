@@ -1,64 +1,138 @@
-"""Records of jobs: what is complete is read, and what is not is refused with its name and what is wrong."""
+"""Records: complete ones are read as they were written, and anything else is one message with file and remedy."""
+
+import json
 
 import pytest
 
-from cassle.contracts.records import Evaluated, Trained, read_record
-from cassle.core.errors import CassleError, DataError
-from cassle.core.files import write_json
-from tests.unit.reporting.made import evaluation, training_spec
+from cassle.contracts.layout import METRICS
+from cassle.contracts.records import (
+    AttemptRecord,
+    EpochRecord,
+    FailureRecord,
+    PlanRecord,
+    ProbeRecord,
+    ProgressRecord,
+    TrainRecord,
+    read_lines,
+    read_record,
+    read_record_if_present,
+    write_lines,
+    write_record,
+)
+from cassle.contracts.summary import StudyRecord
+from cassle.core.errors import DataError
+from tests.unit.plan.world import evaluated, finished, plan
 
-GOOD = evaluation({"knn": [0.5, 0.25]}, "aaaa")
+REMEDY = "delete that file and run the workflow again"
+SMALL = [
+    PlanRecord(host="here", train=["a"], probes=[], trackers={}, others={"runs.csv": "runs.log"}),
+    ProgressRecord(task=1, device="cpu", host="here", pid=3, epoch=1, epochs=2, updated=5.0),
+    FailureRecord(digest="ab", message="no images", final=True),
+    AttemptRecord(began=1.5, host="here", leased="cpu", ended=2.5),
+    EpochRecord(epoch=0, loss=1.0, objective=0.5, penalty=0.5, online=2.0, lr=0.1),
+]
 
 
-def read(tmp_path, value, kind=Evaluated):
-    write_json(tmp_path / "knn.json", value)
-    return read_record(kind, tmp_path / "knn.json")
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """One record of each kind."""
+    made, folder = plan(probes=["knn"]), tmp_path_factory.mktemp("records")
+    job = next(iter(made.train.values()))
+    probe = next(one for one in made.probe.values() if one.at == job.at)
+    large = [finished(folder, job), evaluated(folder, probe), made.summary()]
+    return {type(record): record for record in [*large, *SMALL]}
 
 
-def test_a_complete_record_is_read_whatever_else_it_holds(tmp_path):
-    found = read(tmp_path, {**GOOD, "more": 1})
-    assert found.accuracies == {"knn": [0.5, 0.25]}
-    assert found.execution.device == "cpu"
-    assert found.tasks_of("knn") == ["part 0", "part 1"]
+KINDS = [TrainRecord, ProbeRecord, StudyRecord, *map(type, SMALL)]
 
 
-@pytest.mark.parametrize("key", sorted({*GOOD} - {"seconds"}))
-def test_what_is_missing_is_named_with_the_file_and_what_to_do(tmp_path, key):
-    held = {name: value for name, value in GOOD.items() if name != key}
-    with pytest.raises(DataError, match=rf"knn\.json: '{key}' is missing; delete that file and run the workflow again"):
-        read(tmp_path, held)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_record_is_read_as_it_was_written_whatever_else_is_in_the_file(records, kind, tmp_path):
+    file = tmp_path / "record.json"
+    write_record(file, records[kind])
+    assert read_record(kind, file) == records[kind]
+    held = json.loads(file.read_text())
+    assert held["version"] == kind.VERSION
+    file.write_text(json.dumps({**held, "weather": "fine"}))
+    assert read_record(kind, file) == records[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_missing_record_is_asked_for_or_is_none(kind, tmp_path):
+    assert read_record_if_present(kind, tmp_path / "none.json") is None
+    with pytest.raises(DataError, match=r"there is no .*none\.json; check the path, or run the workflow, which writes"):
+        read_record(kind, tmp_path / "none.json")
+
+
+DAMAGED = {
+    "an empty object": lambda text: "{}",
+    "a list": lambda text: "[]",
+    "null": lambda text: "null",
+    "a number": lambda text: "3",
+    "nothing": lambda text: "",
+    "half a file": lambda text: text[: len(text) // 2],
+    "3,000 brackets": lambda text: "[" * 3000,
+    "not UTF-8": lambda text: text.encode().replace(b'"', b'"\xe9', 1),
+    "another type": lambda text: json.dumps({key: [[value]] for key, value in json.loads(text).items()}),
+    "a newer version": lambda text: json.dumps({**json.loads(text), "version": 99}),
+    "an odd version": lambda text: json.dumps({**json.loads(text), "version": "two"}),
+}
+
+
+def damage(file, how):
+    found = DAMAGED[how](file.read_text())
+    file.write_bytes(found if isinstance(found, bytes) else found.encode())
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_record_is_one_message_with_its_name_and_the_remedy(records, kind, how, tmp_path):
+    file = tmp_path / "record.json"
+    write_record(file, records[kind])
+    damage(file, how)
+    for read in (read_record, read_record_if_present):
+        with pytest.raises(DataError, match=rf"record\.json(.|\n)*{REMEDY}$"):
+            read(kind, file)
+
+
+def test_a_newer_version_is_refused_in_words(records, tmp_path):
+    file = tmp_path / "record.json"
+    write_record(file, records[FailureRecord])
+    damage(file, "a newer version")
+    with pytest.raises(DataError, match="has version 99, and this software reads versions up to 1: a newer release"):
+        read_record(FailureRecord, file)
+
+
+def test_lines_are_records_and_a_damaged_one_is_named_by_its_number(tmp_path):
+    file, epoch = tmp_path / METRICS, SMALL[-1]
+    assert read_lines(EpochRecord, file) == []
+    write_lines(file, [epoch, epoch])
+    assert read_lines(EpochRecord, file) == [epoch, epoch]
+    file.write_text(file.read_text() + "garbage\n")
+    with pytest.raises(DataError, match=rf"metrics\.jsonl, line 3: .*{REMEDY}"):
+        read_lines(EpochRecord, file)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "reason"),
     [
-        ({"accuracies": {"knn": [0.5, 0.25, 0.1]}}, "accuracies of knn has 3 values for 2 tasks"),
-        ({"accuracies": {"knn": [0.5]}}, "accuracies of knn has 1 values for 2 tasks"),
-        ({"task_aware": {"knn": [0.5]}}, "task_aware of knn has 1 values for 2 tasks"),
-        ({"task_aware": {}}, "task_aware of knn has 0 values for 2 tasks"),
-        ({"own_tasks": {"knn": ["a"]}}, "accuracies of knn has 2 values for 1 tasks"),
-        ({"accuracies": {"knn": [0.5, 50.0]}}, r"'accuracies\.knn\.1' = 50\.0"),
-        ({"accuracies": {"knn": [0.5, None]}}, r"'accuracies\.knn\.1' = None"),
-        ({"accuracies": [0.5, 0.25]}, "'accuracies' ="),
+        ({"accuracies": {"knn": [0.5, 0.25, 0.1, 0.2]}}, "accuracies of knn has 4 values for 3 tasks"),
+        ({"accuracies": {"knn": [0.5]}}, "accuracies of knn has 1 values for 3 tasks"),
+        ({"task_aware": {"knn": [0.5]}}, "task_aware of knn has 1 values for 3 tasks"),
+        ({"task_aware": {}}, "task_aware of knn has 0 values for 3 tasks"),
+        ({"own_tasks": {"knn": ["a"]}}, "accuracies of knn has 3 values for 1 tasks"),
+        ({"accuracies": {"knn": [0.5, 50.0, 0.1]}}, r"'accuracies\.knn\.1' = 50\.0"),
+        ({"accuracies": {"knn": [0.5, -0.1, 0.1]}}, r"'accuracies\.knn\.1' = -0\.1"),
         ({"execution": {"device": "cpu", "precision": {}, "threads": 1}}, "execution says no precision of knn"),
-        ({"execution": {"device": "cpu", "threads": 1}}, r"'execution\.precision' is missing"),
-        ({"checkpoint": 7}, "'checkpoint' = 7"),
     ],
 )
-def test_what_does_not_fit_together_is_named(tmp_path, changes, said):
-    with pytest.raises(DataError, match=rf"knn\.json: {said}.*; delete that file"):
-        read(tmp_path, {**GOOD, **changes})
+def test_accuracies_that_cannot_be_are_refused(records, changes, reason, tmp_path):
+    (tmp_path / "knn.json").write_text(json.dumps({**records[ProbeRecord].as_json(), **changes}))
+    with pytest.raises(DataError, match=rf"knn\.json: .*{reason}(.|\n)*{REMEDY}"):
+        read_record(ProbeRecord, tmp_path / "knn.json")
 
 
-@pytest.mark.parametrize("value", [[], 3, None, "text"])
-def test_what_is_no_record_at_all_is_refused(tmp_path, value):
-    with pytest.raises(CassleError, match=r"knn\.json: it holds no keys and values; delete that file"):
-        read(tmp_path, value)
-
-
-@pytest.mark.parametrize("key", ["spec", "checkpoint", "parent"])
-def test_a_training_needs_what_tells_its_place(tmp_path, key):
-    held = {"spec": training_spec(), "checkpoint": "aaaa", "parent": None}
-    assert read(tmp_path, held, Trained).processes == 1
-    with pytest.raises(DataError, match=f"'{key}' is missing"):
-        read(tmp_path, {name: value for name, value in held.items() if name != key}, Trained)
+def test_the_key_of_a_training_names_what_determines_it_and_nothing_of_how_it_ran(records):
+    record = records[TrainRecord]
+    assert record.model_copy(update={"seconds": 5.0, "device": "gpu"}).key == record.key
+    assert record.model_copy(update={"data": "2" * 16}).key != record.key

@@ -5,19 +5,22 @@ import json
 import pytest
 
 from cassle.contracts.layout import index_file
+from cassle.contracts.records import write_record
+from cassle.contracts.specs import Component
 from cassle.core.errors import SettingsError
 from cassle.cost.estimate import counts, critical_path, jobs_by_rule, jobs_of
 from cassle.cost.rate import benched_rate, measured_rate
 from cassle.cost.sizes import PUBLISHED, task_sizes
-from cassle.cost.text import DEFAULT, cost_of, describe, short
+from cassle.cost.text import cost_of, describe, short
 from cassle.data.base import datasets, write_index
 from cassle.data.streams import Stream
 from cassle.monitor.status import duration
 from cassle.plan import resolve
-from cassle.plan.request import plan_study
+from cassle.plan.request import Request, plan_study
 from cassle.settings.reading import read_study
 from cassle.training.build import build_model
 from cassle.training.flops import forward_flops, step_cost
+from tests.unit.plan.world import evaluated, finished
 from tests.workflow.test_plans import JOBS_OF_THE_DEFAULT_STUDY
 
 TINY = {
@@ -36,25 +39,23 @@ def plan():
 
 
 def finish(plan, folder, root, seconds=10.0):
-    (root / folder).mkdir(parents=True)
-    record = {"spec": plan.train[folder].spec, "seconds": seconds, "checkpoint": "new"}
-    (root / folder / "train.json").write_text(json.dumps(record))
+    finished(root, plan.train[folder], seconds=seconds)
 
 
 def test_jobs_are_those_that_snakemake_plans(tmp_path):
-    default = plan_study({}, [], DEFAULT)
+    default = plan_study(Request({}, []))
     found = counts(jobs_of(default, tmp_path))
     assert {rule: number for rule, (number, _) in found.items()} == JOBS_OF_THE_DEFAULT_STUDY
     assert jobs_by_rule(default) == JOBS_OF_THE_DEFAULT_STUDY
 
 
 def test_features_are_planned_once_per_checkpoint_and_cost_a_pass_over_the_test_images(tmp_path):
-    made = plan_study({"features": ["pca", "cka"], "seeds": [3, 4]}, [], DEFAULT)
+    made = plan_study(Request({"features": ["pca", "cka"], "seeds": [3, 4]}, []))
     jobs = jobs_of(made, tmp_path)
     found = {rule: number for rule, (number, _) in counts(jobs).items()}
     assert (found["extract_features"], found["draw_features"]) == (20, 2)
     one = next(job for job in jobs if job.rule == "extract_features")
-    assert one.flops == 5 * 359 * forward_flops({"name": "conv3", "settings": {}}, 16)
+    assert one.flops == 5 * 359 * forward_flops(Component(name="conv3", settings={}), 16)
     assert made.train.keys() > {job.after for job in jobs if job.rule == "extract_features"}
 
 
@@ -65,7 +66,7 @@ def test_a_training_has_the_images_of_whole_batches_in_all_epochs(plan, tmp_path
 
 def test_the_critical_path_is_the_costliest_chain_that_is_left(plan, tmp_path):
     chain = critical_path(jobs_of(plan, tmp_path))
-    assert [job.rule for job in chain] == ["train_first_task", "train_next_task", "probe_checkpoint"]
+    assert [job.rule for job in chain] == ["train_task", "train_task", "probe_checkpoint"]
     assert "/cassle/" in chain[1].name
     first, tuned, distilled = plan.train
     for folder in (first, distilled):
@@ -91,7 +92,7 @@ def test_the_critical_path_is_the_costliest_chain_that_is_left(plan, tmp_path):
 def test_a_probe_costs_its_passes_over_the_images_it_looks_at(tmp_path, probe, images):
     plan = resolve(read_study({**TINY, "probes": [probe]}))
     found = [job for job in jobs_of(plan, tmp_path) if job.rule == "probe_checkpoint"]
-    backbone = next(iter(plan.train.values())).spec["backbone"]
+    backbone = next(iter(plan.train.values())).spec.backbone
     assert [job.flops for job in found] == [pytest.approx(images * forward_flops(backbone, 16))] * 3
 
 
@@ -107,14 +108,16 @@ def test_remembering_with_ewc_costs_its_steps_with_gradients_and_two_numbers_per
     spec = next(iter(plan.train.values())).spec
     model = build_model(spec, 16, 10)
     weights = sum(p.numel() for part in (model.backbone, model.objective.projector) for p in part.parameters())
-    assert [job.flops for job in jobs] == [1024 * step_cost({**spec, "strategy": None}, 16, 10).flops] * 2
+    assert [job.flops for job in jobs] == [
+        1024 * step_cost(spec.model_copy(update={"strategy": None}), 16, 10).flops
+    ] * 2
     assert [job.bytes for job in jobs] == [8 * weights] * 2
     few = remembering({"name": "ewc", "fisher_batches": 3, "fisher_batch_size": 64}, tmp_path)[1]
     assert few[0].flops == pytest.approx(3 * 64 / 1024 * jobs[0].flops, rel=0.02)  # SimCLR's pairs go with the batch
 
 
 def test_remembering_with_der_costs_its_outputs_and_joined_strategies_cost_all_of_theirs(tmp_path):
-    forward = forward_flops({"name": "conv3-narrow", "settings": {}}, 16)
+    forward = forward_flops(Component(name="conv3-narrow", settings={}), 16)
     der = remembering({"name": "der", "buffer_size": 100}, tmp_path)[1][0]
     assert (der.flops, der.bytes) == (100 * forward, 100 * (24 + 4 * 32))
     all_of_it = remembering({"name": "der", "buffer_size": 2000}, tmp_path)[1][0]
@@ -128,8 +131,8 @@ def test_remembering_with_der_costs_its_outputs_and_joined_strategies_cost_all_o
 def test_the_critical_path_leads_through_what_is_remembered(tmp_path):
     plan, _ = remembering("ewc", tmp_path)
     chain = [job.rule for job in critical_path(jobs_of(plan, tmp_path))]
-    later = ["build_memory", "train_next_task"]
-    assert chain == ["train_first_task", *later, *later, "probe_checkpoint"]
+    later = ["build_memory", "train_task"]
+    assert chain == ["train_task", *later, *later, "probe_checkpoint"]
     text = describe(plan, None, tmp_path)
     assert "remembering    2 tasks" in text
     assert "of checkpoints and memories" in text
@@ -138,7 +141,7 @@ def test_the_critical_path_leads_through_what_is_remembered(tmp_path):
 def test_a_given_first_task_costs_no_training(plan, tmp_path):
     (tmp_path / "first.pt").write_bytes(b"weights")
     given = resolve(read_study({**TINY, "first_checkpoint": str(tmp_path / "first.pt")}))
-    costs = [[job for job in jobs_of(made, tmp_path) if job.rule == "train_first_task"] for made in (plan, given)]
+    costs = [[job for job in jobs_of(made, tmp_path) if job.rule == "train_task"][:1] for made in (plan, given)]
     assert [(job.epochs, job.images, job.flops) for job in costs[1]] == [(0, 0, 0.0)]
     assert [job.bytes for job in costs[1]] == [job.bytes for job in costs[0]]
 
@@ -166,7 +169,7 @@ def test_what_is_done_is_counted_and_its_speed_measured(plan, tmp_path):
     first = next(iter(plan.train))
     finish(plan, first, tmp_path, seconds=4.0)
     jobs = jobs_of(plan, tmp_path)
-    assert counts(jobs)["train_first_task"] == (1, 1)
+    assert counts(jobs)["train_task"] == (3, 1)
     cost = next(job.flops for job in jobs if job.name == first)
     assert measured_rate(plan, tmp_path) == pytest.approx(cost / 4)
 
@@ -206,34 +209,31 @@ def test_what_is_done_is_neither_computed_nor_written_again(plan, tmp_path):
 def test_a_finished_task_of_other_settings_is_not_done(plan, tmp_path):
     other = resolve(read_study({**TINY, "training": {"epochs": 2, "batch_size": 512, "classifier_lr": 0.5}}))
     folder = next(iter(plan.train))
-    (tmp_path / folder).mkdir(parents=True)
-    spec = next(iter(other.train.values())).spec
-    (tmp_path / folder / "train.json").write_text(json.dumps({"spec": spec, "seconds": 1.0}))
-    assert counts(jobs_of(plan, tmp_path))["train_first_task"] == (1, 0)
+    finished(tmp_path, plan.train[folder], spec=next(iter(other.train.values())).spec)
+    assert counts(jobs_of(plan, tmp_path))["train_task"] == (3, 0)
 
 
 @pytest.mark.parametrize(
     ("changes", "done"),
-    [({}, 1), ({"checkpoint": "old"}, 0), ({"spec": {"probes": []}}, 0)],
+    [({}, 1), ({"checkpoint": "old"}, 0), ({"probes": ["online"]}, 0)],
     ids=["of-this-checkpoint", "of-an-older-one", "by-other-probes"],
 )
-def test_an_evaluation_is_done_if_it_is_of_the_checkpoint_that_lies_there(plan, tmp_path, changes, done):
-    evaluation = next(job for job in plan.probe.values() if job.trained)
-    (tmp_path / evaluation.place).mkdir(parents=True)
-    made = {"spec": evaluation.spec, "checkpoint": "new", **changes}
-    (tmp_path / evaluation.file).write_text(json.dumps(made))
+def test_an_evaluation_is_done_if_it_is_of_the_checkpoint_that_exists(plan, tmp_path, changes, done):
+    job = next(job for job in plan.probe.values() if job.at is not None)
+    other = resolve(read_study({**TINY, "probes": changes.pop("probes", ["knn"])}))
+    made = next(one for one in other.probe.values() if one.at == job.at)
+    record = evaluated(tmp_path, made, **changes)
+    write_record(tmp_path / job.file, record)
     assert counts(jobs_of(plan, tmp_path))["probe_checkpoint"] == (3, 0)  # its training is to be done
-    (tmp_path / evaluation.folder / "train.json").write_text(
-        json.dumps({"spec": plan.train[evaluation.folder].spec, "seconds": 1.0, "checkpoint": "new"})
-    )
+    finished(tmp_path, plan.train[str(job.at)])
     assert counts(jobs_of(plan, tmp_path))["probe_checkpoint"] == (3, done)
 
 
 def test_an_evaluation_of_the_random_network_is_done_if_its_settings_are_those_of_the_plan(plan, tmp_path):
-    (untrained,) = [job for job in plan.probe.values() if not job.trained]
-    (tmp_path / untrained.place).mkdir(parents=True)
-    for spec, done in (({}, 0), (untrained.spec, 1)):
-        (tmp_path / untrained.file).write_text(json.dumps({"spec": spec, "checkpoint": None}))
+    (untrained,) = [job for job in plan.probe.values() if job.at is None]
+    other = untrained.spec.model_copy(update={"seed": 5})
+    for spec, done in ((other, 0), (untrained.spec, 1)):
+        evaluated(tmp_path, untrained, spec=spec)
         assert counts(jobs_of(plan, tmp_path))["probe_random_network"] == (1, done)
 
 
@@ -262,7 +262,7 @@ def test_a_dataset_that_nobody_has_counted_is_named(tmp_path):
 
 def test_the_text_tells_numbers_costs_and_the_longest_chain(plan, tmp_path):
     text = describe(plan, None, tmp_path)
-    assert "train_next_task              2       0" in text
+    assert "train_task                   3       0" in text
     assert "GPU time       unknown until a training of this plan has finished here" in text
     assert "critical path  3 jobs" in text
     assert "3 tasks, 6 epochs, 6.14 k images" in text
@@ -280,7 +280,7 @@ def test_words_beside_a_file_change_its_study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.yaml").write_text(json.dumps({"name": "mine", **TINY}))
     assert cost_of(["study.yaml"], ["seeds=[0, 1]"]).startswith("mine\n")
-    assert "train_first_task             2       0" in cost_of(["study.yaml"], ["seeds=[0, 1]"])
+    assert "train_task                   6       0" in cost_of(["study.yaml"], ["seeds=[0, 1]"])
     assert "at 2 GFLOP/s" in cost_of(["study.yaml"], [], rate=2e9)
     with pytest.raises(SettingsError, match="'seeds' is not of the form key=value"):
         cost_of(["study.yaml"], ["seeds"])
@@ -299,7 +299,7 @@ def test_studies_done_together_tell_what_they_share(tmp_path, monkeypatch):
     text = cost_of([], ["studies=[one.yaml, two.yaml]"])
     assert "one                         19" in text
     assert "10 jobs are shared: 38 of the studies alone, 28 here;\n" in text
-    once = "1 prepare_data, 1 split_stream, 1 train_first_task, 2 train_next_task, 3 probe_checkpoint"
+    once = "1 prepare_data, 1 split_stream, 3 train_task, 3 probe_checkpoint"
     assert f"\n{once}, 1 probe_random_network, 1 collect_runs\n" in text
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from cassle.contracts.layout import TaskFolder
 from cassle.strategies.base import strategies
 from tests.unit.plan.world import folders, plan
 
@@ -13,18 +14,18 @@ def test_the_first_task_is_trained_once_for_all_strategies():
         f"{base}/first/seed0/task0",
         *(f"{base}/{strategy}/seed0/task{task}" for strategy in ("finetune", "cassle") for task in (1, 2)),
     }
-    assert made.train[f"{base}/cassle/seed0/task1"].parent == f"{base}/first/seed0/task0"
-    assert made.train[f"{base}/cassle/seed0/task2"].parent == f"{base}/cassle/seed0/task1"
+    assert made.train[f"{base}/cassle/seed0/task1"].previous == TaskFolder.parse(f"{base}/first/seed0/task0")
+    assert made.train[f"{base}/cassle/seed0/task2"].previous == TaskFolder.parse(f"{base}/cassle/seed0/task1")
 
 
 def test_a_strategy_that_acts_in_the_first_task_has_one_of_its_own(monkeypatch):
     monkeypatch.setattr(strategies.get("cassle"), "shares_first_task", False)
     made = plan()
     base = "results/digits-domain3/conv3/simclr"
-    first = {task: made.train[f"{base}/{task}/seed0/task0"].spec["strategy"] for task in ("first", "cassle")}
-    assert (first["first"], first["cassle"]["name"]) == (None, "cassle")
-    assert made.train[f"{base}/finetune/seed0/task1"].parent == f"{base}/first/seed0/task0"
-    assert made.train[f"{base}/cassle/seed0/task1"].parent == f"{base}/cassle/seed0/task0"
+    first = {task: made.train[f"{base}/{task}/seed0/task0"].spec.strategy for task in ("first", "cassle")}
+    assert (first["first"], first["cassle"].name) == (None, "cassle")
+    assert made.train[f"{base}/finetune/seed0/task1"].previous == TaskFolder.parse(f"{base}/first/seed0/task0")
+    assert made.train[f"{base}/cassle/seed0/task1"].previous == TaskFolder.parse(f"{base}/cassle/seed0/task0")
 
 
 def test_offline_is_the_joint_stream_evaluated_on_the_tasks_of_every_stream():
@@ -38,7 +39,7 @@ def test_offline_is_the_joint_stream_evaluated_on_the_tasks_of_every_stream():
 
 def test_what_only_executes_stays_out_of_paths_and_identities():
     made, other = plan(), plan(execution={"device": "cpu", "threads": 2, "precision": "fp32"})
-    assert {folder: job.key for folder, job in made.train.items()} == {f: j.key for f, j in other.train.items()}
+    assert {folder: job.spec for folder, job in made.train.items()} == {f: j.spec for f, j in other.train.items()}
 
 
 def test_trainings_on_the_cpu_ask_for_no_gpu():
@@ -51,9 +52,13 @@ def test_a_strategy_that_keeps_something_remembers_after_each_task_but_the_last(
     base = "results/digits-domain3/conv3/simclr"
     files = [f"{base}/er/seed0/task{task}/memory.pt" for task in (0, 1)]
     assert [job.file for job in made.memory.values()] == files
-    assert [job.checkpoint for job in made.memory.values()] == [f"{base}/first/seed0/task0", f"{base}/er/seed0/task1"]
-    assert [job.previous for job in made.memory.values()] == [None, files[0]]
-    assert [made.train[f"{base}/er/seed0/task{task}"].memory for task in (1, 2)] == files
+    assert [str(job.checkpoint) for job in made.memory.values()] == [
+        f"{base}/first/seed0/task0",
+        f"{base}/er/seed0/task1",
+    ]
+    first, second = made.memory.values()
+    assert (first.previous, second.previous) == (None, first.at)
+    assert [made.train[f"{base}/er/seed0/task{task}"].memory.memory for task in (1, 2)] == files
     assert all(job.memory is None for folder, job in made.train.items() if "/er/" not in folder)
 
 
@@ -65,10 +70,10 @@ def test_strategies_that_keep_nothing_plan_no_memory():
 def test_a_memory_is_determined_by_its_strategy_even_where_the_first_task_is_shared():
     made = plan(strategies=["er", {"name": "er", "buffer_size": 9}, "cassle+er"])
     assert len(made.memory) == 6
-    assert len({job.key for job in made.memory.values()}) == 6
-    firsts = [job for job in made.memory.values() if job.spec["task"] == 0]
-    assert {job.checkpoint for job in firsts} == {"results/digits-domain3/conv3/simclr/first/seed0/task0"}
-    assert [job.spec["strategy"]["name"] for job in firsts] == ["er", "er", "cassle+er"]
+    assert len({job.spec.digest for job in made.memory.values()}) == 6
+    firsts = [job for job in made.memory.values() if job.spec.task == 0]
+    assert {str(job.checkpoint) for job in firsts} == {"results/digits-domain3/conv3/simclr/first/seed0/task0"}
+    assert [job.spec.strategy.name for job in firsts] == ["er", "er", "cassle+er"]
 
 
 def test_a_given_first_checkpoint_is_taken_over_by_strategies_and_not_by_joint_training(tmp_path):
@@ -77,8 +82,8 @@ def test_a_given_first_checkpoint_is_taken_over_by_strategies_and_not_by_joint_t
     made = plan(first_checkpoint=str(given), offline=True)
     mark = hashlib.sha256(b"weights").hexdigest()[:16]
     joint = made.train.pop("results/digits-all/conv3/simclr/first/seed0/task0")
-    assert (joint.given, "first_checkpoint" in joint.spec) == (None, False)
+    assert (joint.first_checkpoint, joint.spec.first_checkpoint) == (None, None)
     assert len(made.train) == 5
     assert all(f"/simclr~first={mark}/" in folder for folder in made.train)
-    assert {job.spec["first_checkpoint"] for job in made.train.values()} == {mark}
-    assert [job.given for job in made.train.values()] == [str(given), None, None, None, None]
+    assert {job.spec.first_checkpoint for job in made.train.values()} == {mark}
+    assert [job.first_checkpoint for job in made.train.values()] == [str(given), None, None, None, None]

@@ -3,10 +3,10 @@
 import yaml
 
 from cassle.data.base import datasets
-from cassle.plan import RECIPES, resolve
+from cassle.plan import resolve
 from cassle.settings.reading import read_study, read_yaml
 from cassle.strategies.base import strategies
-from tests.unit.plan.world import CONFIG, folders, plan
+from tests.unit.plan.world import CONFIG, RECIPES, folders, plan
 
 
 def cifar(tmp_path, **settings):
@@ -18,11 +18,11 @@ def cifar(tmp_path, **settings):
 
 def test_settings_of_a_dataset_that_determine_results_reach_every_job_and_places_none(tmp_path):
     usual, moved = cifar(tmp_path), cifar(tmp_path, root="/elsewhere", download=False)
-    assert {folder: job.key for folder, job in usual.train.items()} == {f: j.key for f, j in moved.train.items()}
+    assert {folder: job.spec for folder, job in usual.train.items()} == {f: j.spec for f, j in moved.train.items()}
     other = cifar(tmp_path, statistics="original")
     assert not folders(usual) & folders(other)
     assert not set(usual.probe) & set(other.probe)
-    assert all(job.spec["stream"]["data"] == {"statistics": "original"} for job in other.train.values())
+    assert all(job.spec.stream.data == {"statistics": "original"} for job in other.train.values())
     assert "results/cifar10-all~statistics=original/resnet18/simclr/first/seed0/task0" in folders(other)
 
 
@@ -33,7 +33,7 @@ def test_two_folders_of_images_are_two_datasets_with_the_recipe_of_a_folder(tmp_
     (tmp_path / "simclr.yaml").write_text(yaml.safe_dump({"folder": usual}))
     data = {"finches": {"kind": "folder", "root": "/a"}, "ducks": {"kind": "folder", "root": "/b"}}
     made = plan(streams=["finches-class2", "ducks-domain3"], recipes=str(tmp_path), data=data)
-    assert {folder.split("/")[1] for folder in folders(made)} == {"finches-class2", "ducks-domain3"}
+    assert {job.at.stream for job in made.train.values()} == {"finches-class2", "ducks-domain3"}
     assert {stream.index for stream in made.streams.values()} == {"finches", "ducks"}
 
 
@@ -48,7 +48,7 @@ def test_the_study_of_cifar10_is_whole_and_can_be_made_small_by_words():
     for words, backbone in (({}, "resnet18"), (small, "conv3")):
         made = resolve(read_study({**read_yaml(CONFIG / "cifar10.yaml"), **words}))
         assert len(made.train) == 2 * (1 + 2 * 4 + 1)
-        assert {job.spec["backbone"]["name"] for job in made.train.values()} == {backbone}
+        assert {job.spec.backbone.name for job in made.train.values()} == {backbone}
 
 
 def test_the_study_of_all_strategies_has_each_of_them():

@@ -2,8 +2,7 @@
 
 import pytest
 
-from cassle.plan import label_of
-from cassle.plan.labels import shown_name
+from cassle.plan.labels import label_of, shown_name
 
 
 def test_long_variants_are_hashed_and_short_ones_read_aloud():

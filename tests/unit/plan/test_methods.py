@@ -24,7 +24,7 @@ def test_settings_of_training_are_part_of_the_variant():
 def test_what_an_objective_says_of_its_training_counts_before_what_the_study_says_of_all():
     own = {"name": "simclr", "training": {"epochs": 2}}
     made = plan(objectives=[own], training={"epochs": 3, "batch_size": 32})
-    trained = {(job.spec["training"]["epochs"], job.spec["training"]["batch_size"]) for job in made.train.values()}
+    trained = {(job.spec.training.epochs, job.spec.training.batch_size) for job in made.train.values()}
     assert trained == {(2, 32)}
 
 
@@ -122,7 +122,7 @@ def test_a_network_whose_constructor_reads_values_is_refused_with_the_reason(mon
 def test_names_in_tables_tell_what_the_study_changes_of_objective_and_training():
     training = {"epochs": 2, "optimizer": {"lr": 0.01}, "views": "multicrop"}
     long = {"name": "swav", "temperature": 0.3, "training": {"optimizer": {"weight_decay": 0.5}}}
-    names = plan(objectives=["swav", long], training=training).summary()["names"]
+    names = plan(objectives=["swav", long], training=training).summary().names
     assert sorted(names.values()) == [
         "swav (epochs=2, lr=0.01, views=multicrop)",
         "swav (epochs=2, lr=0.01, weight_decay=0.5, views=multicrop, temperature=0.3)",
@@ -131,7 +131,7 @@ def test_names_in_tables_tell_what_the_study_changes_of_objective_and_training()
 
 def test_a_change_that_changes_nothing_is_none():
     same = plan(preset="original", objectives=[{"name": "simclr"}], strategies=[{"name": "cassle", "weight": 1}])
-    assert same.summary()["names"] == {"cassle~teacher_batchnorm=batch": "cassle"}
+    assert same.summary().names == {"cassle~teacher_batchnorm=batch": "cassle"}
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ def test_every_checkpoint_and_the_random_network_are_evaluated_once():
 
 def test_variants_of_probes_and_streams_have_names_of_their_own():
     made = plan(probes=[{"name": "knn", "k": 5}], streams=[{"name": "digits-class2", "class_order": 7}])
-    assert made.cells["probes"] == ["knn~k=5"]
+    assert made.summary().probes == ["knn~k=5"]
     assert made.names["knn~k=5"] == "knn (k=5)"
-    assert all(file.split("/")[1] == "digits-class2~class_order=7" for file in made.probe)
+    assert all(job.output.folder.stream == "digits-class2~class_order=7" for job in made.probe.values())
 
 
 def test_another_classifier_in_a_probe_marks_its_file():
@@ -29,14 +29,14 @@ def test_transfer_looks_at_a_stream_of_its_own_which_is_split_too():
     made = plan(probes=["knn", {"name": "transfer", "to": "digits-class5", "classifier": "linear_cached"}])
     assert set(made.streams) == {"digits-domain3", "digits-class5"}
     for job in made.probe.values():
-        assert [stream.name for stream in job.streams] == ["digits-domain3", "digits-class5"]
+        assert [stream.name for stream in job.spec.streams] == ["digits-domain3", "digits-class5"]
     assert {file.split("/")[-2] for file in made.probe} == {"digits-domain3"}
 
 
 def test_the_random_network_is_evaluated_by_the_probes_that_need_no_training():
     made = plan(probes=["semi_1", "online", {"name": "knn", "features": "projector"}, "knn"])
-    (random,) = [job for job in made.probe.values() if not job.trained]
-    assert [probe["label"] for probe in random.spec["probes"]] == ["semi_1", "knn"]
+    (random,) = [job for job in made.probe.values() if job.at is None]
+    assert [probe.label for probe in random.spec.probes] == ["semi_1", "knn"]
 
 
 def test_a_probe_that_does_not_suit_a_stream_fails_the_dry_run():

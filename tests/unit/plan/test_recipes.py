@@ -4,8 +4,7 @@ import pytest
 import yaml
 
 from cassle.core.errors import SettingsError
-from cassle.plan import RECIPES
-from tests.unit.plan.world import folders, plan
+from tests.unit.plan.world import RECIPES, folders, plan
 
 
 def test_a_setting_equal_to_the_recipe_is_no_variant():
@@ -56,6 +55,8 @@ def test_a_recipe_is_best_written_beside_a_plugin_and_each_place_is_named_once(t
 
 
 def test_a_package_without_its_repository_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("cassle.plan.recipes.RECIPES", tmp_path / "config/recipes")
-    with pytest.raises(SettingsError, match=r"no folder .*recipes: this package is installed without its repository"):
+    monkeypatch.setattr("cassle.plan.sources.RECIPES", tmp_path / "config/recipes")
+    with pytest.raises(
+        SettingsError, match=r"no directory .*recipes: this package is installed without its repository"
+    ):
         plan()

@@ -3,7 +3,7 @@
 import pytest
 
 from cassle.core.errors import SettingsError
-from cassle.plan import together
+from cassle.plan.plan import together
 from cassle.plan.targets import features, figures, jobs, other_jobs, pages, results, tables
 from tests.unit.plan.world import plan
 
@@ -70,8 +70,7 @@ def test_jobs_are_named_by_what_they_make_and_those_that_studies_share_stand_onc
     assert {rule: files for rule, files in found.items() if rule not in shown} == {
         "prepare_data": ["results/data/digits/index.npz"],
         "split_stream": ["results/digits-domain2/split.npz"],
-        "train_first_task": folders[:1],
-        "train_next_task": folders[1:],
+        "train_task": folders,
         "build_memory": [f"{BASE}/er/seed0/task0/memory.pt"],
         "probe_checkpoint": [f"{folder}/probes/digits-domain2/knn.json" for folder in evaluated[1:]],
         "probe_random_network": [f"{evaluated[0]}/probes/digits-domain2/knn.json"],
@@ -97,7 +96,7 @@ def test_what_no_study_here_has_is_refused_in_terms_of_the_file():
     file = f"{BASE}/er/seed0/task1/probes/digits-domain2/online.json"
     for ask, asked in (
         (lambda: made.part("other"), "results/studies/other"),
-        (lambda: made.stream("digits-class5"), "results/digits-class5"),
+        (lambda: made.stream("digits-class5"), "results/digits-class5/split.npz"),
         (lambda: made.stream_of_index("cifar100"), "results/data/cifar100/index.npz"),
         (lambda: made.planned(made.probe, file, file), file),
     ):

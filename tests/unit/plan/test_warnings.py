@@ -10,9 +10,9 @@ from cassle.core.registry import load_plugins
 from cassle.data.base import datasets, read_index, write_index
 from cassle.objectives.base import objectives
 from cassle.plan import warnings as module
-from cassle.plan.warnings import notices, stay_in_files
+from cassle.plan.warnings import stay_in_files, warnings
 from tests.unit.data.images import write_classes
-from tests.unit.plan.world import CONFIG, plan
+from tests.unit.plan.world import CONFIG, finished, plan
 
 QUESTION = "where is cifar100? Give the folder that holds it as data_root in the settings or DATA_DIR in the"
 SLOW = (
@@ -34,43 +34,42 @@ def imagenet(**execution):
 
 
 def test_data_whose_place_nothing_tells_are_asked_for_once(monkeypatch):
-    [told] = notices(plan(streams=["cifar100-class5", "cifar100-class10", "digits-domain2"]))
+    [told] = warnings(plan(streams=["cifar100-class5", "cifar100-class10", "digits-domain2"]))
     assert told.startswith(QUESTION)
-    assert notices(plan(streams=["cifar100-class5"], data_root="/data")) == []
-    assert notices(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "/data/cifar"}})) == []
-    [told] = notices(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "cifar"}}))
+    assert warnings(plan(streams=["cifar100-class5"], data_root="/data")) == []
+    assert warnings(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "/data/cifar"}})) == []
+    [told] = warnings(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "cifar"}}))
     assert told.startswith(QUESTION)
     monkeypatch.setenv("DATA_DIR", "/data")
-    assert notices(plan(streams=["cifar100-class5"])) == []
+    assert warnings(plan(streams=["cifar100-class5"])) == []
 
 
 def test_what_only_an_evaluation_looks_at_is_asked_for_too():
-    [told] = notices(plan(probes=["knn", {"name": "transfer", "to": "cifar100-class5"}]))
+    [told] = warnings(plan(probes=["knn", {"name": "transfer", "to": "cifar100-class5"}]))
     assert told.startswith(QUESTION)
 
 
 def test_a_study_whose_trainings_are_done_asks_nothing(tmp_path):
     made = plan(streams=["cifar100-class2"])
-    for folder in made.train:
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "train.json").write_text("{}")
-    assert notices(made) == []
+    for job in made.train.values():
+        finished(tmp_path, job)
+    assert warnings(made) == []
 
 
 def test_one_loader_process_per_gpu_is_told_where_images_stay_in_files(monkeypatch):
     looked = []
     monkeypatch.setattr(module, "read_index", lambda path: looked.append(path) or read_index(path))
-    assert notices(imagenet()) == [SLOW]
+    assert warnings(imagenet()) == [SLOW]
     assert len(looked) == 1  # it takes seconds
     for execution in ({"threads": 4}, {"loader": "dali"}, {"device": "cpu"}):
-        assert notices(imagenet(**execution)) == []
-    assert notices(plan(streams=["cifar100-class5"], data_root="/data")) == []
+        assert warnings(imagenet(**execution)) == []
+    assert warnings(plan(streams=["cifar100-class5"], data_root="/data")) == []
 
 
 def test_without_gpus_nothing_waits_for_images_but_other_machines_may_have_some(monkeypatch):
     monkeypatch.setattr(module, "visible_devices", list)
-    assert notices(imagenet()) == []
-    assert notices(imagenet(), remote=True) == [SLOW]
+    assert warnings(imagenet()) == []
+    assert warnings(imagenet(), remote=True) == [SLOW]
 
 
 @pytest.mark.parametrize(("sizes", "stay"), [((20, 20), False), ((20, 24), True)])
@@ -133,12 +132,12 @@ WHOLE = "self.projector, self.output_dim = nn.Linear(backbone.feature_dim, 4), 4
     ],
 )
 def test_a_step_of_a_plugin_that_fails_is_told_before_anything_runs(plugin, loss, reason):
-    told = notices(plan(**plugin(WHOLE, loss), strategies=["finetune"]))
+    told = warnings(plan(**plugin(WHOLE, loss), strategies=["finetune"]))
     assert re.match(f"a step of mine[0-9]+, conv3, tried without data, fails: {reason}", told[0])
 
 
 def test_a_step_of_a_plugin_that_works_is_no_matter(plugin):
-    assert notices(plan(**plugin(WHOLE, "outputs.z[0].square().mean()"))) == []
+    assert warnings(plan(**plugin(WHOLE, "outputs.z[0].square().mean()"))) == []
 
 
 @pytest.mark.parametrize(

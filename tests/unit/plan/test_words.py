@@ -2,6 +2,7 @@
 
 import pytest
 
+from cassle.contracts.specs import Component
 from cassle.core.errors import SettingsError
 from cassle.data.streams import Stream
 from cassle.plan.probes import described
@@ -23,16 +24,16 @@ def asked(**given):
 
 def test_a_foreign_backbone_is_described_completely():
     spec = asked(dataset="digits", stem_padding=2, image_size=32)
-    assert spec["backbone"] == {"name": "resnet18", "settings": {"stem_padding": 2}}
-    assert spec["stream"] == Stream.parse("digits-all").model_dump()
-    assert (spec["image_size"], spec["seed"]) == (32, 0)
+    assert spec.backbone == Component(name="resnet18", settings={"stem_padding": 2})
+    assert spec.stream == Stream.parse("digits-all")
+    assert (spec.image_size, spec.seed) == (32, 0)
 
 
 def test_probes_are_names_or_a_list_of_choices():
-    names = [part["label"] for part in asked(dataset="digits", probes="knn, linear_cached")["probes"]]
+    names = [part.label for part in asked(dataset="digits", probes="knn, linear_cached").probes]
     assert names == ["knn", "linear_cached"]
-    choices = asked(dataset="digits", probes="[knn, {name: knn, k: 5}]")["probes"]
-    assert [part["label"] for part in choices] == ["knn", "knn~k=5"]
+    choices = asked(dataset="digits", probes="[knn, {name: knn, k: 5}]").probes
+    assert [part.label for part in choices] == ["knn", "knn~k=5"]
 
 
 @pytest.mark.parametrize(

@@ -181,4 +181,4 @@ def test_loss_groups_are_part_of_what_determines_a_result():
         for changes in ({}, {"loss_group": 64})
     )
     assert all("loss_group=64" in job.folder for job in grouped)
-    assert [job.spec["training"]["loss_group"] for job in whole] == ["global"] * len(whole)
+    assert [job.spec.training.loss_group for job in whole] == ["global"] * len(whole)
