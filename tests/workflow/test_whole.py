@@ -110,6 +110,9 @@ def test_comments_and_formatting_plan_nothing_and_are_not_reported(project):
     project.edit("cassle/training/step.py", "strategy.mix_views(views_of(", "strategy.mix_views( views_of(")
     project.edit("cassle/objectives/simclr.py", "    n = len(z1)", "    # rows of one view\n    n = len(z1)")
     project.edit("config/recipes/simclr.yaml", "digits:", "# a comment\ndigits:")
+    project.edit("cassle/objectives/simclr.py", 'description="temperature of', 'description="scale of')
+    project.edit("cassle/data/streams.py", "is not a stream: write", "is no stream: write")
+    project.edit("cassle/runtime/launch.py", "POLL = 0.1", "POLL = 0.2")
     code, said = project.run("-n", *TINY)
     assert code == 0
     assert "Nothing to be done" in said

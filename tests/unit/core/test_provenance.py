@@ -3,6 +3,8 @@
 import importlib.metadata
 import os
 import platform
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,54 @@ TOOLS = """import cassle.numbers
 
 def scale(z):
     return cassle.numbers.TWO * z
+"""
+TEXTS = """
+import logging
+import sys
+import torch.nn.functional as F
+from cassle.base import objectives
+from cassle.core.errors import CassleError, DataError as Damaged, Interrupted, unknown
+from cassle.core.log import say
+from pydantic import Field
+
+log = logging.getLogger("cassle")
+
+
+class Own(CassleError):
+    pass
+
+
+class Settings:
+    temperature: float = Field(0.1, gt=0, description="temperature of the loss")
+    mode: str = Field("bicubic", description="interpolation")
+    title: str = "mean"
+
+
+@objectives.register("own")
+class Objective:
+    title = "Own method"
+    kind = "contrastive"
+
+    def loss(self, z, name, path):
+        if z is None:
+            raise Damaged(f"{path} has no {name}; delete it")
+        if name == "first":
+            raise Own("no first one " + (f"of {name}" if path else "at all"))
+        if name == "second":
+            raise Interrupted("stopped here", 143) from None
+        if name == "third":
+            raise ValueError(f"{draw()} of {len(z)} images in {path:>{width(z)}}")
+        if name == "fourth":
+            raise unknown("objective", name, ["a"])
+        if name == "fifth":
+            raise KeyError(name)
+        assert len(z) > 1, f"{name} needs two images"
+        say(f"loss of {name}", sys.stderr)
+        print("loss", name)
+        print("a line of data", file=path)
+        log.info("loss of %s", name)
+        log.setLevel("INFO")
+        return F.cross_entropy(z, z, reduction="mean") + F.interpolate(z, mode="bicubic", label="sum")
 """
 
 
@@ -88,6 +138,111 @@ def test_comments_docstrings_and_formatting_do_not_count(package, old, new):
 )
 def test_a_change_of_meaning_counts(package, old, new):
     assert changed(package / "method.py", old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("temperature of the loss", "divides the scores"),
+        (', description="interpolation"', ""),
+        ('"Own method"', '"A method"'),
+        ('    title = "Own method"\n', ""),
+        ('{path} has no {name}; delete it"', '{path}: {name!r} of {name:>8} is missing, remove {path.parent}"'),
+        ('f"{path} has no {name}; delete it"', '"delete it"'),
+        ('"no first one "', '"none "'),
+        ('f"of {name}"', '"here"'),
+        ('"stopped here"', '"stopped there"'),
+        (" of {len(z)} images in", " out of {len(z)} samples of"),
+        ('{name} needs two images"', 'two images at least"'),
+        (', f"{name} needs two images"', ""),
+        ('f"loss of {name}"', '"the loss"'),
+        ('print("loss", ', 'print("value", '),
+        ('"loss of %s"', '"value of %s"'),
+    ],
+)
+def test_texts_for_people_do_not_count(package, old, new):
+    (package / "method.py").write_text(TEXTS)
+    assert not changed(package / "method.py", old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('reduction="mean"', 'reduction="sum"'),
+        ('mode="bicubic"', 'mode="nearest"'),
+        ('label="sum"', 'label="mean"'),
+        ("Field(0.1", "Field(0.2"),
+        ('Field("bicubic"', 'Field("nearest"'),
+        ("gt=0", "ge=0"),
+        ('title: str = "mean"', 'title: str = "sum"'),
+        ('register("own")', 'register("other")'),
+        ('kind = "contrastive"', 'kind = "predictive"'),
+        ("class Own(CassleError)", "class Own(Exception)"),
+        ("raise Own(", "raise Damaged("),
+        ("if path else", "if z else"),
+        ("143", "130"),
+        ("{draw()} of {len(z)}", "{len(z)} of {draw()}"),
+        ("{draw()} of ", ""),
+        ("width(z)", "width(name)"),
+        ('unknown("objective"', 'unknown("strategy"'),
+        ("KeyError(name)", "KeyError(path)"),
+        ("len(z) > 1", "len(z) > 2"),
+        (", sys.stderr", ""),
+        ('"a line of data"', '"a line"'),
+        ('setLevel("INFO")', 'setLevel("DEBUG")'),
+        ("        log.info", "        if z: log.info"),
+    ],
+)
+def test_everything_else_in_code_with_texts_counts(package, old, new):
+    (package / "method.py").write_text(TEXTS)
+    assert changed(package / "method.py", old, new)
+
+
+@pytest.mark.parametrize(
+    ("line", "old", "new"),
+    [
+        ("from other import Field", "temperature of the loss", "mode"),
+        ("from other import say", "loss of {name}", "mode"),
+        ("from other import DataError as Damaged", "; delete it", "mode"),
+        ("def print(*parts): return eval(*parts)", 'print("loss"', 'print("mode"'),
+        ("class ValueError: pass", " images in ", " mode "),
+        ("log = other()", "loss of %s", "mode"),
+    ],
+)
+def test_another_function_of_that_name_has_no_texts_but_values(package, line, old, new):
+    removed = ("from cassle.core.log import say", "from pydantic import Field", 'log = logging.getLogger("cassle")')
+    text = TEXTS.replace("DataError as Damaged, ", "")
+    for found in removed:
+        text = text.replace(found, "")
+    (package / "method.py").write_text(text + "\n" + line + "\n")
+    assert changed(package / "method.py", old, new)
+
+
+def test_tables_and_pages_count_the_texts_they_may_show(package):
+    for old, new in (("Own method", "A method"), ("temperature of the loss", "scale"), ("; delete it", "")):
+        rewrite(package / "method.py", TEXTS)
+        before = code_of("cassle.method")
+        rewrite(package / "method.py", TEXTS.replace(old, new))
+        assert code_of("cassle.method") != before
+
+
+@pytest.mark.parametrize("name", provenance.EXECUTION)
+def test_a_module_that_only_executes_does_not_count_for_results(package, name):
+    file = package / (name if name.endswith(".py") else name + "status.py")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("from cassle.aside import NOTHING\n")
+    method = package / "method.py"
+    method.write_text(f"import {'.'.join(file.relative_to(package.parent).with_suffix('').parts)}\n")
+    result, shown = code_fingerprint([method]), code_of("cassle.method")
+    rewrite(file, "from cassle.aside import NOTHING as SOMETHING\n")
+    rewrite(package / "aside.py", "NOTHING = 1\n")
+    assert code_fingerprint([method]) == result
+    assert code_of("cassle.method") != shown
+
+
+def test_the_modules_that_only_execute_exist():
+    real = Path(provenance.__file__).parents[1]
+    assert all((real / name).exists() for name in provenance.EXECUTION)
 
 
 @pytest.mark.parametrize(("file", "old", "new"), [("tools.py", "* z", "+ z"), ("numbers.py", "2", "3")])
@@ -174,6 +329,69 @@ def test_modules_are_named_without_being_imported(package):
     (package / "numbers.py").write_text("TWO = 2\nraise RuntimeError\n")
     assert code_of("cassle.method") == code_fingerprint([package / "method.py"])
     assert code_of("cassle.deep") == code_fingerprint([package / "deep" / "__init__.py"])
+
+
+@pytest.fixture(scope="module")
+def real_package(tmp_path_factory):
+    """A copy of the package whose files a test may change."""
+    source, copy = Path(provenance.__file__).parents[1], tmp_path_factory.mktemp("real") / "cassle"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+METHODS = ("objectives/byol.py", "strategies/cassle.py", "distillations/predictive.py", "data/datasets/digits.py")
+
+
+@pytest.fixture
+def edited(real_package, monkeypatch):
+    """Function from a file of the package, a text in it and another one to whether they give other training code."""
+    monkeypatch.setattr(provenance, "__file__", str(real_package / "core" / "provenance.py"))
+    roots = [real_package / name for name in ("training/train_task.py", *METHODS)]
+
+    def differs(name, old, new):
+        file = real_package / name
+        text, before = file.read_text(), code_fingerprint(roots)
+        assert old in text
+        rewrite(file, text.replace(old, new))
+        try:
+            return code_fingerprint(roots) != before
+        finally:
+            rewrite(file, text)
+
+    return differs
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("settings/recipe.py", 'description="learning rate of', 'description="step size of'),
+        ("settings/recipe.py", "must divide batch_size", "is no divisor of batch_size"),
+        ("data/streams.py", "class_order must name each class", "name each class in class_order"),
+        ("data/base.py", "What a dataset is", "A dataset"),
+        ("core/log.py", "flush=True", "flush=False"),
+        ("runtime/locks.py", "import os", "import os, sys"),
+        ("runtime/signals.py", "SIGHUP", "SIGUSR1"),
+        ("runtime/launch.py", "POLL = 0.1", "POLL = 0.2"),
+    ],
+)
+def test_texts_and_execution_in_the_real_package_do_not_count(edited, name, old, new):
+    assert not edited(name, old, new)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("objectives/byol.py", "dim=1).mean()", "dim=1).sum()"),
+        ("objectives/byol.py", 'register("byol")', 'register("byol2")'),
+        ("data/loaders/torchvision.py", "InterpolationMode.BICUBIC", "InterpolationMode.BILINEAR"),
+        ("data/datasets/digits.py", 'mode="bicubic"', 'mode="bilinear"'),
+        ("data/view_settings.py", "Field(0.8, ge=0, le=1", "Field(0.7, ge=0, le=1"),
+        ("settings/recipe.py", "Field(0.9, ge=0, lt=1", "Field(0.8, ge=0, lt=1"),
+        ("runtime/distributed.py", "ReduceOp.MAX", "ReduceOp.MIN"),
+    ],
+)
+def test_a_change_of_meaning_in_the_real_package_counts(edited, name, old, new):
+    assert edited(name, old, new)
 
 
 def test_a_fingerprint_of_the_real_package_is_sixteen_digits():
