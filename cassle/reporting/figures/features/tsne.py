@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -22,10 +26,26 @@ def tsne(runs: dict[tuple[str, str, str], Run]) -> Figure:
 def embedded(last: Snapshot) -> Points:
     """Return the place of each image, (N, 2), the same for the same features."""
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
 
     reduced = principal_components(last.features, DIMENSIONS)
     perplexity = min(PERPLEXITY, (len(reduced) - 1) / 3)
-    with threadpool_limits(1):  # sums differ with the number of threads, and threads that wait for cores take for ever
+    with _one_thread():
         places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
     return np.asarray(places, dtype=np.float64)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: sums differ with the number of threads, and threads that wait for cores are slow."""
+    from threadpoolctl import threadpool_limits
+
+    before = os.environ.get("OMP_NUM_THREADS")
+    # without it, scikit-learn counts the physical cores, which warns where /sys is not mounted
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
