@@ -1,6 +1,8 @@
-"""Options of the test run, which pytest reads only from a conftest that it loads at its start, and a small disk."""
+"""Options of the test run, which pytest reads only from a conftest that it loads at its start, and fixtures for all."""
 
+import contextlib
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,13 @@ def pytest_addoption(parser):
     )
     parser.addoption("--kills", type=int, default=20, help="how often tests/torture kills a study (default: 20)")
     parser.addoption("--kill-seed", type=int, default=3, help="seed of the moments of these kills (default: 3)")
+
+
+@pytest.fixture(autouse=True)
+def empty_folder():
+    """An empty current folder for every test: the results of the folder that pytest starts in are none of its own."""
+    with tempfile.TemporaryDirectory(prefix="cassle-test-") as folder, contextlib.chdir(folder):
+        yield
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,31 @@ class Job:
 
 def jobs_of(plan: Plan, root: Path = Path()) -> list[Job]:
     """Return every job of a plan, as Snakemake counts them in a folder without results."""
-    return [
+    jobs = [
         COSTLY[rule](plan, rule, name, root) if rule in COSTLY else Job(rule, name, (root / name).is_file())
         for rule, names in targets.jobs(plan).items()
         for name in names
     ]
+    if _collected(jobs, root):
+        return jobs
+    return [replace(job, done=False) if job.rule in COLLECTED else job for job in jobs]
+
+
+COLLECTED = ("collect_runs", "make_table", "draw_figure", "draw_timeline", "write_page")
+"""The rule that collects every finished run of a folder of results, and the rules that wait for it."""
+
+
+def _collected(jobs: list[Job], root: Path) -> bool:
+    """Return whether every evaluation of a plan is done and none is newer than the collected rows.
+
+    The rows may be those of other studies that share the folder of results.
+    """
+    rows = next((root / job.name for job in jobs if job.rule == "collect_runs"), None)
+    probes = [job for job in jobs if job.rule.startswith("probe_")]
+    if rows is None or not rows.is_file() or not all(job.done for job in probes):
+        return False
+    collected = rows.stat().st_mtime_ns
+    return all((root / job.name).stat().st_mtime_ns <= collected for job in probes)
 
 
 def jobs_by_rule(plan: Plan) -> dict[str, int]:
