@@ -19,7 +19,7 @@ GOLDEN_DATA = Path(__file__).parent / "golden" / "data"
 def pytest_addoption(parser):
     parser.addoption(
         "--golden-dir",
-        type=Path,
+        type=lambda text: Path(text).absolute(),  # tests run in other folders
         default=GOLDEN_DATA,
         help="folder of reference numbers that tests/golden compares with (default: tests/golden/data)",
     )
