@@ -124,7 +124,7 @@ class _WithoutTexts(ast.NodeTransformer):
         self.errors = {name for name, origin in imports.items() if origin in package} - bound
         self.errors |= {name for name in vars(builtins) if _is_error(builtins, name)} - bound - imports.keys()
         for node in nodes:
-            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) in self.errors for base in node.bases):
+            if isinstance(node, ast.ClassDef) and any(_dotted(base) in self.errors for base in node.bases):
                 self.errors.add(node.name)
         self.fields = names("pydantic.Field") | {f"{name}.Field" for name in names("pydantic")}
         self.prints = {"print"} - bound - imports.keys()
@@ -168,9 +168,14 @@ def _imported_names(tree: ast.Module) -> dict[str, str]:
 
 def _called(node: ast.AST) -> str | None:
     """Return the dotted name of the function that an expression calls; None for anything else."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
-        return ast.unparse(node.func)
-    return None
+    return _dotted(node.func) if isinstance(node, ast.Call) else None
+
+
+def _dotted(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    base = _dotted(node.value) if isinstance(node, ast.Attribute) else None
+    return f"{base}.{node.attr}" if base and isinstance(node, ast.Attribute) else None
 
 
 def _is_error(module: object, name: str) -> bool:
@@ -187,8 +192,8 @@ def _is_title(statement: ast.stmt) -> bool:
 
 def _to_log(call: ast.Call) -> bool:
     """Return whether a call of `print` writes to the standard output or error, which are a job's log."""
-    files = [ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg == "file"]
-    return set(files) <= {"sys.stderr", "sys.stdout", "None"}
+    files = [_dotted(keyword.value) for keyword in call.keywords if keyword.arg == "file"]
+    return set(files) <= {"sys.stderr", "sys.stdout"}
 
 
 def _is_blank(node: ast.expr) -> bool:
