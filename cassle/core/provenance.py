@@ -26,31 +26,32 @@ def versions() -> dict[str, str]:
 
 EXECUTION = (
     "core/log.py",
-    "monitor/",
     "runtime/allocator.py",
     "runtime/gpus.py",
     "runtime/launch.py",
     "runtime/locks.py",
     "runtime/signals.py",
 )
-"""Files and folders of the package that start, stop and watch jobs, and change no result."""
+"""Files of the package that start and stop jobs, and change no result."""
+MONITOR = "monitor/"
+"""Folder of the package that watches jobs. It changes no result, but tables show the times it reads."""
 
 
 def code_fingerprint(roots: Iterable[str | Path]) -> str:
     """Return 16 digits for the meaning of Python files, and of every `cassle` module they import, for a result.
 
-    These do not count: comments, docstrings, formatting, the order of the files, the modules in `EXECUTION`,
-    descriptions of settings, texts of errors and of log lines, and the titles of registered classes.
+    These do not count: comments, docstrings, formatting, the order of the files, descriptions of settings, texts of
+    errors and of log lines, the titles of registered classes, and the modules in `EXECUTION` and `MONITOR`.
     """
-    return _digest(_closure(roots, texts=False))
+    return _digest(_closure(roots, shown=False))
 
 
 def code_of(*modules: str) -> str:
     """Return the fingerprint of modules by name, without importing them, for a table, figure or page.
 
-    It counts every text and module, as these may be shown; comments, docstrings and formatting do not count.
+    In contrast to `code_fingerprint`, titles and the modules in `MONITOR` count, as tables and pages show them.
     """
-    return _digest(_closure((_file(module) or module for module in modules), texts=True))
+    return _digest(_closure((_file(module) or module for module in modules), shown=True))
 
 
 def class_file(owner: type) -> Path:
@@ -65,32 +66,32 @@ def _digest(closure: dict[Path, tuple[str, str]]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _closure(roots: Iterable[str | Path], texts: bool) -> dict[Path, tuple[str, str]]:
+def _closure(roots: Iterable[str | Path], shown: bool) -> dict[Path, tuple[str, str]]:
     """Return file -> (name, meaning) of files and of the `cassle` modules they import; no name depends on the path.
 
-    ``texts``: whether texts for people and the modules in `EXECUTION` count.
+    ``shown``: whether titles and the modules in `MONITOR` count.
     """
     found: dict[Path, tuple[str, str]] = {}
     waiting = [Path(root) for root in roots]
     package = Path(__file__).resolve().parents[1]
+    outside = EXECUTION if shown else (*EXECUTION, MONITOR)
     while waiting:
         file = waiting.pop().resolve()
         name = file.relative_to(package).as_posix() if file.is_relative_to(package) else file.name
-        if file in found or (not texts and file.is_relative_to(package) and name.startswith(EXECUTION)):
+        if file in found or (file.is_relative_to(package) and name.startswith(outside)):
             continue
-        meaning, imported = _parsed(file, file.stat().st_mtime_ns, texts)
+        meaning, imported = _parsed(file, file.stat().st_mtime_ns, shown)
         found[file] = (name, meaning)
         waiting.extend(imported)
     return found
 
 
 @cache
-def _parsed(file: Path, changed: int, texts: bool) -> tuple[str, tuple[Path, ...]]:
+def _parsed(file: Path, changed: int, titles: bool) -> tuple[str, tuple[Path, ...]]:
     """Return the meaning of a Python file, last changed at ``changed``, as text, and the `cassle` files it imports."""
     tree = ast.parse(file.read_text())
     _remove_docstrings(tree)
-    if not texts:
-        tree = _WithoutTexts(tree).visit(tree)
+    tree = _WithoutTexts(tree, titles).visit(tree)
     return ast.dump(tree), tuple(_imports(tree))
 
 
@@ -105,12 +106,13 @@ LOG_METHODS = ("debug", "info", "warning", "error", "exception", "critical", "lo
 
 
 class _WithoutTexts(ast.NodeTransformer):
-    """Removes the texts for people that change no result: descriptions, messages of errors and logs, titles.
+    """Removes the texts that change no result: descriptions, messages of errors and logs, and titles unless they count.
 
     A function counts by its origin, not by its name alone: a `Field` that is not pydantic's keeps its description.
     """
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, titles: bool) -> None:
+        self.titles = titles
         imports = _imported_names(tree)
         nodes = list(ast.walk(tree))
         bound = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
@@ -150,7 +152,9 @@ class _WithoutTexts(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        if any((_called(decorator) or "").endswith(".register") for decorator in node.decorator_list):
+        if not self.titles and any(
+            (_called(decorator) or "").endswith(".register") for decorator in node.decorator_list
+        ):
             node.body = [statement for statement in node.body if not _is_title(statement)]
         return self.generic_visit(node)
 
