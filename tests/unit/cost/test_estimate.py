@@ -1,7 +1,6 @@
 """Jobs of a plan, what is done, and the chain that decides how long it takes."""
 
 import json
-import os
 
 import pytest
 
@@ -16,7 +15,7 @@ from cassle.cost.text import cost_of, describe, short
 from cassle.data.base import datasets, write_index
 from cassle.data.streams import Stream
 from cassle.monitor.status import duration
-from cassle.plan import resolve, targets
+from cassle.plan import resolve
 from cassle.plan.request import Request, plan_study
 from cassle.settings.reading import read_study
 from cassle.training.build import build_model
@@ -236,49 +235,6 @@ def test_an_evaluation_of_the_random_network_is_done_if_its_settings_are_those_o
     for spec, done in ((other, 0), (untrained.spec, 1)):
         evaluated(tmp_path, untrained, spec=spec)
         assert counts(jobs_of(plan, tmp_path))["probe_random_network"] == (1, done)
-
-
-def evaluate(plan, root):
-    """Write the records of every training and evaluation of a plan."""
-    for folder in plan.train:
-        finish(plan, folder, root)
-    for file, job in plan.probe.items():
-        (root / file).parent.mkdir(parents=True, exist_ok=True)
-        (root / file).write_text(json.dumps({"spec": job.spec, "checkpoint": "new" if job.trained else None}))
-
-
-def show(plan, root):
-    """Write a file in the place of everything that a plan makes of its evaluations."""
-    shown = ("collect_runs", "make_table", "draw_figure", "draw_timeline", "write_page")
-    files = [root / name for rule in shown for name in targets.jobs(plan)[rule]]
-    for file in files:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    return shown, len(files)
-
-
-def done(plan, root, rules):
-    return sum(number for rule, (_, number) in counts(jobs_of(plan, root)).items() if rule in rules)
-
-
-def test_rows_and_tables_of_other_studies_are_not_those_of_a_plan(plan, tmp_path):
-    rules, every = show(plan, tmp_path)
-    assert done(plan, tmp_path, rules) == 0
-    evaluate(plan, tmp_path)
-    os.utime(tmp_path / "results/runs.csv", (1, 1))
-    assert done(plan, tmp_path, rules) == 0
-    os.utime(tmp_path / "results/runs.csv")
-    assert done(plan, tmp_path, rules) == every
-    next(tmp_path / file for file, job in plan.probe.items() if job.trained).unlink()
-    assert done(plan, tmp_path, rules) == 0
-
-
-def test_rows_that_other_studies_have_collected_since_are_those_of_a_plan_as_well(plan, tmp_path):
-    evaluate(plan, tmp_path)
-    rules, every = show(plan, tmp_path)
-    (tmp_path / "results/other.json").touch()
-    os.utime(tmp_path / "results/runs.csv")
-    assert done(plan, tmp_path, rules) == every
 
 
 @pytest.mark.parametrize("scenario", ["class5", "data7", "domain2", "all"])
