@@ -7,6 +7,7 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
+import typing_extensions
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from cassle.core.errors import SettingsError, nearest
@@ -66,6 +67,10 @@ class Options(BaseModel):
     """A strict, frozen group of settings: an unknown key is an error, every field has a description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+S = typing_extensions.TypeVar("S", bound=Options, covariant=True, default=Options)
+"""Type of the settings of an objective, strategy, backbone or probe; `Options` for a class that gives none."""
 
 
 def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:

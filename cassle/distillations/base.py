@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, Generic
 
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from cassle.core.options import Options
 from cassle.core.registry import Registry
@@ -21,7 +22,10 @@ class DistillationSettings(Options):
     depth: int = Field(2, ge=0, description="linear layers of the predictor; 0 compares z itself with the teacher")
 
 
-class Distillation(nn.Module):
+D = TypeVar("D", bound=DistillationSettings, covariant=True, default=DistillationSettings)
+
+
+class Distillation(nn.Module, Generic[D]):
     """Compares predictions g(z) of the current model with the frozen model's projections of the same views.
 
     Subclasses set ``Settings`` and write `compare`, a call of the pure function of the same file.
@@ -33,7 +37,9 @@ class Distillation(nn.Module):
     fits_features: ClassVar[bool] = True
     """Whether it can compare features of the backbone in the place of projections."""
 
-    def __init__(self, settings: Any, dim: int, objective: Objective) -> None:
+    settings: D
+
+    def __init__(self, settings: D, dim: int, objective: Objective) -> None:
         """``dim`` is the size of the vectors compared; ``objective`` is the student's, for what must be copied."""
         super().__init__()
         self.settings = settings

@@ -30,7 +30,7 @@ class ContrastiveSettings(DistillationSettings):
 
 
 @distillations.register("contrastive")
-class Contrastive(Distillation):
+class Contrastive(Distillation[ContrastiveSettings]):
     """InfoNCE between g(z) and the frozen projections."""
 
     Settings = ContrastiveSettings

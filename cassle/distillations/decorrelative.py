@@ -25,7 +25,7 @@ class DecorrelativeSettings(DistillationSettings):
 
 
 @distillations.register("decorrelative")
-class Decorrelative(Distillation):
+class Decorrelative(Distillation[DecorrelativeSettings]):
     """Barlow Twins between g(z) and the frozen projections."""
 
     Settings = DecorrelativeSettings

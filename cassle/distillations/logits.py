@@ -42,7 +42,7 @@ class LogitsSettings(DistillationSettings):
 
 
 @distillations.register("logits")
-class Logits(Distillation):
+class Logits(Distillation[LogitsSettings]):
     """Cross-entropy between the classes that the frozen classifier sees in g(z) and in the frozen projections.
 
     It is the objective's own loss with the frozen model's answer in the place of the label. Both sides go through the

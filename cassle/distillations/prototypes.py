@@ -61,7 +61,7 @@ class PrototypesSettings(DistillationSettings):
 
 
 @distillations.register("prototypes")
-class PrototypeAssignment(Distillation):
+class PrototypeAssignment(Distillation[PrototypesSettings]):
     """Predicts the teacher's assignment of an image to the teacher's prototypes from g(z) and prototypes of its own.
 
     It is each objective's own loss with the frozen model in the place of the target network:

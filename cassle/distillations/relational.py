@@ -47,7 +47,7 @@ class RelationalSettings(DistillationSettings):
 
 
 @distillations.register("relational")
-class Relational(Distillation):
+class Relational(Distillation[RelationalSettings]):
     """Cross-entropy between relations of g(z) and of the frozen projections to the frozen model's own queue.
 
     It is the objective's loss with the frozen model in the place of the momentum network. The anchors are the queue as

@@ -29,7 +29,7 @@ class WhitenedSettings(DistillationSettings):
 
 
 @distillations.register("whitened")
-class Whitened(Distillation):
+class Whitened(Distillation[WhitenedSettings]):
     """W-MSE between g(z) and the frozen projections, over the whole batch at once.
 
     W-MSE knows z only up to its mean and covariance: raw projections may nearly all point one way, and a plain cosine

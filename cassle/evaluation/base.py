@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from cassle.core.errors import DataError
-from cassle.core.options import Options, differences, parse
+from cassle.core.options import Options, S, differences, parse
 from cassle.core.registry import Registry
 from cassle.data.streams import Stream
 
@@ -86,7 +86,7 @@ class Evaluation:
         return replace(self, test=self.test.rows(chosen))
 
 
-class Probe:
+class Probe(Generic[S]):
     """Scores the classes of test images from a frozen network; of labels it may use those of training images only.
 
     Subclasses set ``Settings`` and write `scores`, a call of the pure functions of the same file.
@@ -94,8 +94,10 @@ class Probe:
 
     Settings: ClassVar[type[Options]] = Options
 
+    settings: S
+
     def __init__(self, **settings: Any) -> None:
-        self.settings: Any = parse(self.Settings, settings, f"probe {type(self).__name__}")
+        self.settings = cast(S, parse(self.Settings, settings, f"probe {type(self).__name__}"))
 
     def changes(self) -> dict[str, Any]:
         """Return the settings that are not the default ones, by dotted keys; they mark the probe's label."""

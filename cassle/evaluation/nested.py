@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
+from typing_extensions import TypeVar
 
 from cassle.core.errors import SettingsError
+from cassle.core.options import Options
 from cassle.evaluation.base import Probe, probes
 
 
@@ -27,8 +29,19 @@ Classifier = Annotated[dict[str, Any], BeforeValidator(completed)]
 """A probe as a setting of another one: a name, or a mapping with `name` and settings that differ."""
 
 
-class Nested(Probe):
+class NestedSettings(Options):
+    """Settings of a probe with a setting ``classifier``; a subclass gives its default and description."""
+
+    classifier: Classifier
+
+
+N = TypeVar("N", bound=NestedSettings, covariant=True, default=NestedSettings)
+
+
+class Nested(Probe[N]):
     """A probe with a setting ``classifier``."""
+
+    Settings: ClassVar[type[Options]] = NestedSettings
 
     @property
     def classifier(self) -> Probe:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, Generic
 
 from torch import Tensor, nn
 
-from cassle.core.options import Options
+from cassle.core.options import Options, S
 from cassle.core.registry import Registry
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, Generic[S]):
     """Maps images (B, 3, S, S) to features (B, `feature_dim`) through stages.
 
     Subclasses set ``Settings`` and are built from the side of the images and the settings, with random weights.
@@ -19,7 +19,7 @@ class Backbone(nn.Module):
     Settings: ClassVar[type[Options]] = Options
     feature_dim: int
 
-    def __init__(self, image_size: int, settings: Any) -> None:
+    def __init__(self, image_size: int, settings: S) -> None:
         super().__init__()
 
     def stages(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -31,7 +31,7 @@ class Backbone(nn.Module):
         return self.stages(images)[1]
 
     @classmethod
-    def as_code(cls, name: str, image_size: int, settings: Any) -> str:
+    def as_code(cls, name: str, image_size: int, settings: S) -> str:  # type: ignore[misc]
         """Return lines of Python that build ``network``, whose tensors have the names and shapes of this backbone's."""
         return (
             "from cassle.nets.base import backbones\n\n"

@@ -42,7 +42,7 @@ class BarlowTwinsSettings(Options):
 
 
 @objectives.register("barlow_twins")
-class BarlowTwins(Objective):
+class BarlowTwins(Objective[BarlowTwinsSettings]):
     """Projector of three linear layers with BatchNorm; nothing to carry but weights."""
 
     Settings = BarlowTwinsSettings

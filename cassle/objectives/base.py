@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import ClassVar, Generic, cast
 
 from torch import Tensor, nn
 
 from cassle.contracts.layout import RANDOM
-from cassle.core.options import Options
+from cassle.core.options import Options, S
 from cassle.core.registry import Registry
 from cassle.nets.base import Backbone
 from cassle.nets.momentum import MomentumNetwork
@@ -50,7 +50,7 @@ class TaskStart:
     clean_features: Callable[[], tuple[Tensor, Tensor]]
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, Generic[S]):
     """A self-supervised loss with its heads and state; everything it remembers is a buffer or a parameter.
 
     Subclasses set ``Settings`` (their hyper-parameters), ``distillation`` (the registered form of their own loss as
@@ -70,10 +70,11 @@ class Objective(nn.Module):
     uses_features: ClassVar[bool] = False
     """Whether `loss` or `after_loss` reads the backbone's features; they are then brought together as z is."""
 
+    settings: S
     projector: nn.Module
     output_dim: int
 
-    def __init__(self, settings: Any, backbone: Backbone, num_classes: int) -> None:
+    def __init__(self, settings: S, backbone: Backbone, num_classes: int) -> None:
         """Build the heads for a backbone; ``backbone`` may be copied but is not kept as a submodule."""
         super().__init__()
         self.settings = settings

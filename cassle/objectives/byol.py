@@ -32,7 +32,7 @@ class BYOLSettings(Options):
 
 
 @objectives.register("byol")
-class BYOL(Objective):
+class BYOL(Objective[BYOLSettings]):
     """Predictor on top of the projector, momentum network beside them; all of it carries over to the next task.
 
     The loss is a sum over the two directions, whereas its distillation is an average: lambda = 1 is not equal weight.

@@ -50,7 +50,7 @@ class DeepClusterV2Settings(Options):
 
 
 @objectives.register("deepclusterv2")
-class DeepClusterV2(Objective):
+class DeepClusterV2(Objective[DeepClusterV2Settings]):
     """Centroids in place of learned prototypes; they move once per epoch, by k-means over a memory of projections.
 
     The memory is filled from unaugmented images before a task's first epoch, follows the batches of each epoch and is

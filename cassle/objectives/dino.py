@@ -75,7 +75,7 @@ class UnitRows(nn.Module):
 
 
 @objectives.register("dino")
-class DINO(Objective):
+class DINO(Objective[DINOSettings]):
     """A last layer of unit prototypes on normalized projections, and a momentum network that has one too.
 
     ``center`` (K,): running mean of the momentum network's scores. All of it carries over to the next task; the

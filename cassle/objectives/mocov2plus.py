@@ -45,7 +45,7 @@ class MoCoV2PlusSettings(Options):
 
 
 @objectives.register("mocov2plus")
-class MoCoV2Plus(Objective):
+class MoCoV2Plus(Objective[MoCoV2PlusSettings]):
     """Momentum network and a queue of its projections per view; all of it carries over to the next task.
 
     ``queue`` (2, D, K): unit columns, queue v holds keys of view v; ``pointer`` (): the column written next.

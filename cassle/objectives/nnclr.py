@@ -46,7 +46,7 @@ class NNCLRSettings(Options):
 
 
 @objectives.register("nnclr")
-class NNCLR(Objective):
+class NNCLR(Objective[NNCLRSettings]):
     """Predictor on top of the projector, and a queue of the first view's projections; all of it carries over.
 
     ``queue`` (K, D): unit rows; ``pointer`` (): the row written next. The queue carries over to the next task because

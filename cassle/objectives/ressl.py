@@ -46,7 +46,7 @@ class ReSSLSettings(Options):
 
 
 @objectives.register("ressl")
-class ReSSL(Objective):
+class ReSSL(Objective[ReSSLSettings]):
     """Momentum network and a queue of its projections of the second view; all of it carries over to the next task.
 
     ``queue`` (K, D): unit rows; ``pointer`` (): the row written next. The first view is the query, the second the key,

@@ -67,7 +67,7 @@ class SimCLRSettings(Options):
 
 
 @objectives.register("simclr")
-class SimCLR(Objective):
+class SimCLR(Objective[SimCLRSettings]):
     """Projector Linear - ReLU - Linear; nothing to carry but weights. Takes any number of views."""
 
     Settings = SimCLRSettings

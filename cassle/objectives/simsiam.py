@@ -31,7 +31,7 @@ class SimSiamSettings(Options):
 
 
 @objectives.register("simsiam")
-class SimSiam(Objective):
+class SimSiam(Objective[SimSiamSettings]):
     """Predictor on top of a projector that ends in a BatchNorm; nothing to carry but weights."""
 
     Settings = SimSiamSettings

@@ -50,7 +50,7 @@ class SupConSettings(Options):
 
 
 @objectives.register("supcon")
-class SupCon(Objective):
+class SupCon(Objective[SupConSettings]):
     """Projector Linear - ReLU - Linear; nothing to carry but weights."""
 
     Settings = SupConSettings

@@ -41,7 +41,7 @@ class SupervisedSettings(Options):
 
 
 @objectives.register("supervised")
-class Supervised(Objective):
+class Supervised(Objective[SupervisedSettings]):
     """One linear classifier over the classes of all tasks, on the projection; nothing to carry but weights.
 
     It learns from the labels of the task at hand alone, and is not the online classifier, which sees all tasks.

@@ -65,7 +65,7 @@ class SwAVSettings(Options):
 
 
 @objectives.register("swav")
-class SwAV(Objective):
+class SwAV(Objective[SwAVSettings]):
     """Prototypes on normalized projections; they carry over to the next task, the queues restart.
 
     ``queue`` (2, Q, D): unit rows, the latest first; queue v holds projections of view v, and zeros where it is empty.

@@ -52,7 +52,7 @@ class VICRegSettings(Options):
 
 
 @objectives.register("vicreg")
-class VICReg(Objective):
+class VICReg(Objective[VICRegSettings]):
     """Projector of three linear layers with BatchNorm; nothing to carry but weights."""
 
     Settings = VICRegSettings

@@ -88,7 +88,7 @@ class WMSESettings(Options):
 
 
 @objectives.register("wmse")
-class WMSE(Objective):
+class WMSE(Objective[WMSESettings]):
     """Projector Linear - BatchNorm - ReLU - Linear; nothing to carry but weights. Takes any number of views."""
 
     Settings = WMSESettings

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from cassle.contracts.layout import FIRST, OFFLINE, RANDOM
-from cassle.core.options import Options, parse
+from cassle.core.options import Options, S, parse
 from cassle.core.registry import Registry
 from cassle.models.checkpoints import load_into
 from cassle.models.model import Model
@@ -59,7 +60,7 @@ class Upkeep:
         return Upkeep(self.forward + other.forward, self.steps + other.steps, self.bytes + other.bytes)
 
 
-class Strategy(nn.Module):
+class Strategy(nn.Module, Generic[S]):
     """Hooks around the training step; the base class is plain fine-tuning.
 
     What a strategy learns lives in parameters and buffers, which fill the ``strategy`` room of a checkpoint and are
@@ -79,7 +80,9 @@ class Strategy(nn.Module):
     uses_maps: bool = False
     """Whether `penalty` reads the stage maps of the outputs."""
 
-    def __init__(self, settings: Any, model: Model) -> None:
+    settings: S
+
+    def __init__(self, settings: S, model: Model) -> None:
         super().__init__()
         self.settings = settings
 
@@ -171,7 +174,10 @@ class TeacherSettings(Options):
     )
 
 
-class Taught(Strategy):
+T = TypeVar("T", bound=TeacherSettings, covariant=True, default=TeacherSettings)
+
+
+class TeacherStrategy(Strategy[T]):
     """A strategy that compares with the frozen model of the previous task; it does nothing in the first."""
 
     Settings: ClassVar[type[Options]] = TeacherSettings
@@ -179,7 +185,7 @@ class Taught(Strategy):
     @property
     def teacher_batchnorm(self) -> Literal["frozen", "batch"]:
         """The teacher's BatchNorm mode."""
-        return self.settings.teacher_batchnorm  # type: ignore[no-any-return]
+        return self.settings.teacher_batchnorm
 
 
 strategies: Registry[type[Strategy]] = Registry("strategy", "cassle.strategies", reserved=(FIRST, OFFLINE, RANDOM))

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from cassle.core.options import Options
 from cassle.core.random import generator as generator_of
@@ -32,8 +33,8 @@ def kept_rows(keys: Tensor, tasks: Tensor, size: int, selection: Selection) -> T
     return torch.cat([order[:0], *ranked]).sort().values
 
 
-class KeptSettings(Options):
-    """Settings of what a buffer keeps."""
+class BufferSettings(Options):
+    """Settings of a buffer of past images."""
 
     buffer_size: int = Field(500, ge=0, description="images kept of all past tasks together")
     selection: Selection = Field(
@@ -41,16 +42,14 @@ class KeptSettings(Options):
     )
 
 
-class BufferSettings(KeptSettings):
-    """Settings of a buffer, and of how much of it joins a batch."""
-
-    replay_size: int | None = Field(None, ge=2, description="replayed images of a step; null: as many as its own")
+B = TypeVar("B", bound=BufferSettings, covariant=True, default=BufferSettings)
 
 
-class Buffered(Strategy):
-    """Keeps the positions of past images and replays them; what becomes of them is a subclass's affair.
+class BufferStrategy(Strategy[B]):
+    """Keep the sample indices of past images in a buffer; a subclass writes `replay` or takes it from `ReplayStrategy`.
 
-    Memory: ``positions``, ``tasks`` (m,) int64 and ``keys`` (m,) float64, one row per kept image.
+    Memory: ``positions``, ``tasks`` (m,) int64 and ``keys`` (m,) float64, one row per kept image; ``positions`` are
+    sample indices within the training half.
     """
 
     Settings: ClassVar[type[Options]] = BufferSettings
@@ -59,16 +58,10 @@ class Buffered(Strategy):
 
     positions: Tensor
 
-    def __init__(self, settings: Any, model: Model) -> None:
+    def __init__(self, settings: B, model: Model) -> None:
         super().__init__(settings, model)
         self.register_buffer("positions", torch.empty(0, dtype=torch.long), persistent=False)
         self._copies: dict[torch.device, Tensor] = {}
-
-    @classmethod
-    def replayed(cls, settings: dict[str, Any], batch_size: int) -> int:
-        """Return the number of replayed rows, once the buffer is full."""
-        asked, held = settings["replay_size"] or batch_size, settings["buffer_size"]
-        return int(min(asked, held))
 
     def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
         """Return the buffer after a task: the images kept so far and those of the task, cut to the buffer's size."""
@@ -81,24 +74,45 @@ class Buffered(Strategy):
         return {key: value[rows] for key, value in joined.items()}
 
     def upkeep(self, images: int, batch_size: int) -> Upkeep:
-        """Return the three numbers of eight bytes that a full buffer has per image."""
+        """Return the size of a full buffer: three numbers of eight bytes per image."""
         return Upkeep(bytes=3 * 8 * self.settings.buffer_size)
 
     def load_memory(self, memory: Memory) -> None:
-        """Take over the positions."""
+        """Load the sample indices."""
         self.positions, self._copies = memory["positions"], {}
 
     def positions_on(self, device: torch.device) -> Tensor:
-        """Return the positions on the device where rows are drawn, the host for images in files.
+        """Return the sample indices on the device that draws them, the host for images in files.
 
-        They are brought there once: the host waits for all work of a GPU when it copies something from there.
+        They are copied once per device: a copy from a GPU waits for all its work.
         """
         if device not in self._copies:
             self._copies[device] = self.positions.to(device)
         return self._copies[device]
 
+
+class ReplaySettings(BufferSettings):
+    """Settings of a buffer, and of the number of its images that join a batch."""
+
+    replay_size: int | None = Field(None, ge=2, description="replayed images of a step; null: as many as its own")
+
+
+R = TypeVar("R", bound=ReplaySettings, covariant=True, default=ReplaySettings)
+
+
+class ReplayStrategy(BufferStrategy[R]):
+    """Add random images of the buffer to every batch."""
+
+    Settings: ClassVar[type[Options]] = ReplaySettings
+
+    @classmethod
+    def replayed(cls, settings: dict[str, Any], batch_size: int) -> int:
+        """Return the number of replayed rows with a full buffer."""
+        wanted, kept = settings["replay_size"] or batch_size, settings["buffer_size"]
+        return int(min(wanted, kept))
+
     def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
-        """Return positions drawn without repetition; all of them if the buffer holds fewer than are wanted."""
+        """Return sample indices drawn without repetition; all of them if the buffer holds fewer than requested."""
         if len(self.positions) == 0:
             return None
         order = torch.randperm(len(self.positions), generator=generator, device=generator.device)

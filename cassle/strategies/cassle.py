@@ -10,10 +10,11 @@ as in the authors' release. All other choices are there for ablations.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from cassle.core.errors import SettingsError
 from cassle.core.options import parse
@@ -21,7 +22,7 @@ from cassle.distillations.base import distillations
 from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
 from cassle.settings.recipe import Training
-from cassle.strategies.base import Taught, TeacherSettings, strategies
+from cassle.strategies.base import TeacherSettings, TeacherStrategy, strategies
 from cassle.strategies.context import Step
 from cassle.tensors.outputs import Outputs
 
@@ -49,18 +50,26 @@ class CassleSettings(TeacherSettings):
     )
 
 
+C = TypeVar("C", bound=CassleSettings, covariant=True, default=CassleSettings)
+
+
 @strategies.register("cassle")
-class Cassle(Taught):
+class Cassle(TeacherStrategy[C]):
     """Adds lambda times the distillation loss; knows no objective by name."""
 
-    Settings = CassleSettings
+    Settings: ClassVar[type[CassleSettings]] = CassleSettings
 
-    def __init__(self, settings: CassleSettings, model: Model) -> None:
+    def __init__(self, settings: C, model: Model) -> None:
         super().__init__(settings, model)
         form = dict(settings.distillation)
         kind = distillations.get(form.pop("name"))
         self.dim = model.objective.output_dim if settings.space == "projections" else model.backbone.feature_dim
         self.distillation = kind(kind.Settings(**form), self.dim, model.objective)
+
+    @property
+    def weight(self) -> float:
+        """Lambda; `resolve` has replaced null by the default of the form."""
+        return cast(float, self.settings.weight)
 
     @classmethod
     def resolve(cls, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
@@ -97,7 +106,7 @@ class Cassle(Taught):
     @property
     def teacher_network(self) -> Literal["online", "momentum"]:
         """The network that teaches."""
-        return self.settings.teacher  # type: ignore[no-any-return]
+        return self.settings.teacher
 
     def load_previous(self, tensors: dict[str, Tensor], what: str) -> None:
         """Take over the predictor, unless a new one is asked for."""
@@ -110,7 +119,7 @@ class Cassle(Taught):
             return None
         ours, theirs = self.student(step), self.frozen(step.teacher_outputs)
         loss = self.distillation.loss(ours, theirs, step.teacher.objective, step.scope)
-        return self.settings.weight * loss  # type: ignore[no-any-return]
+        return self.weight * loss
 
     def student(self, step: Step) -> list[Tensor]:
         """Return what goes into the predictor, one (B, D) tensor per view."""
@@ -124,4 +133,4 @@ class Cassle(Taught):
 
     def groups(self) -> list[Group]:
         """Return the predictor's parameters (and the form's own prototypes, if it has them)."""
-        return self.distillation.groups(self.settings.weight)
+        return self.distillation.groups(self.weight)

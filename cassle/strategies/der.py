@@ -14,7 +14,7 @@ every size of the buffer: 200, 500 and 5120, of which 500 is taken.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from cassle.models.model import Model
 from cassle.strategies.base import Memory, TaskEnd, Upkeep, strategies
-from cassle.strategies.buffers import Buffered, BufferSettings
+from cassle.strategies.buffers import ReplaySettings, ReplayStrategy
 from cassle.strategies.context import Step
 from cassle.tensors.batch import Aside, Batch
 from cassle.tensors.outputs import full
@@ -34,7 +34,7 @@ def der_loss(outputs: list[Tensor], stored: Tensor) -> Tensor:
     return torch.stack([F.mse_loss(view, stored) for view in outputs]).mean()
 
 
-class DERSettings(BufferSettings):
+class DERSettings(ReplaySettings):
     """Settings of DER."""
 
     weight: float = Field(0.3, ge=0, description="alpha, weight of the stored outputs; nothing is replayed at 0")
@@ -42,7 +42,7 @@ class DERSettings(BufferSettings):
 
 
 @strategies.register("der")
-class DarkExperienceReplay(Buffered):
+class DarkExperienceReplay(ReplayStrategy[DERSettings]):
     """Memory: that of a buffer and ``outputs`` (m, F), float32, one row per kept image."""
 
     Settings = DERSettings
@@ -101,8 +101,8 @@ class DarkExperienceReplay(Buffered):
         stored = self.outputs[torch.searchsorted(self.positions, aside.index)]
         with step.autocast:
             outputs = [full(self._output(step.model, view)) for view in aside.views]
-        return self.settings.weight * der_loss(outputs, stored)  # type: ignore[no-any-return]
+        return self.settings.weight * der_loss(outputs, stored)
 
-    def _output(self, model: Any, view: Tensor) -> Tensor:
-        features = model.backbone(view)
-        return features if self.settings.output == "features" else model.objective.project(features)  # type: ignore[no-any-return]
+    def _output(self, model: Model, view: Tensor) -> Tensor:
+        features: Tensor = model.backbone(view)
+        return features if self.settings.output == "features" else model.objective.project(features)

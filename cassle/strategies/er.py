@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 from cassle.strategies.base import strategies
-from cassle.strategies.buffers import Buffered
+from cassle.strategies.buffers import ReplayStrategy
 
 
 @strategies.register("er")
-class ExperienceReplay(Buffered):
+class ExperienceReplay(ReplayStrategy):
     """The objective on own and replayed rows together; nothing is added to its loss."""
 
     @classmethod

@@ -107,7 +107,7 @@ class EWCSettings(Options):
 
 
 @strategies.register("ewc")
-class EWC(Strategy):
+class EWC(Strategy[EWCSettings]):
     """Memory: ``fisher`` and ``center`` (P,), over the trained parameters of backbone and projector in their order."""
 
     Settings = EWCSettings

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from cassle.strategies.base import Taught, TeacherSettings, strategies
+from cassle.strategies.base import TeacherSettings, TeacherStrategy, strategies
 from cassle.strategies.context import Step
 
 
@@ -32,7 +32,7 @@ class FeatureDistillationSettings(TeacherSettings):
 
 
 @strategies.register("feature_distillation")
-class FeatureDistillation(Taught):
+class FeatureDistillation(TeacherStrategy[FeatureDistillationSettings]):
     """Mean squared distance between old and new features."""
 
     Settings = FeatureDistillationSettings
@@ -42,4 +42,4 @@ class FeatureDistillation(Taught):
         if step.teacher is None:
             return None
         loss = feature_distillation_loss(step.student_outputs.features, step.teacher_outputs.features)
-        return self.settings.weight * loss  # type: ignore[no-any-return]
+        return self.settings.weight * loss

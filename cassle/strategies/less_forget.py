@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from cassle.strategies.base import Taught, TeacherSettings, strategies
+from cassle.strategies.base import TeacherSettings, TeacherStrategy, strategies
 from cassle.strategies.context import Step
 
 
@@ -35,7 +35,7 @@ class LessForgetSettings(TeacherSettings):
 
 
 @strategies.register("less_forget")
-class LessForget(Taught):
+class LessForget(TeacherStrategy[LessForgetSettings]):
     """Cosine distance between old and new features; the predictor-free sister of PFR."""
 
     Settings = LessForgetSettings
@@ -46,4 +46,4 @@ class LessForget(Taught):
             return None
         growth = math.sqrt(step.batch.task) if self.settings.adaptive else 1.0
         loss = less_forget_loss(step.student_outputs.features, step.teacher_outputs.features)
-        return self.settings.weight * growth * loss  # type: ignore[no-any-return]
+        return self.settings.weight * growth * loss

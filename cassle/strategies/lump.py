@@ -20,11 +20,11 @@ from cassle.core.errors import SettingsError
 from cassle.core.random import seed_of
 from cassle.objectives.base import Objective
 from cassle.strategies.base import strategies
-from cassle.strategies.buffers import Buffered, KeptSettings
+from cassle.strategies.buffers import BufferSettings, BufferStrategy
 from cassle.tensors.batch import Batch
 
 
-class LUMPSettings(KeptSettings):
+class LUMPSettings(BufferSettings):
     """Settings of LUMP."""
 
     buffer_size: int = Field(256, ge=0, description="images kept of all past tasks together")
@@ -35,7 +35,7 @@ class LUMPSettings(KeptSettings):
 
 
 @strategies.register("lump")
-class LUMP(Buffered):
+class LUMP(BufferStrategy[LUMPSettings]):
     """Every own row gets a partner; partners repeat if the buffer holds fewer images than the batch."""
 
     Settings = LUMPSettings
@@ -71,6 +71,6 @@ class LUMP(Buffered):
     def mixing_weight(self, batch: Batch) -> float:
         """Return l of this step; drawn on the host, from a seed that the step's generator began with."""
         if self.settings.mixing is not None:
-            return self.settings.mixing  # type: ignore[no-any-return]
+            return self.settings.mixing
         draws = np.random.default_rng(seed_of(batch.generator.initial_seed(), "mixing"))
         return float(draws.beta(self.settings.alpha, self.settings.alpha))

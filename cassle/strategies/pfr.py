@@ -17,7 +17,7 @@ from torch import Tensor
 from cassle.models.model import Model
 from cassle.nets.heads import mlp
 from cassle.objectives.base import Group
-from cassle.strategies.base import Taught, TeacherSettings, strategies
+from cassle.strategies.base import TeacherSettings, TeacherStrategy, strategies
 from cassle.strategies.context import Step
 
 
@@ -35,7 +35,7 @@ class PFRSettings(TeacherSettings):
 
 
 @strategies.register("pfr")
-class PFR(Taught):
+class PFR(TeacherStrategy[PFRSettings]):
     """Negative cosine between m(features) and old features."""
 
     Settings = PFRSettings
@@ -50,7 +50,7 @@ class PFR(Taught):
         if step.teacher is None:
             return None
         predicted = [self.predictor(view) for view in step.student_outputs.features]
-        return self.settings.weight * pfr_loss(predicted, step.teacher_outputs.features)  # type: ignore[no-any-return]
+        return self.settings.weight * pfr_loss(predicted, step.teacher_outputs.features)
 
     def groups(self) -> list[Group]:
         """Return the parameters of m."""

@@ -16,7 +16,7 @@ everything else is as in CaSSLe. MoCo V2+ takes the embeddings of the batch, whe
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,15 @@ from cassle.tensors.outputs import Outputs
 
 WEIGHTS = {"contrastive": 1.0, "decorrelative": 1.0, "predictive": 0.5, "mse": 23.0}
 """Form of distillation -> nu of the authors' scripts."""
+
+
+class HasTemperature(Protocol):
+    """Settings of an objective with an InfoNCE."""
+
+    @property
+    def temperature(self) -> float:
+        """The temperature of its scores."""
+        ...
 
 
 @singledispatch
@@ -102,11 +111,16 @@ class PNRSettings(CassleSettings):
 
 
 @strategies.register("pnr")
-class PNR(Cassle):
+class PNR(Cassle[PNRSettings]):
     """CaSSLe and pseudo-negatives, on projections of two views."""
 
     Settings = PNRSettings
     recipe = "cassle"
+
+    @property
+    def negative_weight(self) -> float:
+        """Nu; `resolve` has replaced null by the default of the form."""
+        return cast(float, self.settings.negative_weight)
 
     @classmethod
     def resolve(cls, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
@@ -144,7 +158,7 @@ class PNR(Cassle):
             ours, theirs = [x[rows] for x in p], [x[rows] for x in frozen]
             distilled = self.distillation.compare(ours, theirs, teacher)
             negatives = self.negatives(step.model.objective, outputs.rows(rows), ours, theirs)
-            return self.settings.weight * distilled + self.settings.negative_weight * negatives  # type: ignore[no-any-return]
+            return self.weight * distilled + self.negative_weight * negatives
 
         return scope.mean(loss, len(p[0]))
 
@@ -153,5 +167,5 @@ class PNR(Cassle):
         if not isinstance(self.distillation, Contrastive):
             return swapped_negatives(self.settings.distillation["name"], p, frozen)
         own = log_denominators(objective, outputs)
-        temperatures = objective.settings.temperature, self.distillation.settings.temperature
-        return contrastive_negatives(outputs.z, p, frozen, own, *temperatures)
+        temperature = cast(HasTemperature, objective.settings).temperature
+        return contrastive_negatives(outputs.z, p, frozen, own, temperature, self.distillation.settings.temperature)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from cassle.models.model import Model
 from cassle.settings.recipe import Training
-from cassle.strategies.base import Taught, TeacherSettings, strategies
+from cassle.strategies.base import TeacherSettings, TeacherStrategy, strategies
 from cassle.strategies.context import Step
 from cassle.strategies.less_forget import less_forget_loss
 
@@ -60,7 +60,7 @@ class PODSettings(TeacherSettings):
 
 
 @strategies.register("pod")
-class POD(Taught):
+class POD(TeacherStrategy[PODSettings]):
     """Distances of pooled maps and of features to those of the previous model."""
 
     Settings = PODSettings

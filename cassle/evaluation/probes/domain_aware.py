@@ -6,13 +6,12 @@ from pydantic import Field
 from torch import Tensor
 
 from cassle.core.errors import DataError
-from cassle.core.options import Options
 from cassle.data.streams import Stream
 from cassle.evaluation.base import Evaluation, probes
-from cassle.evaluation.nested import Classifier, Nested
+from cassle.evaluation.nested import Classifier, Nested, NestedSettings
 
 
-class DomainAwareSettings(Options):
+class DomainAwareSettings(NestedSettings):
     """Settings of domain-aware evaluation."""
 
     classifier: Classifier = Field(
@@ -21,7 +20,7 @@ class DomainAwareSettings(Options):
 
 
 @probes.register("domain_aware")
-class DomainAware(Nested):
+class DomainAware(Nested[DomainAwareSettings]):
     """As many classifiers as the stream has domains, each over all classes."""
 
     Settings = DomainAwareSettings

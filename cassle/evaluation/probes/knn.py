@@ -70,7 +70,7 @@ class KNNSettings(Options):
 
 
 @probes.register("knn")
-class KNN(Probe):
+class KNN(Probe[KNNSettings]):
     """The class with the largest sum of weights among the nearest training images; nothing is random."""
 
     Settings = KNNSettings

@@ -62,7 +62,7 @@ class LinearSettings(Options):
 
 
 @probes.register("linear")
-class Linear(Probe):
+class Linear(Probe[LinearSettings]):
     """One linear classifier on augmented features; test images are clean. Goes on after an interruption."""
 
     Settings = LinearSettings
@@ -75,7 +75,7 @@ class Linear(Probe):
 
     def fit(self, data: Evaluation) -> Tensor:
         """Return the (C, F + 1) matrix, last column the bias; `DivergenceError` if it is not finite."""
-        settings: LinearSettings = self.settings
+        settings = self.settings
         train, momentum, decay = data.train, settings.momentum, settings.weight_decay
         batch = min(settings.batch_size, len(train))
         view = ViewSettings(size=data.view_size, scale=settings.scale, flip=settings.flip, jitter=0.0, gray=0.0)

@@ -99,7 +99,7 @@ class LinearCachedSettings(Options):
 
 
 @probes.register("linear_cached")
-class LinearCached(Probe):
+class LinearCached(Probe[LinearCachedSettings]):
     """Logistic regression on features standardized with the training images' statistics."""
 
     Settings = LinearCachedSettings

@@ -6,9 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cassle.core.options import Options
 from cassle.evaluation.base import Evaluation, probes
-from cassle.evaluation.nested import Classifier, Nested
+from cassle.evaluation.nested import Classifier, Nested, NestedSettings
 
 SEED = 42
 """Seed of the choice of labels, as in the original release; the same labels for every run."""
@@ -26,7 +25,7 @@ def stratified(labels: Tensor, fraction: float) -> Tensor:
     return torch.cat(chosen).sort().values.to(labels.device)
 
 
-class SemiSettings(Options):
+class SemiSettings(NestedSettings):
     """Settings of semi-supervised evaluation with 1 % of the labels."""
 
     fraction: float = Field(0.01, gt=0, le=1, description="share of every class's training images that have labels")
@@ -42,7 +41,7 @@ class Semi10Settings(SemiSettings):
 
 
 @probes.register("semi_1")
-class Semi1(Nested):
+class Semi1(Nested[SemiSettings]):
     """The classifier with 1 % of the labels."""
 
     Settings = SemiSettings

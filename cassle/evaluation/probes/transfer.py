@@ -5,12 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from cassle.core.options import Options
 from cassle.evaluation.base import Evaluation, probes
-from cassle.evaluation.nested import Classifier, Nested
+from cassle.evaluation.nested import Classifier, Nested, NestedSettings
 
 
-class TransferSettings(Options):
+class TransferSettings(NestedSettings):
     """Settings of transfer; the default is the paper's."""
 
     to: str = Field(
@@ -24,7 +23,7 @@ class TransferSettings(Options):
 
 
 @probes.register("transfer")
-class Transfer(Nested):
+class Transfer(Nested[TransferSettings]):
     """Linear evaluation on another dataset, at the image size that the network was trained for."""
 
     Settings = TransferSettings

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
+from cassle.core.options import Options
 from cassle.nets.base import Backbone, backbones
 
 
@@ -14,7 +15,7 @@ class ConvNet(Backbone):
 
     widths: ClassVar[tuple[int, ...]]
 
-    def __init__(self, image_size: int, settings: Any) -> None:
+    def __init__(self, image_size: int, settings: Options) -> None:
         super().__init__(image_size, settings)
         self.blocks = nn.ModuleList()
         channels = 3

@@ -22,7 +22,7 @@ class ResNetSettings(Options):
     )
 
 
-class ResNet(Backbone):
+class ResNet(Backbone[ResNetSettings]):
     """A torchvision ResNet without its classifier; submodules keep torchvision's names."""
 
     Settings = ResNetSettings

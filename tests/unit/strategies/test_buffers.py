@@ -9,7 +9,7 @@ from cassle.core.errors import SettingsError
 from cassle.core.options import parse
 from cassle.core.random import generator
 from cassle.strategies.base import TaskEnd
-from cassle.strategies.buffers import Buffered, BufferSettings, kept_rows
+from cassle.strategies.buffers import ReplaySettings, ReplayStrategy, kept_rows
 from cassle.strategies.lump import LUMP
 
 untimed = settings(deadline=None)
@@ -21,7 +21,7 @@ def end_of(task, images, seed=0):
 
 
 def buffer(**given):
-    return Buffered(BufferSettings(**given), None)
+    return ReplayStrategy(ReplaySettings(**given), None)
 
 
 def chain(sizes, seed=0, **given):
@@ -114,7 +114,7 @@ def test_draws_are_decided_by_the_generator():
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize("kind", [Buffered, LUMP])
+@pytest.mark.parametrize("kind", [ReplayStrategy, LUMP])
 def test_positions_are_brought_once_to_where_rows_are_drawn(monkeypatch, kind):
     made = kind(kind.Settings(), None)
     made.load_memory({"positions": torch.arange(100, 150)})
@@ -135,4 +135,4 @@ def test_a_buffer_is_no_part_of_a_checkpoint():
 @pytest.mark.parametrize("given", [{"buffer_size": -1}, {"selection": "balanced"}, {"replay_size": 1}])
 def test_impossible_settings_are_refused(given):
     with pytest.raises(SettingsError, match=next(iter(given))):
-        parse(BufferSettings, given, "strategy er")
+        parse(ReplaySettings, given, "strategy er")
