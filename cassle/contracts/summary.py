@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from cassle.contracts.layout import OFFLINE
 from cassle.contracts.records import Record, read_record
+from cassle.reporting.rows.names import printed
 
 Place = tuple[str, str, str]
 """Backbone, objective, strategy."""
+Kind = Literal["backbones", "objectives", "strategies", "probes"]
 
 
 class TableRow(Record):
@@ -43,12 +46,19 @@ class StudyRecord(Record):
     seeds: list[int] = Field(description="seeds that every row should have")
     presets: list[str] = Field(description="presets of the study's grids")
     names: dict[str, str] = Field(description="label -> what tables call it, where that is another word")
+    titles: dict[Kind, dict[str, str]] = Field(
+        description="backbones, objectives, strategies, probes: registered name -> title in tables and figures"
+    )
     joint: dict[str, str] = Field(description="stream -> the stream of all its data, which offline models train on")
     own_recipes: bool = Field(description="whether recipes are not the repository's: nothing published compares")
 
     def name_of(self, label: str) -> str:
         """Return what tables call a label."""
         return self.names.get(label, label)
+
+    def printed(self, kind: Kind, name: str) -> str:
+        """Return a label, or its name in tables, with the titles of a kind in place of registered names."""
+        return printed(name, self.titles.get(kind, {}))
 
     def title(self, stream: str, probe: str) -> str:
         """Return what a table is called: stream, probe, and the preset if it is not the usual one."""

@@ -72,6 +72,10 @@ class Registry(Generic[T]):
             raise unknown(self.kind, name, self._entries)
         return self._entries[name]
 
+    def title(self, name: str) -> str:
+        """Return what tables and figures print: the entry's own attribute ``title``, or else its name with spaces."""
+        return str(vars(self.get(name)).get("title", name.replace("_", " ")))
+
     def names(self) -> list[str]:
         """Return every registered name, sorted."""
         self._import_package()

@@ -93,7 +93,8 @@ class Probe(Generic[S]):
     """
 
     Settings: ClassVar[type[Options]] = Options
-
+    title: ClassVar[str]
+    """Name in tables and figures; by default the registered name. A subclass does not inherit it."""
     settings: S
 
     def __init__(self, **settings: Any) -> None:

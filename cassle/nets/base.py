@@ -17,6 +17,8 @@ class Backbone(nn.Module, Generic[S]):
     """
 
     Settings: ClassVar[type[Options]] = Options
+    title: ClassVar[str]
+    """Name in tables and figures; by default the registered name. A subclass does not inherit it."""
     feature_dim: int
 
     def __init__(self, image_size: int, settings: S) -> None:

@@ -45,6 +45,7 @@ class BarlowTwinsSettings(Options):
 class BarlowTwins(Objective[BarlowTwinsSettings]):
     """Projector of three linear layers with BatchNorm; nothing to carry but weights."""
 
+    title = "Barlow Twins"
     Settings = BarlowTwinsSettings
     distillation = "decorrelative"
     linear_lr = 0.1

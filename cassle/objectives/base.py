@@ -58,6 +58,8 @@ class Objective(nn.Module, Generic[S]):
     """
 
     Settings: ClassVar[type[Options]] = Options
+    title: ClassVar[str]
+    """Name in tables and figures; by default the registered name. A subclass does not inherit it."""
     distillation: ClassVar[str]
     supervised: ClassVar[bool] = False
     """Whether training reads labels; a strategy that mixes images refuses it."""

@@ -38,6 +38,7 @@ class BYOL(Objective[BYOLSettings]):
     The loss is a sum over the two directions, whereas its distillation is an average: lambda = 1 is not equal weight.
     """
 
+    title = "BYOL"
     Settings = BYOLSettings
     distillation = "predictive"
     linear_lr = 3.0

@@ -58,6 +58,7 @@ class DeepClusterV2(Objective[DeepClusterV2Settings]):
     teacher has them. ``origin`` (2,): seed and task, which the first centroids of k-means are drawn with.
     """
 
+    title = "DeepClusterV2"
     Settings = DeepClusterV2Settings
     distillation = "prototypes"
     linear_lr = 0.15

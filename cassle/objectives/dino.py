@@ -82,6 +82,7 @@ class DINO(Objective[DINOSettings]):
     schedules of temperature and momentum coefficient restart, and the last layer is frozen again.
     """
 
+    title = "DINO"
     Settings = DINOSettings
     distillation = "prototypes"
     many_views = True

@@ -51,6 +51,7 @@ class MoCoV2Plus(Objective[MoCoV2PlusSettings]):
     ``queue`` (2, D, K): unit columns, queue v holds keys of view v; ``pointer`` (): the column written next.
     """
 
+    title = "MoCoV2+"
     Settings = MoCoV2PlusSettings
     distillation = "contrastive"
     linear_lr = 3.0

@@ -58,6 +58,7 @@ class NNCLR(Objective[NNCLRSettings]):
     z as it is, as the objective's own predictor does.
     """
 
+    title = "NNCLR"
     Settings = NNCLRSettings
     distillation = "contrastive"
 

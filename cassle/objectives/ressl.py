@@ -53,6 +53,7 @@ class ReSSL(Objective[ReSSLSettings]):
     one direction only: the second view may therefore be augmented less.
     """
 
+    title = "ReSSL"
     Settings = ReSSLSettings
     distillation = "relational"
     linear_lr = 3.0

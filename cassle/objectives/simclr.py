@@ -70,6 +70,7 @@ class SimCLRSettings(Options):
 class SimCLR(Objective[SimCLRSettings]):
     """Projector Linear - ReLU - Linear; nothing to carry but weights. Takes any number of views."""
 
+    title = "SimCLR"
     Settings = SimCLRSettings
     distillation = "contrastive"
     linear_lr = 1.0

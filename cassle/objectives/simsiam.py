@@ -34,6 +34,7 @@ class SimSiamSettings(Options):
 class SimSiam(Objective[SimSiamSettings]):
     """Predictor on top of a projector that ends in a BatchNorm; nothing to carry but weights."""
 
+    title = "SimSiam"
     Settings = SimSiamSettings
     distillation = "predictive"
     linear_lr = 30.0

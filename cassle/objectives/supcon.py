@@ -53,6 +53,7 @@ class SupConSettings(Options):
 class SupCon(Objective[SupConSettings]):
     """Projector Linear - ReLU - Linear; nothing to carry but weights."""
 
+    title = "SupCon"
     Settings = SupConSettings
     distillation = "contrastive"
     linear_lr = 1.0

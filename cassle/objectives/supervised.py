@@ -47,6 +47,7 @@ class Supervised(Objective[SupervisedSettings]):
     It learns from the labels of the task at hand alone, and is not the online classifier, which sees all tasks.
     """
 
+    title = "Supervised"
     Settings = SupervisedSettings
     distillation = "logits"
     supervised = True

@@ -71,6 +71,7 @@ class SwAV(Objective[SwAVSettings]):
     ``queue`` (2, Q, D): unit rows, the latest first; queue v holds projections of view v, and zeros where it is empty.
     """
 
+    title = "SwAV"
     Settings = SwAVSettings
     distillation = "prototypes"
     linear_lr = 0.15

@@ -55,6 +55,7 @@ class VICRegSettings(Options):
 class VICReg(Objective[VICRegSettings]):
     """Projector of three linear layers with BatchNorm; nothing to carry but weights."""
 
+    title = "VICReg"
     Settings = VICRegSettings
     distillation = "mse"
 

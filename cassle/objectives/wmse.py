@@ -91,6 +91,7 @@ class WMSESettings(Options):
 class WMSE(Objective[WMSESettings]):
     """Projector Linear - BatchNorm - ReLU - Linear; nothing to carry but weights. Takes any number of views."""
 
+    title = "W-MSE"
     Settings = WMSESettings
     distillation = "whitened"
     many_views = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from cassle.contracts.jobs import MemoryJob, ProbeJob, TrainJob
 from cassle.contracts.layout import OFFLINE, StudyFolder, index_file, split_file
 from cassle.contracts.specs import ProbeComponent
-from cassle.contracts.summary import StudyRecord, TableRow
+from cassle.contracts.summary import Kind, StudyRecord, TableRow
 from cassle.core.errors import SettingsError
 from cassle.core.options import differences
 from cassle.data.streams import Stream
@@ -64,9 +64,28 @@ class Plan:
             seeds=sorted({seed for grid in grids for seed in grid.seeds}),
             presets=sorted({grid.preset for grid in grids}),
             names={label: name for label, name in self.names.items() if name != label},
+            titles=self.titles(),
             joint=self.joint,
             own_recipes=self.study.recipes is not None,
         )
+
+    def titles(self) -> dict[Kind, dict[str, str]]:
+        """Return the titles of backbones, objectives, strategies and probes: registered name -> title, per kind."""
+        from cassle.evaluation.base import probes  # jobs that read a plan need no class and no torch
+        from cassle.nets.base import backbones
+        from cassle.objectives.base import objectives
+        from cassle.strategies.base import strategies
+
+        def of(labels: Iterable[str], title: Callable[[str], str]) -> dict[str, str]:
+            names = {part for label in labels for part in label.partition("~")[0].split("+")}
+            return {name: title(name) for name in sorted(names - {OFFLINE})}
+
+        return {
+            "backbones": of((row.backbone for row in self.rows), backbones.title),
+            "objectives": of((row.objective for row in self.rows), objectives.title),
+            "strategies": of((row.strategy for row in self.rows), strategies.title),
+            "probes": of((row.probe for row in self.rows), probes.title),
+        }
 
     def name(self, label: str, shown: str | None) -> None:
         """Note the name of a label in tables: the label itself if there is none, or if grids name it differently."""

@@ -14,13 +14,13 @@ from markupsafe import Markup
 
 from cassle.contracts.layout import RANDOM, RECORD, TaskFolder
 from cassle.contracts.records import TrainRecord, read_record_if_present
-from cassle.contracts.summary import StudyRecord, read_summary
+from cassle.contracts.summary import Kind, StudyRecord, read_summary
 from cassle.core.files import write_text
 from cassle.reporting.rows.benchmark import jobs_of_study, read_jobs
 from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import read_runs
 from cassle.reporting.rows.matrix import METRICS
-from cassle.reporting.rows.names import pretty
+from cassle.reporting.rows.names import printed
 from cassle.reporting.tables.formats import html_table
 from cassle.reporting.tables.table import table_of
 
@@ -113,16 +113,19 @@ def _inline(file: Path) -> str:
 
 
 def _settings(summary: StudyRecord) -> dict[str, str]:
-    lists: dict[str, list[str]] = {
-        "streams": summary.streams,
+    kinds: dict[Kind, list[str]] = {
         "backbones": summary.backbones,
         "objectives": summary.objectives,
         "strategies": summary.strategies,
         "probes": summary.probes,
+    }
+    lists: dict[str, list[str]] = {
+        "streams": [printed(summary.name_of(label), {}) for label in summary.streams],
+        **{kind: [summary.printed(kind, summary.name_of(label)) for label in kinds[kind]] for kind in kinds},
         "seeds": [str(seed) for seed in summary.seeds],
         "presets": summary.presets,
     }
-    return {key: ", ".join(map(pretty, dict.fromkeys(map(summary.name_of, labels)))) for key, labels in lists.items()}
+    return {key: ", ".join(dict.fromkeys(names)) for key, names in lists.items()}
 
 
 def _specs(records: dict[str, TrainRecord]) -> dict[str, str]:

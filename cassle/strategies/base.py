@@ -69,6 +69,8 @@ class Strategy(nn.Module, Generic[S]):
     """
 
     Settings: ClassVar[type[Options]] = Options
+    title: ClassVar[str]
+    """Name in tables and figures; by default the registered name. A subclass does not inherit it."""
     recipe: ClassVar[str | None] = None
     """Another strategy whose entry in a recipe stands for this one's where it has none."""
     shares_first_task: bool = True

@@ -57,6 +57,7 @@ C = TypeVar("C", bound=CassleSettings, covariant=True, default=CassleSettings)
 class Cassle(TeacherStrategy[C]):
     """Adds lambda times the distillation loss; knows no objective by name."""
 
+    title = "CaSSLe"
     Settings: ClassVar[type[CassleSettings]] = CassleSettings
 
     def __init__(self, settings: C, model: Model) -> None:

@@ -45,6 +45,7 @@ class DERSettings(ReplaySettings):
 class DarkExperienceReplay(ReplayStrategy[DERSettings]):
     """Memory: that of a buffer and ``outputs`` (m, F), float32, one row per kept image."""
 
+    title = "DER"
     Settings = DERSettings
 
     outputs: Tensor

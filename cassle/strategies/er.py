@@ -19,6 +19,8 @@ from cassle.strategies.buffers import ReplayStrategy
 class ExperienceReplay(ReplayStrategy):
     """The objective on own and replayed rows together; nothing is added to its loss."""
 
+    title = "ER"
+
     @classmethod
     def joining(cls, settings: dict[str, Any], batch_size: int) -> int:
         """Return the number of replayed rows: all of them."""

@@ -110,6 +110,7 @@ class EWCSettings(Options):
 class EWC(Strategy[EWCSettings]):
     """Memory: ``fisher`` and ``center`` (P,), over the trained parameters of backbone and projector in their order."""
 
+    title = "EWC"
     Settings = EWCSettings
     keeps_memory = True
 

@@ -13,3 +13,5 @@ from cassle.strategies.base import Strategy, strategies
 @strategies.register("finetune")
 class Finetune(Strategy):
     """The objective alone."""
+
+    title = "fine-tuning"

@@ -38,6 +38,7 @@ class LessForgetSettings(TeacherSettings):
 class LessForget(TeacherStrategy[LessForgetSettings]):
     """Cosine distance between old and new features; the predictor-free sister of PFR."""
 
+    title = "Less-Forget"
     Settings = LessForgetSettings
 
     def penalty(self, step: Step) -> Tensor | None:

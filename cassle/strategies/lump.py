@@ -38,6 +38,7 @@ class LUMPSettings(BufferSettings):
 class LUMP(BufferStrategy[LUMPSettings]):
     """Every own row gets a partner; partners repeat if the buffer holds fewer images than the batch."""
 
+    title = "LUMP"
     Settings = LUMPSettings
 
     @classmethod

@@ -38,6 +38,7 @@ class PFRSettings(TeacherSettings):
 class PFR(TeacherStrategy[PFRSettings]):
     """Negative cosine between m(features) and old features."""
 
+    title = "PFR"
     Settings = PFRSettings
 
     def __init__(self, settings: PFRSettings, model: Model) -> None:

@@ -114,6 +114,7 @@ class PNRSettings(CassleSettings):
 class PNR(Cassle[PNRSettings]):
     """CaSSLe and pseudo-negatives, on projections of two views."""
 
+    title = "PNR"
     Settings = PNRSettings
     recipe = "cassle"
 

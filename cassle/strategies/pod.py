@@ -63,6 +63,7 @@ class PODSettings(TeacherSettings):
 class POD(TeacherStrategy[PODSettings]):
     """Distances of pooled maps and of features to those of the previous model."""
 
+    title = "POD"
     Settings = PODSettings
     uses_maps = True
 

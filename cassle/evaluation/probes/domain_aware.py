@@ -23,6 +23,7 @@ class DomainAwareSettings(NestedSettings):
 class DomainAware(Nested[DomainAwareSettings]):
     """As many classifiers as the stream has domains, each over all classes."""
 
+    title = "domain-aware"
     Settings = DomainAwareSettings
 
     def scores(self, data: Evaluation) -> Tensor:

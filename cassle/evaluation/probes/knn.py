@@ -73,6 +73,7 @@ class KNNSettings(Options):
 class KNN(Probe[KNNSettings]):
     """The class with the largest sum of weights among the nearest training images; nothing is random."""
 
+    title = "k-NN"
     Settings = KNNSettings
 
     def scores(self, data: Evaluation) -> Tensor:

@@ -102,6 +102,7 @@ class LinearCachedSettings(Options):
 class LinearCached(Probe[LinearCachedSettings]):
     """Logistic regression on features standardized with the training images' statistics."""
 
+    title = "linear (cached features)"
     Settings = LinearCachedSettings
 
     def scores(self, data: Evaluation) -> Tensor:

@@ -44,6 +44,7 @@ class Semi10Settings(SemiSettings):
 class Semi1(Nested[SemiSettings]):
     """The classifier with 1 % of the labels."""
 
+    title = "semi-supervised 1 %"
     Settings = SemiSettings
 
     def scores(self, data: Evaluation) -> Tensor:
@@ -56,4 +57,5 @@ class Semi1(Nested[SemiSettings]):
 class Semi10(Semi1):
     """The classifier with 10 % of the labels."""
 
+    title = "semi-supervised 10 %"
     Settings = Semi10Settings

@@ -44,6 +44,7 @@ class ConvNet(Backbone):
 class Conv3(ConvNet):
     """Three stages of 16, 32 and 64 channels."""
 
+    title = "Conv-3"
     widths = (16, 32, 64)
 
 
@@ -51,4 +52,5 @@ class Conv3(ConvNet):
 class Conv3Narrow(ConvNet):
     """Three stages of 8, 16 and 32 channels, for tests of the workflow."""
 
+    title = "Conv-3 narrow"
     widths = (8, 16, 32)

@@ -69,6 +69,7 @@ class ResNet(Backbone[ResNetSettings]):
 class ResNet18(ResNet):
     """ResNet-18 (He et al. 2016), 512 features."""
 
+    title = "ResNet-18"
     architecture = "resnet18"
 
 
@@ -76,4 +77,5 @@ class ResNet18(ResNet):
 class ResNet50(ResNet):
     """ResNet-50 (He et al. 2016), 2048 features."""
 
+    title = "ResNet-50"
     architecture = "resnet50"

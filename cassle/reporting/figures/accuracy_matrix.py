@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cassle.reporting.figures.base import figures, in_lines, panel_title, panels, stacked
+from cassle.reporting.figures.base import figures, in_lines, panel_titles, panels, stacked
 from cassle.reporting.rows.matrix import Cell
-from cassle.reporting.rows.names import pretty
 
 
 @figures.register("accuracy_matrix")
@@ -27,12 +26,13 @@ def accuracy_matrix(cells: list[Cell]) -> Figure:
     figure, grid = plt.subplots(len(groups), columns, figsize=size, squeeze=False, layout="constrained")
     for axes in grid.flat:
         axes.set_axis_off()
+    titles = panel_titles(groups)
     for row, (key, group) in zip(grid, groups.items(), strict=True):
         for axes, cell in zip(row, group, strict=False):
             axes.set_axis_on()
             axes.imshow(shown[cell], vmin=low, vmax=high, cmap="viridis")
             _label(shown[cell], axes, low, high)
-            axes.set_title(in_lines(f"{panel_title(key, list(groups))}\n{pretty(cell.strategy)}"))
+            axes.set_title(in_lines(f"{titles[key]}\n{cell.printed.strategy}"))
     figure.supxlabel("evaluated task")
     figure.supylabel("model after task")
     return figure

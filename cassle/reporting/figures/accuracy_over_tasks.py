@@ -9,15 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cassle.contracts.layout import OFFLINE, RANDOM
-from cassle.reporting.figures.base import HOLLOW, MARKERS, color_of, figures, in_lines, panel_title, panels, stacked
+from cassle.reporting.figures.base import HOLLOW, MARKERS, color_of, figures, in_lines, panel_titles, panels, stacked
 from cassle.reporting.rows.matrix import Cell
-from cassle.reporting.rows.names import pretty
+from cassle.reporting.rows.names import RANDOM_TITLE
 
 
 @figures.register("accuracy_over_tasks")
 def accuracy_over_tasks(cells: list[Cell]) -> Figure:
     """Return one panel per objective: mean over all tasks of A[t, :] against t; bands are standard deviations."""
     groups, colors = panels(cells), color_of(cells)
+    titles = panel_titles(groups)
     columns = min(len(groups), 4)
     rows = -(-len(groups) // columns) if groups else 1
     figure, grid = plt.subplots(
@@ -29,7 +30,7 @@ def accuracy_over_tasks(cells: list[Cell]) -> Figure:
         for cell in cells:
             if cell.strategy == RANDOM and cell.backbone == key[0]:
                 _line(axes, cell, colors[RANDOM], "")
-        axes.set_title(in_lines(panel_title(key, list(groups))))
+        axes.set_title(in_lines(titles[key]))
         axes.set_xlabel("task")
         axes.yaxis.grid(True, color="#e5e5e5")
     for axes in grid.flat[len(groups) :]:
@@ -57,11 +58,11 @@ def _line(axes: Axes, cell: Cell, color: str, marker: str) -> None:
     curves = stacked(cell).mean(axis=2)
     mean = curves.mean(axis=0)
     if cell.strategy in (OFFLINE, RANDOM):
-        name = "offline" if cell.strategy == OFFLINE else "random network"
+        name = "offline" if cell.strategy == OFFLINE else RANDOM_TITLE
         axes.axhline(mean[0], color=color, ls="-." if cell.strategy == OFFLINE else "--", lw=1.2, label=name)
         return
     x = np.arange(1, len(mean) + 1)
-    axes.plot(x, mean, color=color, marker=marker, ms=4, lw=1.5, label=pretty(cell.strategy))
+    axes.plot(x, mean, color=color, marker=marker, ms=4, lw=1.5, label=cell.printed.strategy)
     if len(curves) > 1:
         wide = curves.std(axis=0, ddof=1)
         axes.fill_between(x, mean - wide, mean + wide, color=color, alpha=0.2, lw=0)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from cassle.contracts.layout import RANDOM
 from cassle.reporting.figures.base import color_of, figures, legend_above, panels, tick_labels, whole_numbers
 from cassle.reporting.rows.matrix import METRICS, Cell
-from cassle.reporting.rows.names import pretty
+from cassle.reporting.rows.names import RANDOM_TITLE
 from cassle.reporting.rows.statistics import spread
 
 
@@ -27,16 +27,16 @@ def bars(cells: list[Cell]) -> Figure:
                 continue
             x = place + (strategies.index(cell.strategy) - (len(strategies) - 1) / 2) * width
             error = spread(values) if len(values) > 1 else None
-            label = pretty(cell.strategy)
+            label = cell.printed.strategy
             mean = float(np.mean(values))
             axes.bar(x, mean, 0.92 * width, yerr=error, color=colors[cell.strategy], label=label, capsize=2)
             top = mean + (error or 0.0)  # above the whisker, however long it is
             axes.annotate(f"{mean:.1f}", (x, top), (0, 3), textcoords="offset points", ha="center", fontsize=7)
     for cell in cells:
         if cell.strategy == RANDOM and (values := cell.values(METRICS["A"])):
-            label = "random network"
-            axes.axhline(100 * float(np.mean(values)), color=colors[RANDOM], ls="--", lw=1.2, label=label, zorder=0)
-    axes.set_xticks(range(len(groups)), tick_labels(list(groups)))
+            level = 100 * float(np.mean(values))
+            axes.axhline(level, color=colors[RANDOM], ls="--", lw=1.2, label=RANDOM_TITLE, zorder=0)
+    axes.set_xticks(range(len(groups)), tick_labels(groups))
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("average accuracy (%)")
     low = min((100 * v for cell in cells for v in cell.values(METRICS["A"])), default=0.0)

@@ -28,7 +28,6 @@ from cassle.core.registry import Registry
 from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import read_runs
 from cassle.reporting.rows.matrix import Cell
-from cassle.reporting.rows.names import pretty
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
 """Strategies in the order of the study (Okabe & Ito's palette, told apart by color-blind readers)."""
@@ -91,10 +90,15 @@ def panels(cells: list[Cell]) -> dict[tuple[str, str], list[Cell]]:
     return found
 
 
-def panel_title(key: tuple[str, str], all_keys: list[tuple[str, str]]) -> str:
-    """Return a panel's title; the backbone is named only if there are several."""
-    several = len({backbone for backbone, _ in all_keys}) > 1
-    return f"{pretty(key[1])}, {key[0]}" if several else pretty(key[1])
+def panel_titles(groups: dict[tuple[str, str], list[Cell]]) -> dict[tuple[str, str], str]:
+    """Return the title of every panel."""
+    several = len({backbone for backbone, _ in groups}) > 1
+    return {key: panel_title(*group[0].printed[:2], several) for key, group in groups.items() if group}
+
+
+def panel_title(backbone: str, objective: str, several: bool) -> str:
+    """Return a panel's title; the backbone is named only if there are ``several``."""
+    return f"{objective}, {backbone}" if several else objective
 
 
 def in_lines(title: str) -> str:
@@ -102,9 +106,9 @@ def in_lines(title: str) -> str:
     return re.sub(r" (\([^()]*\))", lambda differing: "\n" + differing[1].replace(", ", ",\n"), title)
 
 
-def tick_labels(keys: list[tuple[str, str]]) -> list[str]:
+def tick_labels(groups: dict[tuple[str, str], list[Cell]]) -> list[str]:
     """Return the panels' titles in lines short enough to stand side by side under an axis."""
-    return ["\n".join(wrap(panel_title(key, keys), TICK_LETTERS)) for key in keys]
+    return ["\n".join(wrap(title, TICK_LETTERS)) for title in panel_titles(groups).values()]
 
 
 def color_of(cells: list[Cell]) -> dict[str, str]:

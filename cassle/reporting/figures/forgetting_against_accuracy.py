@@ -9,9 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cassle.reporting.figures.base import MARKERS, color_of, figures, panel_title, panels, whole_numbers
+from cassle.reporting.figures.base import MARKERS, color_of, figures, panel_titles, panels, whole_numbers
 from cassle.reporting.rows.matrix import METRICS, Cell
-from cassle.reporting.rows.names import pretty
 from cassle.reporting.rows.statistics import spread
 
 
@@ -21,13 +20,13 @@ def forgetting_against_accuracy(cells: list[Cell]) -> Figure:
     groups, colors = panels([cell for cell in cells if cell.continual]), color_of(cells)
     marks = {key: MARKERS[place % len(MARKERS)] for place, key in enumerate(groups)}
     figure, axes = plt.subplots(figsize=(3.6, 3.0))
-    strategies: dict[str, None] = {}
+    strategies: dict[str, str] = {}
     for key, group in groups.items():
         for cell in group:
             lost, reached = ([100 * value for value in cell.values(METRICS[name])] for name in "FA")
             if not (lost and reached):
                 continue
-            strategies[cell.strategy] = None
+            strategies[cell.strategy] = cell.printed.strategy
             axes.errorbar(
                 float(np.mean(lost)),
                 float(np.mean(reached)),
@@ -47,8 +46,10 @@ def forgetting_against_accuracy(cells: list[Cell]) -> Figure:
     axes.yaxis.set_major_locator(whole_numbers())
     axes.margins(0.12)
     shape: Any = {"ls": "", "color": "#333333", "ms": 5}
-    handles = [Line2D([], [], marker="o", ls="", color=colors[name], ms=6, label=pretty(name)) for name in strategies]
-    handles += [Line2D([], [], marker=marks[key], label=panel_title(key, list(groups)), **shape) for key in groups]
+    handles = [
+        Line2D([], [], marker="o", ls="", color=colors[name], ms=6, label=title) for name, title in strategies.items()
+    ]
+    handles += [Line2D([], [], marker=marks[key], label=title, **shape) for key, title in panel_titles(groups).items()]
     if strategies:
         axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
     return figure

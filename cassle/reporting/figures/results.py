@@ -21,7 +21,7 @@ from cassle.reporting.figures.base import (
     whole_numbers,
 )
 from cassle.reporting.rows.matrix import METRICS, Cell
-from cassle.reporting.rows.names import FINETUNE, bare, pretty
+from cassle.reporting.rows.names import FINETUNE, bare
 from cassle.reporting.rows.statistics import spread
 
 SUPERVISED = "supervised"
@@ -50,7 +50,7 @@ def results(cells: list[Cell]) -> Figure:
     for cell in cells:
         if _is_supervised(cell.objective) and cell.strategy == FINETUNE:
             _supervised(axes, cell, len(groups))
-    axes.set_xticks(range(len(groups)), tick_labels(list(groups)))
+    axes.set_xticks(range(len(groups)), tick_labels(groups))
     axes.set_xlim(-0.55, max(len(groups), 1) - 0.45)
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("average accuracy (%)")
@@ -78,21 +78,21 @@ def _bar(axes: Axes, cell: Cell, x: float, width: float, color: str) -> None:
     if values:
         error = spread(values) if len(values) > 1 else None
         mean = float(np.mean(values))
-        axes.bar(x, mean, 0.92 * width, yerr=error, color=color, label=pretty(cell.strategy), capsize=2)
+        axes.bar(x, mean, 0.92 * width, yerr=error, color=color, label=cell.printed.strategy, capsize=2)
     _published(axes, cell, x)
 
 
 def _level(axes: Axes, cell: Cell, place: int) -> None:
     values = [100 * value for value in cell.values(METRICS["A"])]
     if values:
-        axes.hlines(float(np.mean(values)), place - 0.42, place + 0.42, color=LINE, lw=1.4, label=pretty(OFFLINE))
+        axes.hlines(float(np.mean(values)), place - 0.42, place + 0.42, color=LINE, lw=1.4, label=OFFLINE)
     _published(axes, cell, place)
 
 
 def _supervised(axes: Axes, cell: Cell, groups: int) -> None:
     values = [100 * value for value in cell.values(METRICS["A"])]
     if values:
-        label = f"{pretty(cell.objective).lower()} fine-tuning"
+        label = f"{cell.printed.objective.lower()} fine-tuning"
         axes.axhline(float(np.mean(values)), color=LINE, ls=":", lw=1.4, label=label, zorder=0)
     _published(axes, cell, groups - 0.47, clip_on=False)
 

@@ -10,8 +10,8 @@ from cassle.contracts.summary import StudyRecord
 from cassle.evaluation.metrics import average_accuracy
 from cassle.reporting.rows.benchmark import spent_on_run
 from cassle.reporting.rows.frame import EXECUTION
-from cassle.reporting.rows.matrix import Cell, Matrix, matrix_of
-from cassle.reporting.rows.names import shown_names
+from cassle.reporting.rows.matrix import Cell, Matrix, Titles, matrix_of
+from cassle.reporting.rows.names import RANDOM_TITLE, shown_names
 from cassle.reporting.rows.published import Published, published
 
 
@@ -30,6 +30,13 @@ def cells_of(
     wanted = study.rows_of(stream, probe)
     shown = shown_names(wanted, study.names)
 
+    def titles_of(backbone: str, objective: str, strategy: str) -> Titles:
+        return Titles(
+            study.printed("backbones", shown[backbone]),
+            study.printed("objectives", shown[objective]),
+            study.printed("strategies", shown[strategy]),
+        )
+
     def others(*place: str, epochs: int | None = None) -> dict[str, Published]:
         if study.own_recipes:  # where every label means other settings
             return {}
@@ -44,7 +51,8 @@ def cells_of(
         if random:
             found = others(backbone, "", RANDOM)
             ran = _execution(untrained)
-            cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, ran, found))
+            titles = Titles(study.printed("backbones", shown[backbone]), "", RANDOM_TITLE)
+            cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, ran, found, titles=titles))
         for objective, strategy in (place[1:] for place in wanted if place[0] == backbone):
             part = parts.get((objective, strategy), own[:0])
             single, epochs = strategy == OFFLINE, wanted[backbone, objective, strategy].epochs
@@ -63,6 +71,7 @@ def cells_of(
                 epochs=epochs,
                 hours={seed: seconds / 3600 for seed, seconds in spent["seconds"].items()},
                 flops=spent["flops"],
+                titles=titles_of(backbone, objective, strategy),
             )
             cells.append(cell)
     return cells

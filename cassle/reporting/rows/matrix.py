@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,14 @@ from cassle.reporting.rows.published import Published
 Matrix = NDArray[np.float64]
 
 
+class Titles(NamedTuple):
+    """Titles of a run's components as tables and figures print them."""
+
+    backbone: str
+    objective: str
+    strategy: str
+
+
 @dataclass(frozen=True, eq=False)
 class Cell:
     """All seeds of one (backbone, objective, strategy) on a stream, under one probe.
@@ -27,7 +36,7 @@ class Cell:
     ``random``: seed -> R (tasks,) of the untrained network, None under a probe that it does not have. ``execution``:
     column -> the values its runs have. ``published``: metric, or number of a task -> what others report. ``epochs``: of
     each task, if the study says so. ``hours``, ``flops``: seed -> hours and operations of training, of seeds that have
-    A and whose tasks are all on record.
+    A and whose tasks are all on record. ``titles``: printed in place of the names, if they differ.
     """
 
     backbone: str
@@ -42,6 +51,12 @@ class Cell:
     epochs: int | None = None
     hours: dict[int, float] = field(default_factory=dict)
     flops: dict[int, float] = field(default_factory=dict)
+    titles: Titles | None = None
+
+    @property
+    def printed(self) -> Titles:
+        """The titles, or the names where there are none."""
+        return self.titles or Titles(self.backbone, self.objective, self.strategy)
 
     @property
     def continual(self) -> bool:

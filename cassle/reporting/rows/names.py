@@ -1,41 +1,12 @@
-"""Names as they are printed in papers."""
+"""Names in tables and figures: those of the settings, and titles as papers print them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cassle.contracts.layout import RANDOM
-
 FINETUNE = "finetune"
-"""What every strategy is compared with."""
-NAMES = {
-    "simclr": "SimCLR",
-    "supcon": "SupCon",
-    "mocov2plus": "MoCoV2+",
-    "byol": "BYOL",
-    "simsiam": "SimSiam",
-    "nnclr": "NNCLR",
-    "ressl": "ReSSL",
-    "barlow_twins": "Barlow Twins",
-    "vicreg": "VICReg",
-    "swav": "SwAV",
-    "deepclusterv2": "DeepClusterV2",
-    "dino": "DINO",
-    "wmse": "W-MSE",
-    "supervised": "Supervised",
-    "finetune": "fine-tuning",
-    "cassle": "CaSSLe",
-    "ewc": "EWC",
-    "er": "ER",
-    "der": "DER",
-    "lump": "LUMP",
-    "less_forget": "Less-Forget",
-    "pod": "POD",
-    "feature_distillation": "feature distillation",
-    "pfr": "PFR",
-    "pnr": "PNR",
-    RANDOM: "random network",
-}
+"""The strategy that all others are compared with."""
+RANDOM_TITLE = "random network"
 
 
 def bare(label: str) -> str:
@@ -43,16 +14,17 @@ def bare(label: str) -> str:
     return label.partition("~")[0].partition(" (")[0]
 
 
-def pretty(label: str) -> str:
-    """Return the printed name of a label or of a name, what differs in it kept.
+def printed(label: str, titles: Mapping[str, str]) -> str:
+    """Return a label or name with titles in place of registered names; the settings that differ are kept.
 
-    >>> pretty("simclr~epochs=2~lamb=0.1"), pretty("cassle+er (weight=2)")
-    ('SimCLR (epochs=2, lamb=0.1)', 'CaSSLe+ER (weight=2)')
+    >>> titles = {"simclr": "SimCLR", "cassle": "CaSSLe"}
+    >>> printed("simclr~epochs=2~lamb=0.1", titles), printed("cassle+er (weight=2)", titles)
+    ('SimCLR (epochs=2, lamb=0.1)', 'CaSSLe+er (weight=2)')
     """
     name = bare(label)
-    parts = "+".join(NAMES.get(part, part) for part in name.split("+"))
+    title = "+".join(titles.get(part, part) for part in name.split("+"))
     differing = label.removeprefix(name)
-    return f"{parts} ({differing[1:].replace('~', ', ')})" if differing.startswith("~") else parts + differing
+    return f"{title} ({differing[1:].replace('~', ', ')})" if differing.startswith("~") else title + differing
 
 
 def shown_names(rows: Iterable[tuple[str, str, str]], names: Mapping[str, str]) -> dict[str, str]:

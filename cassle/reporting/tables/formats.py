@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from cassle.reporting.rows.names import pretty
-
 UNDEFINED = "—"
 """What a field says that can have no value."""
 GROUPED = ("backbone", "objective")
@@ -33,6 +31,8 @@ class Entry:
     bold: bool = False
     mark: str = ""
     """The letter of a footnote, or an asterisk."""
+    title: str = ""
+    """Printed by HTML and LaTeX in place of the text, if there is one."""
 
 
 @dataclass
@@ -87,7 +87,7 @@ def html_table(table: Table) -> str:
 
 
 def _field(table: Table, head: str, entry: Entry) -> str:
-    text = html.escape(printed(head, entry))
+    text = html.escape(entry.title or entry.text)
     if entry.bold:
         text = f"<b>{text}</b>"
     if entry.mark:
@@ -106,11 +106,6 @@ def footnotes(table: Table) -> Iterator[tuple[str, str]]:
     """Yield the letter and the text of each source."""
     for place, source in enumerate(table.sources):
         yield chr(ord("a") + place), source
-
-
-def printed(head: str, entry: Entry) -> str:
-    """Return the text of a field under the names of papers."""
-    return pretty(entry.text) if head in ("objective", "strategy") else entry.text
 
 
 def grouped(table: Table) -> list[list[dict[str, Entry]]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from textwrap import wrap
 
-from cassle.reporting.tables.formats import GROUPED, UNDEFINED, Entry, Table, footnotes, grouped, printed
+from cassle.reporting.tables.formats import GROUPED, UNDEFINED, Entry, Table, footnotes, grouped
 
 STRATEGY = "strategy"
 """Head of the column of names; the others of names stand in lines of their own above the rows they are of."""
@@ -107,7 +107,7 @@ def _points(text: str, bold: bool) -> float:
 
 def _lines(head: str, entry: Entry) -> list[str]:
     """Return a field as it is printed: one line, or several of a long name."""
-    text = printed(head, entry)
+    text = entry.title or entry.text
     return wrap(text, NAME) if head == STRATEGY else [text]
 
 
@@ -138,7 +138,7 @@ def _row(fields: Iterable[str]) -> str:
 
 def _heading(table: Table, row: dict[str, Entry]) -> str:
     """Return what the rows between two rules are of; nothing for the random network, which has no objective."""
-    names = [printed(head, row[head]) for head in reversed(GROUPED) if head in table.heads]
+    names = [row[head].title or row[head].text for head in reversed(GROUPED) if head in table.heads]
     return ", ".join(name for name in names if name != UNDEFINED)
 
 

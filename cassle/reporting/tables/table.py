@@ -13,7 +13,7 @@ from cassle.reporting.rows.benchmark import read_jobs
 from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import EXECUTION, read_runs
 from cassle.reporting.rows.matrix import METRICS, Cell, unlike
-from cassle.reporting.rows.names import FINETUNE
+from cassle.reporting.rows.names import FINETUNE, RANDOM_TITLE
 from cassle.reporting.tables import entries
 from cassle.reporting.tables.entries import MIXED, OTHER_EPOCHS, TIMES, WORK
 from cassle.reporting.tables.formats import UNDEFINED, Entry, Table, html_text, markdown_text
@@ -60,10 +60,12 @@ def table_of(cells: list[Cell], title: str) -> Table:
     rows = []
     for cell in cells:
         row = {
-            "backbone": Entry(cell.backbone),
-            "objective": Entry(cell.objective or UNDEFINED),
+            "backbone": Entry(cell.backbone, title=cell.printed.backbone),
+            "objective": Entry(cell.objective or UNDEFINED, title=cell.printed.objective),
             "strategy": Entry(
-                "random network" if cell.strategy == RANDOM else cell.strategy, mark=MIXED if cell.mixed else ""
+                RANDOM_TITLE if cell.strategy == RANDOM else cell.strategy,
+                mark=MIXED if cell.mixed else "",
+                title=cell.printed.strategy,
             ),
             **{head: _metric(cell, letter, best, untrained, differing) for letter, head in HEADS.items()},
             AWARE: entries.aware(cell),

@@ -7,6 +7,16 @@ from cassle.core.files import write_json
 from cassle.reporting.rows.frame import write_runs
 
 STREAM, PROBE = "digits-domain2", "knn"
+TITLES = {
+    "objectives": {"barlow_twins": "Barlow Twins", "byol": "BYOL", "simclr": "SimCLR", "supervised": "Supervised"},
+    "strategies": {
+        "cassle": "CaSSLe",
+        "er": "ER",
+        "ewc": "EWC",
+        "finetune": "fine-tuning",
+        "less_forget": "Less-Forget",
+    },
+}
 RANDOM_ROW = [0.10, 0.20]
 FINETUNE = [[0.80, 0.30], [0.50, 0.90]]
 """A = (0.5 + 0.9) / 2 = 70 %, F = 0.8 - 0.5 = 30 %, T = 0.3 - 0.2 = 10 %."""
@@ -70,6 +80,7 @@ def summary(*, epochs=500, **changes):
         "seeds": [0],
         "presets": ["default"],
         "names": {},
+        "titles": TITLES,
         "own_recipes": False,
         **changes,
     }

@@ -19,7 +19,8 @@ from cassle.contracts.summary import StudyRecord, read_summary
 from cassle.core.errors import DataError
 from cassle.core.registry import Registry
 from cassle.reporting.figures.base import COLORS, STYLE, in_lines, panel_title, save_figure
-from cassle.reporting.rows.names import pretty, shown_names
+from cassle.reporting.rows.matrix import Titles
+from cassle.reporting.rows.names import shown_names
 
 Points = NDArray[np.float64]
 PALETTE = (*COLORS, "#000000", "#F0E442")
@@ -39,9 +40,9 @@ class Snapshot:
 
 
 Run = list[Snapshot]
-Draw = Callable[[dict[tuple[str, str, str], Run]], Figure]
+Draw = Callable[[dict[Titles, Run]], Figure]
 feature_figures: Registry[Draw] = Registry("figure of features", "cassle.reporting.figures.features")
-"""Figure name -> function that draws it from (backbone, objective, strategy) -> snapshots in the order of tasks."""
+"""Figure name -> function that draws it from the titles of runs -> snapshots in the order of tasks."""
 
 
 def write_feature_figure(name: str, study: str | Path, files: Iterable[str | Path], out: Path) -> None:
@@ -64,28 +65,35 @@ def read_snapshot(file: str | Path) -> Snapshot:
         raise DataError(f"cannot read {file}: {error}; delete it and run the workflow again") from error
 
 
-def runs_of(snapshots: Iterable[Snapshot], study: StudyRecord) -> dict[tuple[str, str, str], Run]:
+def runs_of(snapshots: Iterable[Snapshot], study: StudyRecord) -> dict[Titles, Run]:
     """Return the snapshots of each run, in the study's order; a shared first task belongs to each of its heirs."""
     found: dict[tuple[str, str, str], Run] = {}
     for snapshot in sorted(snapshots, key=lambda one: one.task):
         found.setdefault((snapshot.backbone, snapshot.objective, snapshot.strategy), []).append(snapshot)
-    runs: dict[tuple[str, str, str], Run] = {}
+    runs: dict[Titles, Run] = {}
     shown = shown_names(found, study.names)
     for backbone, objective, strategy in study.places():
         own = found.get((backbone, objective, strategy), [])
         shared = found.get((backbone, objective, FIRST), []) if own and own[0].task > 0 else []
         if own:
-            runs[shown[backbone], shown[objective], shown[strategy]] = [*shared, *own]
+            names = Titles(shown[backbone], shown[objective], shown[strategy])
+            titles = Titles(
+                study.printed("backbones", names.backbone),
+                study.printed("objectives", names.objective),
+                study.printed("strategies", names.strategy),
+            )
+            runs[names if titles in runs else titles] = [*shared, *own]
     return runs
 
 
-def scatter_by_class_and_task(runs: dict[tuple[str, str, str], Run], place: Callable[[Snapshot], Points]) -> Figure:
+def scatter_by_class_and_task(runs: dict[Titles, Run], place: Callable[[Snapshot], Points]) -> Figure:
     """Return two panels per run, of the network after its last task: points colored by class, and by task.
 
     ``place`` gives each image its place in the plane, (N, 2).
     """
     objectives = list(dict.fromkeys(key[:2] for key in runs))
     groups = {key: [one for one in runs if one[:2] == key] for key in objectives}
+    several = len({backbone for backbone, _ in objectives}) > 1
     columns = max(map(len, groups.values()), default=1)
     rows = 2 * max(len(groups), 1)
     figure, grid = plt.subplots(
@@ -101,7 +109,7 @@ def scatter_by_class_and_task(runs: dict[tuple[str, str, str], Run], place: Call
                 axes = grid[2 * number + row, column]
                 _scatter(axes, points, groups_of)
                 if row == 0:
-                    axes.set_title(in_lines(f"{panel_title(key, objectives)}\n{pretty(name[2])}"))
+                    axes.set_title(in_lines(f"{panel_title(*key, several)}\n{name.strategy}"))
                 if column == len(group) - 1:
                     _legend(axes, groups_of, what)
     return figure

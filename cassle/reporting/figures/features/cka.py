@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cassle.reporting.figures.base import in_lines, panel_title
 from cassle.reporting.figures.features.base import Run, feature_figures
-from cassle.reporting.rows.names import pretty
+from cassle.reporting.rows.matrix import Titles
 
 
 def linear_cka(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
@@ -24,11 +24,12 @@ def linear_cka(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
 
 
 @feature_figures.register("cka")
-def cka(runs: dict[tuple[str, str, str], Run]) -> Figure:
+def cka(runs: dict[Titles, Run]) -> Figure:
     """Return heat maps of the similarity between the networks after each task, one per run of several tasks."""
     runs = {key: run for key, run in runs.items() if len(run) > 1}
     objectives = list(dict.fromkeys(key[:2] for key in runs))
     groups = {key: [one for one in runs if one[:2] == key] for key in objectives}
+    several = len({backbone for backbone, _ in objectives}) > 1
     columns, tasks = max(map(len, groups.values()), default=1), max(map(len, runs.values()), default=2)
     side = max(1.5, 0.36 * tasks)
     shape = (max(len(groups), 1), columns)
@@ -50,7 +51,7 @@ def cka(runs: dict[tuple[str, str, str], Run]) -> Figure:
             axes.set_yticks(range(len(run)), ticks)
             axes.spines[:].set_visible(False)
             axes.tick_params(length=0)
-            axes.set_title(in_lines(f"{panel_title(key, objectives)}\n{pretty(name[2])}"))
+            axes.set_title(in_lines(f"{panel_title(*key, several)}\n{name.strategy}"))
     figure.supxlabel("network after task")
     figure.supylabel("network after task")
     return figure

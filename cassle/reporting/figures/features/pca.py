@@ -7,10 +7,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cassle.reporting.figures.features.base import Points, Run, feature_figures, scatter_by_class_and_task
+from cassle.reporting.rows.matrix import Titles
 
 
 @feature_figures.register("pca")
-def pca(runs: dict[tuple[str, str, str], Run]) -> Figure:
+def pca(runs: dict[Titles, Run]) -> Figure:
     """Return the features of each run's last network on their first two principal components."""
     return scatter_by_class_and_task(runs, lambda last: principal_components(last.features))
 

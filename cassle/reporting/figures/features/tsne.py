@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from cassle.reporting.figures.features.base import Points, Run, Snapshot, feature_figures, scatter_by_class_and_task
 from cassle.reporting.figures.features.pca import principal_components
+from cassle.reporting.rows.matrix import Titles
 
 PERPLEXITY = 30
 DIMENSIONS = 50
@@ -18,7 +19,7 @@ DIMENSIONS = 50
 
 
 @feature_figures.register("tsne")
-def tsne(runs: dict[tuple[str, str, str], Run]) -> Figure:
+def tsne(runs: dict[Titles, Run]) -> Figure:
     """Return the features of each run's last network in the plane; distances between far groups mean nothing."""
     return scatter_by_class_and_task(runs, embedded)
 

@@ -13,7 +13,7 @@ from cassle.reporting.figures.base import (
     RANDOM_COLOR,
     color_of,
     in_lines,
-    panel_title,
+    panel_titles,
     panels,
     stacked,
 )
@@ -58,11 +58,11 @@ def test_an_unknown_figure_is_answered_with_the_nearest(tmp_path):
 
 
 def test_panels_are_objectives_per_backbone_without_the_random_network(cells):
-    keys = list(panels(cells("two backbones")))
-    assert keys == [("conv3", "simclr"), ("resnet18", "simclr")]
-    assert [panel_title(key, keys) for key in keys] == ["SimCLR, conv3", "SimCLR, resnet18"]
-    assert panel_title(keys[0], keys[:1]) == "SimCLR"
-    assert {cell.strategy for cell in panels(cells("one seed"))[keys[0]]} == {"finetune", "cassle", "offline"}
+    both, one = panels(cells("two backbones")), panels(cells("one seed"))
+    assert list(both) == [("conv3", "simclr"), ("resnet18", "simclr")]
+    assert list(panel_titles(both).values()) == ["SimCLR, conv3", "SimCLR, resnet18"]
+    assert list(panel_titles(one).values()) == ["SimCLR"]
+    assert {cell.strategy for cell in one["conv3", "simclr"]} == {"finetune", "cassle", "offline"}
 
 
 def test_a_strategy_keeps_its_color_in_every_panel_and_whatever_ran(cells):

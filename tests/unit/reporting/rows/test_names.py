@@ -2,13 +2,14 @@
 
 import pytest
 
-from cassle.reporting.rows.names import pretty, shown_names
+from cassle.reporting.rows.names import printed, shown_names
 
+TITLES = {"simclr": "SimCLR", "barlow_twins": "Barlow Twins", "cassle": "CaSSLe", "er": "ER"}
 BATCH = "cassle~teacher_batchnorm=batch"
 
 
 @pytest.mark.parametrize(
-    ("label", "printed"),
+    ("label", "shown"),
     [
         ("simclr", "SimCLR"),
         ("barlow_twins", "Barlow Twins"),
@@ -19,8 +20,8 @@ BATCH = "cassle~teacher_batchnorm=batch"
         ("my_method", "my_method"),
     ],
 )
-def test_labels_are_printed_as_in_papers_with_their_variant(label, printed):
-    assert pretty(label) == printed
+def test_labels_are_printed_as_in_papers_with_their_variant(label, shown):
+    assert printed(label, TITLES) == shown
 
 
 def strategies(labels, names, objectives=("simclr",)):

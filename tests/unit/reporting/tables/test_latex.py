@@ -59,14 +59,18 @@ def test_a_study_of_the_paper_fits_a_page_with_three_seeds_cost_and_published_nu
 def table_of_names(objective, strategy, count=2):
     """A table of one row with some columns of numbers."""
     heads = ["objective", "strategy", *(f"number {place}" for place in range(count))]
-    names = {"backbone": Entry("conv3"), "objective": Entry(objective), "strategy": Entry(strategy)}
+    names = {
+        "backbone": Entry("conv3"),
+        "objective": Entry("x", title=objective),
+        "strategy": Entry("y", title=strategy),
+    }
     row = dict.fromkeys(heads, Entry("12.3 ± 4.5")) | names
     return Table("title", heads, [row], 2, [])
 
 
 def test_long_names_are_broken_into_lines_and_numbers_stand_beside_the_first():
-    objective = "simclr (batch_size=128, epochs=5, optimizer=adamw, lr=0.001, warmup_epochs=1)"
-    strategy = "cassle (distillation=contrastive, hidden_dim=512, temperature=0.25)"
+    objective = "SimCLR (batch_size=128, epochs=5, optimizer=adamw, lr=0.001, warmup_epochs=1)"
+    strategy = "CaSSLe (distillation=contrastive, hidden_dim=512, temperature=0.25)"
     ((head, *rows),) = tabulars(latex_text(table_of_names(objective, strategy)))
     assert head == ["strategy", "number 0", "number 1"]
     assert rows == [
@@ -78,7 +82,7 @@ def test_long_names_are_broken_into_lines_and_numbers_stand_beside_the_first():
 
 
 def test_a_table_too_wide_for_a_page_goes_on_below_with_the_same_names():
-    table = table_of_names("simclr", "cassle", 12)
+    table = table_of_names("SimCLR", "CaSSLe", 12)
     parts = tabulars(latex_text(table))
     assert len(parts) > 1
     assert [head for part in parts for head in part[0][1:]] == table.heads[2:]
@@ -86,7 +90,7 @@ def test_a_table_too_wide_for_a_page_goes_on_below_with_the_same_names():
 
 
 def test_a_published_number_and_the_difference_to_it_stay_together():
-    table = table_of_names("simclr", "cassle", 5)
+    table = table_of_names("SimCLR", "CaSSLe", 5)
     heads = [*table.heads, "published A", "A − published"]
     row = {**table.rows[0], "published A": Entry("50.0", mark="a"), "A − published": Entry("+1.0")}
     *_, last = parts_of(replace(table, heads=heads, rows=[row], sources=["a paper"]))
@@ -94,7 +98,7 @@ def test_a_published_number_and_the_difference_to_it_stay_together():
 
 
 def test_a_source_has_the_letter_of_the_numbers_that_it_is_the_source_of():
-    table = table_of_names("simclr", "cassle")
+    table = table_of_names("SimCLR", "CaSSLe")
     row = {**table.rows[0], "number 0": Entry("50.0", mark="a"), "number 1": Entry("60.0", mark="b")}
     text = latex_text(replace(table, rows=[row], sources=["one paper", "another"]))
     assert ("50.0$^{a}$" in text, "60.0$^{b}$" in text) == (True, True)
@@ -102,7 +106,7 @@ def test_a_source_has_the_letter_of_the_numbers_that_it_is_the_source_of():
 
 
 def test_several_backbones_stand_in_the_headings():
-    table = table_of_names("simclr", "cassle")
+    table = table_of_names("SimCLR", "CaSSLe")
     rows = [{**table.rows[0], "backbone": Entry(name)} for name in ("conv3", "resnet18")]
     (part,) = tabulars(latex_text(replace(table, heads=["backbone", *table.heads], rows=rows, labels=3)))
     assert [row for row in part if len(row) == 1] == [["SimCLR, conv3"], ["SimCLR, resnet18"]]

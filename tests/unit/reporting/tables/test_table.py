@@ -10,11 +10,11 @@ import pytest
 
 from cassle.core.errors import CassleError
 from cassle.reporting.rows.benchmark import write_jobs
-from cassle.reporting.rows.names import pretty
+from cassle.reporting.rows.names import printed
 from cassle.reporting.tables.latex import latex
 from cassle.reporting.tables.table import write_tables
 from tests.unit.reporting import tex
-from tests.unit.reporting.made import FINETUNE, PROBE, RANDOM_ROW, STREAM, all_rows, rows_of, write_study
+from tests.unit.reporting.made import FINETUNE, PROBE, RANDOM_ROW, STREAM, TITLES, all_rows, rows_of, write_study
 
 HEAD = ["objective", "strategy", "A ↑", "F ↓", "T ↑", "n", "A − fine-tuning"]
 
@@ -150,14 +150,12 @@ LABELS = [
 
 @pytest.mark.parametrize(("objective", "strategy"), LABELS)
 @pytest.mark.parametrize(("ending", "read"), [("html", html_cells), ("tex", tex.cells)])
-def test_every_format_shows_the_cells_of_the_markdown_table_under_the_names_of_papers(
-    tmp_path, objective, strategy, ending, read
-):
+def test_every_format_shows_the_cells_of_the_markdown_table_with_titles(tmp_path, objective, strategy, ending, read):
     rows = rows_of(FINETUNE, strategy, objective=objective) + rows_of([RANDOM_ROW], "random")
     texts = tables(tmp_path, rows, objectives=[objective], strategies=[strategy])
-    shown = markdown_cells(texts["md"])
+    shown, titles = markdown_cells(texts["md"]), {**TITLES["objectives"], **TITLES["strategies"]}
     assert [objective, strategy] in [row[:2] for row in shown]
-    assert read(texts[ending]) == [[pretty(field) for field in row] for row in shown]
+    assert read(texts[ending]) == [[printed(field, titles) for field in row] for row in shown]
 
 
 @pytest.mark.parametrize(("objective", "strategy"), LABELS)

@@ -42,7 +42,7 @@ def test_a_snapshot_is_named_by_its_path(tmp_path):
 
 
 def test_a_shared_first_task_belongs_to_each_of_its_heirs_and_to_no_other(tmp_path):
-    runs = runs_of(map(read_snapshot, write_snapshots(tmp_path, tasks=3)), summary())
+    runs = runs_of(map(read_snapshot, write_snapshots(tmp_path, tasks=3)), summary(titles={}))
     assert {key[2]: [(one.strategy, one.task) for one in run] for key, run in runs.items()} == {
         "finetune": [("first", 0), ("finetune", 1), ("finetune", 2)],
         "cassle": [("first", 0), ("cassle", 1), ("cassle", 2)],

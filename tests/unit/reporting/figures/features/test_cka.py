@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cassle.reporting.figures.features.base import Snapshot
 from cassle.reporting.figures.features.cka import cka, linear_cka
+from cassle.reporting.rows.matrix import Titles
 
 
 def features(seed, dim=4):
@@ -46,8 +47,8 @@ def test_the_map_shows_the_similarity_of_every_pair_of_tasks():
 
     figure = cka(
         {
-            ("conv3", "simclr", "cassle"): [snapshot(0, 1), snapshot(1, 2)],
-            ("conv3", "simclr", "offline"): [snapshot(0, 3)],
+            Titles("Conv-3", "SimCLR", "CaSSLe"): [snapshot(0, 1), snapshot(1, 2)],
+            Titles("Conv-3", "SimCLR", "offline"): [snapshot(0, 3)],
         }
     )
     (axes,) = [axes for axes in figure.axes if axes.images]
