@@ -97,6 +97,12 @@ class Dataset:
     """
 
     Settings: ClassVar[type[Options]] = Options
+    original: ClassVar[Mapping[str, Any]] = {}
+    """Settings of the official release where they differ from the defaults; `preset: original` sets them."""
+    original_training: ClassVar[Mapping[str, Any]] = {}
+    """The same for settings of the training."""
+    original_gpu_batch: ClassVar[int | None] = None
+    """Images per GPU of the official release, if it trained on several."""
     name: ClassVar[str]
     kind: ClassVar[str | None] = None
     """The dataset that this one is under another name, see `declare`; recipes of that one suit it too."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Generic
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic
 
 from torch import Tensor, nn
 
@@ -27,6 +28,14 @@ class Backbone(nn.Module, Generic[S]):
     def stages(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the output map (B, C, H, W) of every stage, and the features (B, F)."""
         raise NotImplementedError
+
+    @classmethod
+    def original(cls, image_size: int) -> Mapping[str, Any]:
+        """Return the settings of the official release where they differ from the defaults, for images of a side.
+
+        `preset: original` sets them.
+        """
+        return {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features (B, F)."""

@@ -47,6 +47,7 @@ class BarlowTwins(Objective[BarlowTwinsSettings]):
 
     title = "Barlow Twins"
     Settings = BarlowTwinsSettings
+    original_loss = "undifferentiated"
     distillation = "decorrelative"
     linear_lr = 0.1
 

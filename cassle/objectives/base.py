@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Generic, cast
+from typing import Any, ClassVar, Generic, Literal, cast
 
 from torch import Tensor, nn
 
@@ -60,6 +60,14 @@ class Objective(nn.Module, Generic[S]):
     Settings: ClassVar[type[Options]] = Options
     title: ClassVar[str]
     """Name in tables and figures; by default the registered name. A subclass does not inherit it."""
+    original: ClassVar[Mapping[str, Any]] = {}
+    """Settings of the official release where they differ from the defaults; `preset: original` sets them."""
+    original_loss: ClassVar[Literal["global", "per_gpu", "undifferentiated"]] = "global"
+    """Loss of the official release on several GPUs.
+
+    ``global``: over all images. ``per_gpu``: the mean of a loss, or of a distillation, per GPU. ``undifferentiated``:
+    over all images by an average that was not differentiated, so that N GPUs gave an N-th of the gradient.
+    """
     distillation: ClassVar[str]
     supervised: ClassVar[bool] = False
     """Whether training reads labels; a strategy that mixes images refuses it."""

@@ -53,6 +53,7 @@ class MoCoV2Plus(Objective[MoCoV2PlusSettings]):
 
     title = "MoCoV2+"
     Settings = MoCoV2PlusSettings
+    original_loss = "per_gpu"
     distillation = "contrastive"
     linear_lr = 3.0
     has_momentum = True

@@ -60,6 +60,7 @@ class NNCLR(Objective[NNCLRSettings]):
 
     title = "NNCLR"
     Settings = NNCLRSettings
+    original_loss = "per_gpu"
     distillation = "contrastive"
 
     queue: Tensor

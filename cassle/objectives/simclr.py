@@ -72,6 +72,7 @@ class SimCLR(Objective[SimCLRSettings]):
 
     title = "SimCLR"
     Settings = SimCLRSettings
+    original_loss = "per_gpu"
     distillation = "contrastive"
     linear_lr = 1.0
     many_views = True

@@ -55,6 +55,7 @@ class SupCon(Objective[SupConSettings]):
 
     title = "SupCon"
     Settings = SupConSettings
+    original_loss = "per_gpu"
     distillation = "contrastive"
     linear_lr = 1.0
     supervised = True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -73,6 +73,7 @@ class SwAV(Objective[SwAVSettings]):
 
     title = "SwAV"
     Settings = SwAVSettings
+    original: ClassVar[Mapping[str, Any]] = {"prototypes": "free"}
     distillation = "prototypes"
     linear_lr = 0.15
     many_views = True

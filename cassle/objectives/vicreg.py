@@ -57,6 +57,7 @@ class VICReg(Objective[VICRegSettings]):
 
     title = "VICReg"
     Settings = VICRegSettings
+    original_loss = "per_gpu"
     distillation = "mse"
 
     def __init__(self, settings: VICRegSettings, backbone: Backbone, num_classes: int) -> None:

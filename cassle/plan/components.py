@@ -63,7 +63,7 @@ def backbone_component(choice: Choice, study: Study, image_size: int) -> Labeled
     """Return a backbone for images of a side, in pixels; its label names the settings that are not the default ones."""
     name, options = named(choice)
     kind: type[Options] = backbones.get(name).Settings
-    preset = backbone_preset(study.preset, kind, image_size)
+    preset = backbone_preset(study.preset, backbones.get(name), image_size)
     usual, as_preset = (kind(**given).model_dump(mode="json") for given in ({}, preset))
     settings = parse(kind, {**preset, **options}, f"backbone {name}").model_dump(mode="json")
     shown = shown_name(name, differences(as_preset, settings), options)

@@ -125,7 +125,7 @@ def _objective(
     """Return the settings of an objective, and what of them is not usual."""
     kind = objectives.get(name).Settings
     usual = parse(kind, recipe.objective, f"recipe of {name} on {dataset}, objective").model_dump(mode="json")
-    as_preset = merged(usual, objective_preset(study.preset, kind))
+    as_preset = merged(usual, objective_preset(study.preset, objectives.get(name)))
     settings = parse(kind, merged(as_preset, own), f"objective {name}").model_dump(mode="json")
     return settings, _Changes(differences(usual, settings), differences(as_preset, settings))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal
 
@@ -71,6 +71,8 @@ class Strategy(nn.Module, Generic[S]):
     Settings: ClassVar[type[Options]] = Options
     title: ClassVar[str]
     """Name in tables and figures; by default the registered name. A subclass does not inherit it."""
+    original: ClassVar[Mapping[str, Any]] = {}
+    """Settings of the official release where they differ from the defaults; `preset: original` sets them."""
     recipe: ClassVar[str | None] = None
     """Another strategy whose entry in a recipe stands for this one's where it has none."""
     shares_first_task: bool = True
@@ -183,6 +185,7 @@ class TeacherStrategy(Strategy[T]):
     """A strategy that compares with the frozen model of the previous task; it does nothing in the first."""
 
     Settings: ClassVar[type[Options]] = TeacherSettings
+    original: ClassVar[Mapping[str, Any]] = {"teacher_batchnorm": "batch"}
 
     @property
     def teacher_batchnorm(self) -> Literal["frozen", "batch"]:

@@ -7,6 +7,7 @@ files but the official ones.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -76,6 +77,8 @@ class CIFAR10(Dataset):
     """Ten classes; ``original`` statistics have other standard deviations than the data (0.243, not 0.2435)."""
 
     Settings = CIFARSettings
+    original: ClassVar[Mapping[str, Any]] = {"statistics": "original"}
+    original_training: ClassVar[Mapping[str, Any]] = {"online_batch": "shared"}
     name = "cifar10"
     image_size = SIDE
     num_classes: int = 10

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -42,6 +43,8 @@ class DomainNet(ImageFiles):
     """``<domain>_train.txt`` and ``<domain>_test.txt`` list ``relative/path label``; domains in the release's order."""
 
     Settings = DomainNetSettings
+    original: ClassVar[Mapping[str, Any]] = {"statistics": "original"}
+    original_gpu_batch = 64
     name = "domainnet"
     image_size = 224
     num_classes = CLASSES

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -34,6 +35,8 @@ class ImageNet100(ImageFiles):
     """A hundred classes in ``train/<wnid>`` and ``val/<wnid>``; the label is the wnid's place in sorted order."""
 
     Settings = ImageNet100Settings
+    original: ClassVar[Mapping[str, Any]] = {"statistics": "original"}
+    original_gpu_batch = 128
     name = "imagenet100"
     image_size = 224
     num_classes = 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -52,6 +53,11 @@ class ResNet(Backbone[ResNetSettings]):
             x = layer(x)
             maps.append(x)
         return maps, x.mean(dim=(2, 3))
+
+    @classmethod
+    def original(cls, image_size: int) -> Mapping[str, Any]:
+        """Return the padding of the release's small stem."""
+        return {"stem_padding": 2} if image_size <= SMALL_IMAGE else {}
 
     @classmethod
     def as_code(cls, name: str, image_size: int, settings: ResNetSettings) -> str:

@@ -1,26 +1,16 @@
 """The preset `original`: which settings it changes, for whom, and that what is set by hand counts before it."""
 
-from itertools import product
-
 import pytest
 
 from cassle.data.base import datasets
-from cassle.nets.backbones import resnet
 from cassle.nets.backbones.conv import Conv3
-from cassle.nets.backbones.resnet import ResNetSettings
+from cassle.nets.backbones.resnet import ResNet18
+from cassle.nets.base import backbones
 from cassle.objectives.base import objectives
-from cassle.objectives.dino import DINOSettings
-from cassle.objectives.swav import SwAVSettings
+from cassle.objectives.dino import DINO
+from cassle.objectives.swav import SwAV
 from cassle.plan import resolve
 from cassle.plan.presets import (
-    CLEAN,
-    DATA_SET,
-    LOSS_GROUPS,
-    OBJECTIVE,
-    ONLINE_DATA_SETS,
-    SMALL_IMAGE,
-    SMALL_STEM,
-    STRATEGY,
     backbone_preset,
     data_preset,
     objective_preset,
@@ -30,7 +20,7 @@ from cassle.plan.presets import (
 )
 from cassle.settings.reading import read_study
 from cassle.settings.recipe import Training
-from cassle.strategies.cassle import CassleSettings
+from cassle.strategies.base import strategies
 from tests.unit.test_recipes import DATA_SETS
 
 GRID = {"streams": ["digits-domain2"], "objectives": ["swav"], "strategies": ["finetune", "cassle"]}
@@ -42,8 +32,8 @@ def plan(**changes):
 
 def test_clean_changes_nothing():
     assert strategy_preset("default", "cassle") == {}
-    assert objective_preset("default", SwAVSettings) == {}
-    assert backbone_preset("default", ResNetSettings, 32) == {}
+    assert objective_preset("default", SwAV) == {}
+    assert backbone_preset("default", ResNet18, 32) == {}
     assert training_preset("default", "cifar100", "simclr", 256) == {}
     assert plan().summary()["names"] == {}
 
@@ -57,16 +47,16 @@ def test_statistics_that_a_study_gives_count_before_the_presets():
 
 def test_original_sets_every_switch_of_the_release():
     assert strategy_preset("original", "cassle") == {"teacher_batchnorm": "batch"}
-    assert objective_preset("original", SwAVSettings) == {"prototypes": "free"}
-    assert backbone_preset("original", ResNetSettings, 32) == {"stem_padding": 2}
+    assert objective_preset("original", SwAV) == {"prototypes": "free"}
+    assert backbone_preset("original", ResNet18, 32) == {"stem_padding": 2}
     assert training_preset("original", "cifar100", "simclr", 256)["online_batch"] == "shared"
 
 
 def test_original_leaves_alone_what_has_no_such_switch():
     assert strategy_preset("original", "finetune") == {}
-    assert objective_preset("original", DINOSettings) == {}
-    assert backbone_preset("original", Conv3.Settings, 16) == {}
-    assert backbone_preset("original", ResNetSettings, 224) == {}
+    assert objective_preset("original", DINO) == {}
+    assert backbone_preset("original", Conv3, 16) == {}
+    assert backbone_preset("original", ResNet18, 224) == {}
     assert "online_batch" not in training_preset("original", "imagenet100", "simclr", 256)
 
 
@@ -139,21 +129,78 @@ def test_a_value_that_is_neither_presets_is_mixed(statistics, loss_group, preset
     assert {preset_of(job.spec) for job in plan(**given, data=data, training=training).train.values()} == {preset}
 
 
-def test_the_values_without_the_preset_are_the_defaults_of_the_settings():
-    kinds = (CassleSettings, SwAVSettings, ResNetSettings, Training, *(datasets.get(n).Settings for n in LOSS_GROUPS))
-    fields = [{name: field.default for name, field in kind.model_fields.items()} for kind in kinds]
-    for name, value in CLEAN.items():
-        assert {held[name] for held in fields if name in held} == {value}
+SIDES = (32, 224)
+CLASSES = [registry.get(name) for registry in (strategies, objectives, datasets) for name in registry.names()]
+ORIGINALS = [
+    *((kind, kind.original) for kind in CLASSES),
+    *((kind, kind.original(side)) for kind in map(backbones.get, backbones.names()) for side in SIDES),
+]
 
 
-def test_every_switch_of_the_preset_has_a_value_without_it():
-    pairs = product((*LOSS_GROUPS, *ONLINE_DATA_SETS), objectives.names())
-    training = {key for pair in pairs for key in training_preset("original", *pair, batch_size=1024)}
-    assert {*STRATEGY, *OBJECTIVE, *DATA_SET, *SMALL_STEM, *training} == {*CLEAN}
+@pytest.mark.parametrize(("kind", "original"), ORIGINALS)
+def test_each_original_value_is_valid_and_differs_from_the_default(kind, original):
+    assert not [key for key, value in original.items() if kind.Settings.model_fields[key].default == value]
+    kind.Settings(**original)
 
 
-def test_the_small_stem_is_meant_for_the_same_images_here_and_in_the_network():
-    assert SMALL_IMAGE == resnet.SMALL_IMAGE
+def test_the_release_names_settings_of_the_training_that_exist():
+    for name in datasets.names():
+        assert set(datasets.get(name).original_training) <= set(Training.model_fields)
+
+
+PLUGIN = """
+from cassle.data.datasets.cifar import CIFAR100
+from cassle.data.base import datasets
+from cassle.objectives.base import objectives
+from cassle.objectives.swav import SwAV
+from cassle.strategies.base import TeacherStrategy, strategies
+
+@objectives.register("mine")
+class Mine(SwAV):
+    original = {"prototypes": "free", "temperature": 0.2}
+    original_loss = "per_gpu"
+
+@strategies.register("near")
+class Near(TeacherStrategy):
+    pass
+
+@datasets.register("photos")
+class Photos(CIFAR100):
+    name = "photos"
+    original_training = {}
+    original_gpu_batch = 64
+"""
+RECIPE = """
+photos:
+  source: this test
+  epochs: 1
+  batch_size: 256
+  optimizer: {name: sgd, lr: 0.1}
+  schedule: {name: cosine}
+  classifier_lr: 0.1
+  views: [{size: 32}, {size: 32}]
+"""
+
+
+def test_a_plugin_has_originals_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    (tmp_path / "mine.yaml").write_text(RECIPE)
+    kept = (objectives, strategies, datasets)
+    entries = [{name: registry.get(name) for name in registry.names()} for registry in kept]
+    grid = {"plugins": ["mine.py"], "streams": ["photos-class5"], "objectives": ["mine"], "strategies": ["near"]}
+    with monkeypatch.context() as patch:
+        for registry, own in zip(kept, entries, strict=True):
+            patch.setattr(registry, "_entries", {**own})
+        specs = [job.spec for job in resolve(read_study({**grid, "preset": "original"})).train.values()]
+        assert {preset_of(spec) for spec in specs} == {"original"}
+    last = specs[-1]
+    assert last["objective"]["settings"]["temperature"] == 0.2
+    assert last["strategy"]["settings"]["teacher_batchnorm"] == "batch"
+    assert last["training"]["loss_group"] == 64
+    assert last["stream"]["data"]["statistics"] == "original"
+    not_loaded = {**last, "training": {**last["training"], "loss_group": "global"}}
+    assert preset_of(not_loaded) == "original"  # by the keys that classes of this package have, too
 
 
 def test_joined_strategies_get_the_preset_in_each_part():
@@ -182,5 +229,7 @@ def test_gradients_of_barlow_twins_shrink_with_the_gpus_of_the_release(stream, s
     assert {preset_of(spec) for spec in changed if spec["objective"]["name"] == "barlow_twins"} == {"mixed"}
 
 
-def test_every_dataset_that_the_preset_names_has_recipes():
-    assert {*LOSS_GROUPS, *ONLINE_DATA_SETS} <= set(DATA_SETS)
+def test_every_dataset_of_the_release_has_recipes():
+    kinds = map(datasets.get, datasets.names())
+    named = {kind.name for kind in kinds if kind.original_training or kind.original_gpu_batch}
+    assert named <= set(DATA_SETS)
