@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -10,11 +11,23 @@ from pydantic import Field, model_validator
 
 from cassle.contracts.layout import OFFLINE
 from cassle.contracts.records import Record, read_record
-from cassle.reporting.rows.names import printed
 
 Place = tuple[str, str, str]
 """Backbone, objective, strategy."""
 Kind = Literal["backbones", "objectives", "strategies", "probes"]
+
+
+def printed(label: str, titles: Mapping[str, str]) -> str:
+    """Return a label or name with titles in place of registered names; the settings that differ are kept.
+
+    >>> titles = {"simclr": "SimCLR", "cassle": "CaSSLe"}
+    >>> printed("simclr~epochs=2~lamb=0.1", titles), printed("cassle+er (weight=2)", titles)
+    ('SimCLR (epochs=2, lamb=0.1)', 'CaSSLe+er (weight=2)')
+    """
+    name = label.partition("~")[0].partition(" (")[0]
+    title = "+".join(titles.get(part, part) for part in name.split("+"))
+    differing = label.removeprefix(name)
+    return f"{title} ({differing[1:].replace('~', ', ')})" if differing.startswith("~") else title + differing
 
 
 class TableRow(Record):

@@ -14,13 +14,12 @@ from markupsafe import Markup
 
 from cassle.contracts.layout import RANDOM, RECORD, TaskFolder
 from cassle.contracts.records import TrainRecord, read_record_if_present
-from cassle.contracts.summary import Kind, StudyRecord, read_summary
+from cassle.contracts.summary import Kind, StudyRecord, printed, read_summary
 from cassle.core.files import write_text
 from cassle.reporting.rows.benchmark import jobs_of_study, read_jobs
 from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import read_runs
 from cassle.reporting.rows.matrix import METRICS
-from cassle.reporting.rows.names import printed
 from cassle.reporting.tables.formats import html_table
 from cassle.reporting.tables.table import table_of
 

@@ -14,19 +14,6 @@ def bare(label: str) -> str:
     return label.partition("~")[0].partition(" (")[0]
 
 
-def printed(label: str, titles: Mapping[str, str]) -> str:
-    """Return a label or name with titles in place of registered names; the settings that differ are kept.
-
-    >>> titles = {"simclr": "SimCLR", "cassle": "CaSSLe"}
-    >>> printed("simclr~epochs=2~lamb=0.1", titles), printed("cassle+er (weight=2)", titles)
-    ('SimCLR (epochs=2, lamb=0.1)', 'CaSSLe+er (weight=2)')
-    """
-    name = bare(label)
-    title = "+".join(titles.get(part, part) for part in name.split("+"))
-    differing = label.removeprefix(name)
-    return f"{title} ({differing[1:].replace('~', ', ')})" if differing.startswith("~") else title + differing
-
-
 def shown_names(rows: Iterable[tuple[str, str, str]], names: Mapping[str, str]) -> dict[str, str]:
     """Return label -> what is shown for it in a table of rows (backbone, objective, strategy).
 

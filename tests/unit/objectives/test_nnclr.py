@@ -1,18 +1,14 @@
-"""NNCLR: closed forms, neighbors, a queue that holds the latest projections and crosses a task boundary."""
+"""NNCLR: closed forms, neighbors, and where gradients go."""
 
-import copy
 import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from cassle.core.options import Options
 from cassle.nets.backbones.conv import Conv3Narrow
-from cassle.objectives.base import TaskStart
 from cassle.objectives.nnclr import NNCLR, NNCLRSettings, nearest, nnclr_loss
 from cassle.tensors.outputs import Outputs
-from tests.unit.objectives.reads import CountReads
 
 T = 0.5
 DIM, QUEUE = 4, 6
@@ -82,12 +78,6 @@ def test_the_nearest_row_is_that_of_the_smallest_angle():
     assert nearest(z.requires_grad_(), queue).tolist() == [1, 3, 3]
 
 
-def test_the_queue_starts_with_different_unit_rows(objective):
-    torch.testing.assert_close(objective.queue.norm(dim=1), torch.ones(QUEUE))
-    assert len(objective.queue.unique(dim=0)) == QUEUE
-    assert objective.pointer == 0
-
-
 def test_the_neighbor_of_a_view_is_contrasted_with_predictions_of_the_other(objective):
     outputs = outputs_of(5)
     (z1, z2), (p1, p2), queue = outputs.z, outputs.p, objective.queue
@@ -104,91 +94,6 @@ def test_gradients_reach_the_projections_through_the_predictions_only(objective,
     assert objective.projector[0].weight.grad.any()
 
 
-def test_the_queue_holds_the_first_views_latest_projections_in_their_order(objective):
-    first, second = outputs_of(4, seed=1), outputs_of(4, seed=2)
-    with torch.no_grad():
-        for outputs in (first, second):
-            objective.after_loss(outputs, None)
-    old, new = (F.normalize(outputs.z[0], dim=1) for outputs in (first, second))
-    assert torch.equal(objective.queue, torch.cat([new[2:], old[2:], new[:2]]))
-    assert objective.pointer == 2
-
-
-def test_rows_that_are_not_written_yet_stay(objective):
-    start = objective.queue.clone()
-    with torch.no_grad():
-        objective.after_loss(outputs_of(4), None)
-    assert torch.equal(objective.queue[4:], start[4:])
-
-
-@pytest.mark.parametrize("n", [QUEUE, QUEUE + 3, 2 * QUEUE + 1])
-def test_a_batch_as_long_as_the_queue_or_longer_leaves_its_last_rows(objective, n):
-    outputs = outputs_of(n)
-    with torch.no_grad():
-        objective.after_loss(outputs_of(4, seed=3), None)
-        objective.after_loss(outputs, None)
-    expected = F.normalize(outputs.z[0][-QUEUE:], dim=1)
-    assert torch.equal(objective.queue.roll(-int(objective.pointer), dims=0), expected)
-
-
-def test_the_loss_leaves_the_state_alone(objective):
-    before = {key: value.clone() for key, value in objective.state_dict().items()}
-    objective.loss(outputs_of(5), None)
-    assert all(torch.equal(value, before[key]) for key, value in objective.state_dict().items())
-
-
-def test_gradients_taken_after_the_queue_moved_are_those_of_the_queue_before(objective):
-    moved, still = outputs_of(5), outputs_of(5)
-    untouched = copy.deepcopy(objective)
-    loss = objective.loss(moved, None)
-    with torch.no_grad():
-        objective.after_loss(moved, None)
-    loss.backward()
-    untouched.loss(still, None).backward()
-    assert all(torch.equal(a.grad, b.grad) for a, b in zip(moved.p, still.p, strict=True))
-
-
-def test_a_step_never_waits_for_the_device(objective, backbone):
-    with CountReads() as counter:
-        outputs = objective(backbone, images())
-        objective.loss(outputs, None).backward()
-        with torch.no_grad():
-            objective.after_loss(outputs, None)
-    assert counter.reads == 0
-
-
 def test_a_distillation_receives_what_the_predictor_receives(objective):
     z = rows(5)
     assert objective.distilled(z) is z
-
-
-def test_projector_and_predictor_are_trained_and_the_queue_is_not(objective):
-    trained = {id(p) for group in objective.groups() for p in group.parameters}
-    assert trained == {id(p) for head in (objective.projector, objective.predictor) for p in head.parameters()}
-
-
-def test_a_task_boundary_carries_the_queue_and_where_it_stands(objective):
-    with torch.no_grad():
-        objective.after_loss(outputs_of(4), None)
-    before = {key: value.clone() for key, value in objective.state_dict().items()}
-    objective.begin_task(TaskStart(1, 0, lambda: None))
-    assert {"queue", "pointer"} <= before.keys()
-    assert all(torch.equal(value, before[key]) for key, value in objective.state_dict().items())
-
-
-def test_a_restored_objective_goes_on_bit_for_bit(objective, backbone):
-    other = NNCLR(SETTINGS, backbone, 10)
-    with torch.no_grad():
-        objective.after_loss(outputs_of(4, seed=1), None)
-        other.load_state_dict(objective.state_dict(), strict=True)
-        for module in (objective, other):
-            module.after_loss(outputs_of(5, seed=2), None)
-    assert torch.equal(objective.queue, other.queue)
-    assert torch.equal(objective.pointer, other.pointer)
-    assert objective.loss(outputs_of(5), None) == other.loss(outputs_of(5), None)
-
-
-def test_a_state_with_another_length_of_queue_is_refused(objective, backbone):
-    longer = NNCLR(SETTINGS.model_copy(update={"queue_size": QUEUE + 1}), backbone, 10)
-    with pytest.raises(RuntimeError, match="size mismatch for queue"):
-        longer.load_state_dict(objective.state_dict())

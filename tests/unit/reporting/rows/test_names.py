@@ -2,7 +2,8 @@
 
 import pytest
 
-from cassle.reporting.rows.names import printed, shown_names
+from cassle.contracts.summary import printed
+from cassle.reporting.rows.names import shown_names
 
 TITLES = {"simclr": "SimCLR", "barlow_twins": "Barlow Twins", "cassle": "CaSSLe", "er": "ER"}
 BATCH = "cassle~teacher_batchnorm=batch"

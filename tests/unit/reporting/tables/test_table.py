@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from cassle.contracts.summary import printed
 from cassle.core.errors import CassleError
 from cassle.reporting.rows.benchmark import write_jobs
-from cassle.reporting.rows.names import printed
 from cassle.reporting.tables.latex import latex
 from cassle.reporting.tables.table import write_tables
 from tests.unit.reporting import tex
