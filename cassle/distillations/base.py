@@ -51,7 +51,7 @@ class Distillation(nn.Module, Generic[D]):
         """Return why this form cannot distil that objective, or None if it can."""
         return None
 
-    def batch_problem(self, images: int, dim: int) -> str | None:
+    def batch_incompatibility(self, images: int, dim: int) -> str | None:
         """Return why ``images`` predictions of size ``dim`` cannot be compared, or None; asked before anything runs."""
         return None
 

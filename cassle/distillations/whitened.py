@@ -40,7 +40,7 @@ class Whitened(Distillation[WhitenedSettings]):
 
     Settings = WhitenedSettings
 
-    def batch_problem(self, images: int, dim: int) -> str | None:
+    def batch_incompatibility(self, images: int, dim: int) -> str | None:
         """Return that the images do not suffice to be whitened, if so."""
         if self.settings.eps > 0 or images > dim:
             return None

@@ -115,11 +115,11 @@ class Probe(Generic[S]):
         return False
 
     @property
-    def elsewhere(self) -> str | None:
+    def transfer_target(self) -> str | None:
         """The name of the stream whose images are looked at; None for the one that is evaluated."""
         return None
 
-    def uses(self) -> list[type]:
+    def dependencies(self) -> list[type]:
         """Return classes of other files that the result depends on."""
         return []
 

@@ -14,5 +14,5 @@ JOB = Path(__file__).with_name("probe_checkpoint.py")
 
 def code_of_probes(made: Iterable[Probe]) -> str:
     """Return the fingerprint of the code that an evaluation depends on, its probes and plugins included."""
-    kinds = {kind for probe in made for kind in (type(probe), *probe.uses())}
+    kinds = {kind for probe in made for kind in (type(probe), *probe.dependencies())}
     return code_fingerprint([JOB, *map(class_file, kinds)])

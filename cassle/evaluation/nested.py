@@ -20,7 +20,7 @@ def completed(choice: str | Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str):
         raise SettingsError(f"classifier {choice} needs a 'name', such as linear")
     made = probes.get(name)(**given)
-    if made.needs_training or made.uses():
+    if made.needs_training or made.dependencies():
         raise SettingsError(f"classifier '{name}' cannot be trained on chosen images; take linear or linear_cached")
     return {"name": name, **made.settings.model_dump(mode="json")}
 
@@ -57,6 +57,6 @@ class Nested(Probe[N]):
         changed = {f"classifier.{key}": value for key, value in self.classifier.changes().items()}
         return own | changed | ({} if name == usual else {"classifier": name})
 
-    def uses(self) -> list[type]:
+    def dependencies(self) -> list[type]:
         """Return the classifier's class."""
         return [type(self.classifier)]

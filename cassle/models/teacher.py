@@ -26,7 +26,7 @@ class Teacher(nn.Module):
         self, model: Model, batchnorm: TeacherBatchNorm = "frozen", network: TeacherNetwork = "online"
     ) -> None:
         super().__init__()
-        self.backbone = model.objective.take_momentum() if network == "momentum" else model.backbone
+        self.backbone = model.objective.use_momentum_network() if network == "momentum" else model.backbone
         self.objective = model.objective
         self.batchnorm = batchnorm
         self.requires_grad_(False)

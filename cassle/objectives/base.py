@@ -116,18 +116,18 @@ class Objective(nn.Module, Generic[S]):
         """
         raise NotImplementedError
 
-    def batch_problem(self, images: int) -> str | None:
+    def batch_incompatibility(self, images: int) -> str | None:
         """Return why the loss of so many images cannot be computed, or None if it can; asked before anything runs."""
         return None
 
     def after_loss(self, outputs: Outputs, batch: Batch) -> None:
         """Move queues and centers (buffers): once per step, with the outputs of the whole batch, before gradients."""
 
-    def distilled(self, z: Tensor) -> Tensor:
+    def distillation_input(self, z: Tensor) -> Tensor:
         """Return what a distillation of this objective receives as the student's z (B, D)."""
         return z
 
-    def take_momentum(self) -> Backbone:
+    def use_momentum_network(self) -> Backbone:
         """Put the momentum network's heads in the place of the trained ones and return its backbone, for a teacher."""
         network = cast(MomentumNetwork, self.momentum)
         self.projector = network.projector

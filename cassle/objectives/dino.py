@@ -111,7 +111,7 @@ class DINO(Objective[DINOSettings]):
         """Return projector and last layer as one module from features to scores."""
         return nn.Sequential(self.projector, UnitRows(), self.prototypes)
 
-    def take_momentum(self) -> Backbone:
+    def use_momentum_network(self) -> Backbone:
         """Take the momentum network's projector and last layer, which are one module there."""
         projector, _, prototypes = cast(nn.Sequential, self.momentum.projector)
         self.projector, self.prototypes = projector, cast(Prototypes, prototypes)

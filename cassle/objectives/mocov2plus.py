@@ -88,7 +88,7 @@ class MoCoV2Plus(Objective[MoCoV2PlusSettings]):
         keys = torch.stack([F.normalize(target, dim=1) for target in outputs.targets])
         push(self.queue, self.pointer, keys.mT, dim=2)
 
-    def distilled(self, z: Tensor) -> Tensor:
+    def distillation_input(self, z: Tensor) -> Tensor:
         """Return unit rows, as the original release distils this objective's projections normalized."""
         return F.normalize(z, dim=1)
 

@@ -91,7 +91,7 @@ class ReSSL(Objective[ReSSLSettings]):
         """Overwrite the oldest rows with the second view's keys; of a longer batch, the last rows stay."""
         push(self.queue, self.pointer, F.normalize(outputs.targets[1], dim=1))
 
-    def distilled(self, z: Tensor) -> Tensor:
+    def distillation_input(self, z: Tensor) -> Tensor:
         """Return unit rows: the loss knows projections by their direction alone, so their length means nothing."""
         return F.normalize(z, dim=1)
 

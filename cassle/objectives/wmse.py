@@ -101,7 +101,7 @@ class WMSE(Objective[WMSESettings]):
         self.projector = mlp([backbone.feature_dim, settings.hidden_dim, settings.output_dim])
         self.output_dim = settings.output_dim
 
-    def batch_problem(self, images: int) -> str | None:
+    def batch_incompatibility(self, images: int) -> str | None:
         """Return that the images fill no group to be whitened, if so."""
         size = self.settings.whitening_size
         return None if images >= size else f"whitening_size {size} exceeds the {images} images that its loss gets"

@@ -17,7 +17,7 @@ from cassle.plan.methods import Method
 from cassle.runtime.launch import shared_by
 from cassle.settings.recipe import Training
 from cassle.settings.study import Study
-from cassle.strategies.compose import joining, replayed, shares_first_task
+from cassle.strategies.compose import replayed_rows, replayed_rows_in_loss, shares_first_task
 from cassle.training.build import build_model, build_strategy
 
 FIGURES = "cassle.reporting.figures"
@@ -63,7 +63,7 @@ def check_method(method: Method, backbone: LabeledComponent, image_size: int, pr
     objective, training = method.objective, method.training
     network = NetworkSpec(seed=0, backbone=backbone.component, objective=objective.component, strategy=None)
     model = _blank_model(network.model_dump_json(), image_size)
-    if reason := model.objective.batch_problem(training.compared):
+    if reason := model.objective.batch_incompatibility(training.compared):
         raise SettingsError(
             f"objective {objective.label}: {reason}; these are training.loss_group, or training.batch_size where that "
             "is global"
@@ -102,7 +102,7 @@ def _blank_model(network: str, image_size: int) -> Model:
 
 def _check_groups(training: Training, strategy: LabeledComponent) -> None:
     """Raise `SettingsError` if replayed images make batches that loss groups do not divide."""
-    group, rows = training.loss_group, joining(strategy.name, strategy.settings, training.batch_size)
+    group, rows = training.loss_group, replayed_rows_in_loss(strategy.name, strategy.settings, training.batch_size)
     if group != "global" and rows % group:
         raise SettingsError(
             f"strategy {strategy.label} adds {rows} replayed images to a batch, which training.loss_group {group} does "
@@ -113,7 +113,7 @@ def _check_groups(training: Training, strategy: LabeledComponent) -> None:
 def _check_shares(training: Training, strategy: LabeledComponent, processes: int) -> None:
     """Raise `SettingsError` if processes that share a batch cannot share what is replayed beside it."""
     count = shared_by(processes, training.batch_size)
-    rows = replayed(strategy.name, strategy.settings, training.batch_size)
+    rows = replayed_rows(strategy.name, strategy.settings, training.batch_size)
     if rows % count:
         raise SettingsError(
             f"strategy {strategy.label} adds {rows} replayed images to a batch, which {count} processes cannot share "

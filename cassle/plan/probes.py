@@ -54,8 +54,8 @@ def probe_spec(
 
 
 def _probe_part(probe: LabeledComponent, data: DataSettings) -> ProbeComponent:
-    elsewhere = _build(probe).elsewhere
-    stream = Stream.parse(elsewhere, data) if elsewhere else None
+    target = _build(probe).transfer_target
+    stream = Stream.parse(target, data) if target else None
     return ProbeComponent(name=probe.name, settings=probe.settings, label=probe.label, stream=stream)
 
 

@@ -46,7 +46,7 @@ class TaskEnd:
 
 
 @dataclass(frozen=True)
-class Upkeep:
+class MemoryCost:
     """What it costs to remember a task: images that pass the backbone once, images of steps with gradients, bytes.
 
     A step passes the views of a training through network and objective; ``bytes`` is the size of the memory's file.
@@ -56,8 +56,8 @@ class Upkeep:
     steps: int = 0
     bytes: int = 0
 
-    def __add__(self, other: Upkeep) -> Upkeep:
-        return Upkeep(self.forward + other.forward, self.steps + other.steps, self.bytes + other.bytes)
+    def __add__(self, other: MemoryCost) -> MemoryCost:
+        return MemoryCost(self.forward + other.forward, self.steps + other.steps, self.bytes + other.bytes)
 
 
 class Strategy(nn.Module, Generic[S]):
@@ -73,7 +73,7 @@ class Strategy(nn.Module, Generic[S]):
     """Name in tables and figures; by default the registered name. A subclass does not inherit it."""
     original: ClassVar[Mapping[str, Any]] = {}
     """Settings of the official release where they differ from the defaults; `preset: original` sets them."""
-    recipe: ClassVar[str | None] = None
+    fallback_recipe: ClassVar[str | None] = None
     """Another strategy whose entry in a recipe stands for this one's where it has none."""
     shares_first_task: bool = True
     """False if the strategy acts in task 0 or needs something of it; it then trains a first task of its own."""
@@ -96,7 +96,7 @@ class Strategy(nn.Module, Generic[S]):
         return parse(cls.Settings, given, f"strategy {cls.__name__}").model_dump(mode="json")
 
     @classmethod
-    def uses(cls, settings: dict[str, Any]) -> list[type]:
+    def dependencies(cls, settings: dict[str, Any]) -> list[type]:
         """Return classes of other files that a run with these settings depends on."""
         return []
 
@@ -110,12 +110,12 @@ class Strategy(nn.Module, Generic[S]):
     # From task to task
 
     @classmethod
-    def replayed(cls, settings: dict[str, Any], batch_size: int) -> int:
+    def replayed_rows(cls, settings: dict[str, Any], batch_size: int) -> int:
         """Return how many images of past tasks the network sees beside a batch of ``batch_size``, at most."""
         return 0
 
     @classmethod
-    def joining(cls, settings: dict[str, Any], batch_size: int) -> int:
+    def replayed_rows_in_loss(cls, settings: dict[str, Any], batch_size: int) -> int:
         """Return how many of those the objective compares with the batch."""
         return 0
 
@@ -133,16 +133,16 @@ class Strategy(nn.Module, Generic[S]):
         """Take over the ``strategy`` room of the previous checkpoint, which errors call ``what``."""
         load_into(self, tensors, what)
 
-    def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
+    def build_memory(self, end: TaskEnd, previous: Memory) -> Memory:
         """Return the memory after a task, given the one before it (empty after the first); arrays on the CPU."""
         return {}
 
-    def upkeep(self, images: int, batch_size: int) -> Upkeep:
+    def memory_cost(self, images: int, batch_size: int) -> MemoryCost:
         """Return the most `build_memory` costs after a task of so many images; asked without storage.
 
         ``batch_size`` is that of the task's training.
         """
-        return Upkeep()
+        return MemoryCost()
 
     def load_memory(self, memory: Memory) -> None:
         """Take over the memory of the previous task, before this module moves to its device."""

@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 from cassle.core.options import Options
 from cassle.core.random import generator as generator_of
 from cassle.models.model import Model
-from cassle.strategies.base import Memory, Strategy, TaskEnd, Upkeep
+from cassle.strategies.base import Memory, MemoryCost, Strategy, TaskEnd
 
 Selection = Literal["reservoir", "uniform"]
 
@@ -63,19 +63,19 @@ class BufferStrategy(Strategy[B]):
         self.register_buffer("positions", torch.empty(0, dtype=torch.long), persistent=False)
         self._copies: dict[torch.device, Tensor] = {}
 
-    def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
+    def build_memory(self, end: TaskEnd, previous: Memory) -> Memory:
         """Return the buffer after a task: the images kept so far and those of the task, cut to the buffer's size."""
         own = end.positions.cpu()
         drawn = torch.rand(len(own), dtype=torch.float64, generator=generator_of(end.seed, "buffer", end.task))
         joined = {"positions": own, "tasks": torch.full_like(own, end.task), "keys": drawn}
-        if held:
-            joined = {key: torch.cat([held[key], value]) for key, value in joined.items()}
+        if previous:
+            joined = {key: torch.cat([previous[key], value]) for key, value in joined.items()}
         rows = kept_rows(joined["keys"], joined["tasks"], self.settings.buffer_size, self.settings.selection)
         return {key: value[rows] for key, value in joined.items()}
 
-    def upkeep(self, images: int, batch_size: int) -> Upkeep:
+    def memory_cost(self, images: int, batch_size: int) -> MemoryCost:
         """Return the size of a full buffer: three numbers of eight bytes per image."""
-        return Upkeep(bytes=3 * 8 * self.settings.buffer_size)
+        return MemoryCost(bytes=3 * 8 * self.settings.buffer_size)
 
     def load_memory(self, memory: Memory) -> None:
         """Load the sample indices."""
@@ -106,7 +106,7 @@ class ReplayStrategy(BufferStrategy[R]):
     Settings: ClassVar[type[Options]] = ReplaySettings
 
     @classmethod
-    def replayed(cls, settings: dict[str, Any], batch_size: int) -> int:
+    def replayed_rows(cls, settings: dict[str, Any], batch_size: int) -> int:
         """Return the number of replayed rows with a full buffer."""
         wanted, kept = settings["replay_size"] or batch_size, settings["buffer_size"]
         return int(min(wanted, kept))

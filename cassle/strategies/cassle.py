@@ -96,11 +96,11 @@ class Cassle(TeacherStrategy[C]):
 
     def incompatibility(self, model: Model, training: Training) -> str | None:
         """Return that the distillation compares too few images, if so."""
-        reason = self.distillation.batch_problem(training.compared, self.dim)
+        reason = self.distillation.batch_incompatibility(training.compared, self.dim)
         return None if reason is None else f"distillation '{self.settings.distillation['name']}': {reason}"
 
     @classmethod
-    def uses(cls, settings: dict[str, Any]) -> list[type]:
+    def dependencies(cls, settings: dict[str, Any]) -> list[type]:
         """Return the form of distillation."""
         return [distillations.get(settings["distillation"]["name"])]
 
@@ -126,7 +126,7 @@ class Cassle(TeacherStrategy[C]):
         """Return what goes into the predictor, one (B, D) tensor per view."""
         if self.settings.space == "features":
             return step.student_outputs.features
-        return [step.model.objective.distilled(view) for view in step.student_outputs.z]
+        return [step.model.objective.distillation_input(view) for view in step.student_outputs.z]
 
     def frozen(self, outputs: Outputs) -> list[Tensor]:
         """Return what the predictions are compared with, one (B, D) tensor per view."""

@@ -19,7 +19,7 @@ from cassle.models.checkpoints import load_into
 from cassle.models.model import Model
 from cassle.objectives.base import Group, Objective
 from cassle.settings.recipe import Training
-from cassle.strategies.base import Memory, Strategy, TaskEnd, Upkeep, strategies
+from cassle.strategies.base import Memory, MemoryCost, Strategy, TaskEnd, strategies
 from cassle.strategies.context import Step
 from cassle.tensors.batch import Batch
 
@@ -50,16 +50,16 @@ def keeps_memory(name: str) -> bool:
     return any(kind.keeps_memory for kind in parts_of(name).values())
 
 
-def replayed(name: str, settings: dict[str, Any], batch_size: int) -> int:
+def replayed_rows(name: str, settings: dict[str, Any], batch_size: int) -> int:
     """Return how many images of past tasks the network sees beside a batch at most, under complete settings."""
     own = own_settings(name, settings)
-    return sum(kind.replayed(own[part], batch_size) for part, kind in parts_of(name).items())
+    return sum(kind.replayed_rows(own[part], batch_size) for part, kind in parts_of(name).items())
 
 
-def joining(name: str, settings: dict[str, Any], batch_size: int) -> int:
+def replayed_rows_in_loss(name: str, settings: dict[str, Any], batch_size: int) -> int:
     """Return how many of those the objective compares with the batch."""
     own = own_settings(name, settings)
-    return sum(kind.joining(own[part], batch_size) for part, kind in parts_of(name).items())
+    return sum(kind.replayed_rows_in_loss(own[part], batch_size) for part, kind in parts_of(name).items())
 
 
 def own_settings(name: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -70,7 +70,7 @@ def own_settings(name: str, settings: dict[str, Any]) -> dict[str, dict[str, Any
 def recipe_settings(name: str, recipe: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return what a recipe's ``strategies`` say of a strategy: of each part, and of the whole."""
     parts = {
-        part: recipe.get(part, recipe.get(kind.recipe, {}) if kind.recipe else {})
+        part: recipe.get(part, recipe.get(kind.fallback_recipe, {}) if kind.fallback_recipe else {})
         for part, kind in parts_of(name).items()
     }
     return merged(parts, recipe.get(name, {})) if "+" in name else parts[name]
@@ -101,7 +101,7 @@ def resolve_strategy(name: str, given: dict[str, Any], objective: type[Objective
 def strategy_classes(name: str, settings: dict[str, Any]) -> list[type]:
     """Return the classes that a run of a strategy depends on."""
     own = own_settings(name, settings)
-    return [used for part, kind in parts_of(name).items() for used in (kind, *kind.uses(own[part]))]
+    return [used for part, kind in parts_of(name).items() for used in (kind, *kind.dependencies(own[part]))]
 
 
 def build_parts(name: str, settings: dict[str, Any], model: Model, seed: int) -> Strategy:
@@ -161,16 +161,17 @@ class Composite(Strategy):
         for name, part in self._named():
             part.load_previous(_below(f"parts.{name}.", tensors), what)
 
-    def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
+    def build_memory(self, end: TaskEnd, previous: Memory) -> Memory:
         """Return the memories of all parts."""
         made: Memory = {}
         for name, part in self._named():
-            made |= {f"{name}.{key}": value for key, value in part.build_memory(end, _below(f"{name}.", held)).items()}
+            own = part.build_memory(end, _below(f"{name}.", previous))
+            made |= {f"{name}.{key}": value for key, value in own.items()}
         return made
 
-    def upkeep(self, images: int, batch_size: int) -> Upkeep:
+    def memory_cost(self, images: int, batch_size: int) -> MemoryCost:
         """Return that of all parts together."""
-        return sum((part.upkeep(images, batch_size) for _, part in self._named()), Upkeep())
+        return sum((part.memory_cost(images, batch_size) for _, part in self._named()), MemoryCost())
 
     def load_memory(self, memory: Memory) -> None:
         """Hand each part its own memory."""

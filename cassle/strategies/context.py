@@ -22,7 +22,7 @@ class Step:
     """What a strategy sees of the step at hand; the teacher runs at most once, when first asked for.
 
     ``batch``, ``views`` and ``outputs`` have the rows of this process. A penalty that is a mean over rows needs no
-    more, as gradients are averaged over processes; one that looks across rows has `everywhere` and ``scope``.
+    more, as gradients are averaged over processes; one that looks across rows has `gathered` and ``scope``.
     """
 
     batch: Batch
@@ -61,7 +61,7 @@ class Step:
         return self.outputs.of_views(self.compared)
 
     @cached_property
-    def everywhere(self) -> tuple[Outputs, Batch]:
+    def gathered(self) -> tuple[Outputs, Batch]:
         """Outputs, with gradient, and batch with the rows of all processes; what no loss reads is left behind."""
         outputs, batch, share = self.outputs, self.batch, self.batch.share
         if share is None or share.size == 1:

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cassle.models.model import Model
-from cassle.strategies.base import Memory, TaskEnd, Upkeep, strategies
+from cassle.strategies.base import Memory, MemoryCost, TaskEnd, strategies
 from cassle.strategies.buffers import ReplaySettings, ReplayStrategy
 from cassle.strategies.context import Step
 from cassle.tensors.batch import Aside, Batch
@@ -57,24 +57,25 @@ class DarkExperienceReplay(ReplayStrategy[DERSettings]):
         self.register_buffer("outputs", torch.empty(0, 0), persistent=False)
 
     @torch.no_grad()
-    def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
+    def build_memory(self, end: TaskEnd, previous: Memory) -> Memory:
         """Return the buffer with the outputs of its new images; old images keep what was stored for them."""
-        kept = super().build_memory(end, {key: value for key, value in held.items() if key != "outputs"})
+        kept = super().build_memory(end, {key: value for key, value in previous.items() if key != "outputs"})
         features = end.clean_features(kept["positions"][kept["tasks"] == end.task])
         if self.settings.output == "projections":
             features = end.model.objective.eval().project(features)
         outputs = torch.empty(len(kept["positions"]), features.shape[1])
         outputs[kept["tasks"] == end.task] = features.float().cpu()
-        if held:
+        if previous:
             old = kept["tasks"] != end.task
-            outputs[old] = held["outputs"][torch.searchsorted(held["positions"], kept["positions"][old])]
+            outputs[old] = previous["outputs"][torch.searchsorted(previous["positions"], kept["positions"][old])]
         order = kept["positions"].argsort()
         return {key: value[order] for key, value in {**kept, "outputs": outputs}.items()}
 
-    def upkeep(self, images: int, batch_size: int) -> Upkeep:
+    def memory_cost(self, images: int, batch_size: int) -> MemoryCost:
         """Return the buffer's, and the outputs of its images."""
         kept = self.settings.buffer_size
-        return super().upkeep(images, batch_size) + Upkeep(forward=min(kept, images), bytes=kept * 4 * self.width)
+        outputs = MemoryCost(forward=min(kept, images), bytes=kept * 4 * self.width)
+        return super().memory_cost(images, batch_size) + outputs
 
     def load_memory(self, memory: Memory) -> None:
         """Take over positions, ascending, and outputs."""

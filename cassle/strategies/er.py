@@ -22,6 +22,6 @@ class ExperienceReplay(ReplayStrategy):
     title = "ER"
 
     @classmethod
-    def joining(cls, settings: dict[str, Any], batch_size: int) -> int:
+    def replayed_rows_in_loss(cls, settings: dict[str, Any], batch_size: int) -> int:
         """Return the number of replayed rows: all of them."""
-        return cls.replayed(settings, batch_size)
+        return cls.replayed_rows(settings, batch_size)

@@ -37,7 +37,7 @@ from cassle.core.errors import CheckpointError
 from cassle.core.options import Options
 from cassle.models.model import Model
 from cassle.settings.recipe import Training
-from cassle.strategies.base import Memory, Strategy, TaskEnd, Upkeep, strategies
+from cassle.strategies.base import Memory, MemoryCost, Strategy, TaskEnd, strategies
 from cassle.strategies.context import Step
 from cassle.tensors.batch import Batch
 
@@ -125,18 +125,18 @@ class EWC(Strategy[EWCSettings]):
 
     def incompatibility(self, model: Model, training: Training) -> str | None:
         """Return that batches are too small for the objective's loss, if so."""
-        reason = model.objective.batch_problem(self.settings.fisher_batch_size or training.batch_size)
+        reason = model.objective.batch_incompatibility(self.settings.fisher_batch_size or training.batch_size)
         return None if reason is None else f"fisher_batch_size {self.settings.fisher_batch_size}: {reason}"
 
-    def build_memory(self, end: TaskEnd, held: Memory) -> Memory:
+    def build_memory(self, end: TaskEnd, previous: Memory) -> Memory:
         """Return the information after a task, and where its springs are at rest."""
         new = self.information(end)
         weights = flat(protected(end.model)).detach().cpu()
-        if not held:
+        if not previous:
             return {"fisher": new, "center": weights}
         if self.settings.variant == "online":
-            return {"fisher": self.settings.gamma * held["fisher"] + new, "center": weights}
-        fisher, center = joined(held["fisher"], held["center"], new, weights)
+            return {"fisher": self.settings.gamma * previous["fisher"] + new, "center": weights}
+        fisher, center = joined(previous["fisher"], previous["center"], new, weights)
         return {"fisher": fisher, "center": center}
 
     def information(self, end: TaskEnd) -> Tensor:
@@ -150,11 +150,11 @@ class EWC(Strategy[EWCSettings]):
         batches = islice(end.batches(hp.fisher_batch_size or end.batch_size), hp.fisher_batches)
         return squared_gradients(loss, batches, protected(model)).cpu()
 
-    def upkeep(self, images: int, batch_size: int) -> Upkeep:
+    def memory_cost(self, images: int, batch_size: int) -> MemoryCost:
         """Return the steps of `information`, and two numbers per weight."""
         size = self.settings.fisher_batch_size or batch_size
         batches = min(images // size, self.settings.fisher_batches or images)
-        return Upkeep(steps=batches * size, bytes=2 * 4 * self.size)
+        return MemoryCost(steps=batches * size, bytes=2 * 4 * self.size)
 
     def load_memory(self, memory: Memory) -> None:
         """Take over the springs, none stiffer than a training bears."""

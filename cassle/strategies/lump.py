@@ -49,17 +49,17 @@ class LUMP(BufferStrategy[LUMPSettings]):
         return super().resolve(given, objective)
 
     @classmethod
-    def replayed(cls, settings: dict[str, Any], batch_size: int) -> int:
+    def replayed_rows(cls, settings: dict[str, Any], batch_size: int) -> int:
         """Return 0: replayed images are mixed into own rows."""
         return 0
 
     def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
         """Return ``count`` positions, each as often as any other but for one."""
-        held = len(self.positions)
-        if held == 0:
+        kept = len(self.positions)
+        if kept == 0:
             return None
-        order = torch.randperm(held, generator=generator, device=generator.device)
-        return self.positions_on(order.device)[order.repeat(-(-count // held))[:count]]
+        order = torch.randperm(kept, generator=generator, device=generator.device)
+        return self.positions_on(order.device)[order.repeat(-(-count // kept))[:count]]
 
     def mix_views(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
         """Return mixed views of the own rows."""

@@ -116,7 +116,7 @@ class PNR(Cassle[PNRSettings]):
 
     title = "PNR"
     Settings = PNRSettings
-    recipe = "cassle"
+    fallback_recipe = "cassle"
 
     @property
     def negative_weight(self) -> float:
@@ -153,7 +153,7 @@ class PNR(Cassle[PNRSettings]):
         frozen = scope.gather(self.frozen(step.teacher_outputs))
         p = scope.gather([self.distillation.predictor(view) for view in self.student(step)])
 
-        outputs = step.everywhere[0].of_views(step.compared)
+        outputs = step.gathered[0].of_views(step.compared)
 
         def loss(rows: slice) -> Tensor:
             ours, theirs = [x[rows] for x in p], [x[rows] for x in frozen]

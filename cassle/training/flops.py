@@ -14,7 +14,7 @@ from cassle.contracts.specs import Component, MemorySpec, NetworkSpec, TrainSpec
 from cassle.core.options import parse
 from cassle.models.teacher import Teacher
 from cassle.nets.base import backbones
-from cassle.strategies.compose import replayed
+from cassle.strategies.compose import replayed_rows
 from cassle.tensors.batch import Batch
 from cassle.training.build import build_model, build_strategy
 from cassle.training.step import training_step
@@ -61,7 +61,7 @@ def _step_cost(
             losses, _ = training_step(batch, lambda _: views, model, strategy, teacher)
             losses.total.backward()  # type: ignore[no-untyped-call]
     acts = spec.strategy if task else None
-    rows = count + (replayed(acts.name, acts.settings, count) if acts else 0)
+    rows = count + (replayed_rows(acts.name, acts.settings, count) if acts else 0)
     return StepCost(counter.get_total_flops() / count * rows / count, _bytes(model) + _bytes(strategy))
 
 
@@ -74,11 +74,11 @@ def memory_cost(spec: MemorySpec, images: int, image_size: int, num_classes: int
     """Return operations and bytes of building the memory after a task of so many images."""
     with torch.device("meta"):
         strategy = build_strategy(spec, build_model(spec, image_size, num_classes))
-    upkeep = strategy.upkeep(images, spec.training.batch_size)
-    flops = upkeep.forward * forward_flops(spec.backbone, image_size)
-    if upkeep.steps:
-        flops += upkeep.steps * step_cost(TrainSpec(**{**dict(spec), "strategy": None}), image_size, num_classes).flops
-    return flops, upkeep.bytes
+    cost = strategy.memory_cost(images, spec.training.batch_size)
+    flops = cost.forward * forward_flops(spec.backbone, image_size)
+    if cost.steps:
+        flops += cost.steps * step_cost(TrainSpec(**{**dict(spec), "strategy": None}), image_size, num_classes).flops
+    return flops, cost.bytes
 
 
 def _blank_batch(count: int, task: int) -> Batch:

@@ -41,7 +41,7 @@ def views_of(batch: Batch, draw_views: Callable[[Batch], list[Tensor]]) -> list[
 
 def objective_loss(step: Step) -> Tensor:
     """Return the objective's loss of the rows of all processes, the mean over groups."""
-    objective, (outputs, batch) = step.model.objective, step.everywhere
+    objective, (outputs, batch) = step.model.objective, step.gathered
     if step.scope.group == "global":
         return objective.loss(outputs, batch)
 
@@ -77,6 +77,6 @@ def training_step(
         loss = objective_loss(step)
         penalty = strategy.penalty(step)
         with torch.no_grad():
-            model.objective.after_loss(*step.everywhere)
+            model.objective.after_loss(*step.gathered)
     total = loss if penalty is None else loss + penalty
     return Losses(total, loss.detach(), None if penalty is None else penalty.detach()), step

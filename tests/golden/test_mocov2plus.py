@@ -35,7 +35,7 @@ def test_loss_queues_and_what_is_distilled_equal_the_reference(case, precision):
         objective.after_loss(outputs, None)
     precision.equal(loss, precision.expected(case, "loss"), "loss")
     for view, query in enumerate(queries, start=1):
-        precision.equal(objective.distilled(query), case[f"z{view}_returned"], f"distilled view {view}")
+        precision.equal(objective.distillation_input(query), case[f"z{view}_returned"], f"distilled view {view}")
     precision.equal(objective.queue, case["queue_after"], "queues")
     assert objective.pointer == case["queue_ptr_after"]
     precision.equal_gradients(loss, leaves, case)

@@ -29,7 +29,7 @@ class Transfer(Nested[TransferSettings]):
     Settings = TransferSettings
 
     @property
-    def elsewhere(self) -> str:
+    def transfer_target(self) -> str:
         """The other dataset's stream; its tasks are what accuracies are given for."""
         return str(self.settings.to)
 

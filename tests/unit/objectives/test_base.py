@@ -57,7 +57,7 @@ def test_what_gets_gradients_is_trained_at_the_runs_own_rate(plain):
 
 def test_a_distillation_sees_the_projection_itself(plain):
     z = torch.randn(3, 4)
-    assert plain.distilled(z) is z
+    assert plain.distillation_input(z) is z
 
 
 def no_features():

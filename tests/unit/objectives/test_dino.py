@@ -160,6 +160,3 @@ def test_a_teachers_scores_are_centered(make):
     torch.testing.assert_close(
         objective.prototype_scores(z), objective.prototypes(F.normalize(z, dim=1)) - objective.center
     )
-
-
-# Life cycle

@@ -65,4 +65,4 @@ def test_a_view_is_contrasted_with_key_and_queue_of_the_other_view(objective):
 
 
 def test_a_distillation_receives_unit_rows(objective):
-    torch.testing.assert_close(objective.distilled(3 * rows(5)), F.normalize(rows(5), dim=1))
+    torch.testing.assert_close(objective.distillation_input(3 * rows(5)), F.normalize(rows(5), dim=1))

@@ -96,4 +96,4 @@ def test_gradients_reach_the_projections_through_the_predictions_only(objective,
 
 def test_a_distillation_receives_what_the_predictor_receives(objective):
     z = rows(5)
-    assert objective.distilled(z) is z
+    assert objective.distillation_input(z) is z

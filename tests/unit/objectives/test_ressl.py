@@ -100,4 +100,4 @@ def test_the_first_view_is_the_query_and_the_second_the_key_whatever_their_lengt
 
 
 def test_a_distillation_receives_unit_rows(objective):
-    torch.testing.assert_close(objective.distilled(3 * rows(5)), rows(5))
+    torch.testing.assert_close(objective.distillation_input(3 * rows(5)), rows(5))

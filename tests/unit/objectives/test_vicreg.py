@@ -104,7 +104,7 @@ def test_a_task_boundary_and_a_step_leave_the_state_alone(objective):
 
 def test_the_distillation_receives_the_projection_as_it_is(objective):
     z, _ = views()
-    assert objective.distilled(z) is z
+    assert objective.distillation_input(z) is z
     assert objective.distillation == "mse"
 
 

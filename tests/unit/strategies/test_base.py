@@ -32,7 +32,7 @@ def test_the_base_asks_for_nothing(model):
     assert strategy.shares_first_task
     assert [strategy.keeps_memory, strategy.replays, strategy.uses_maps] == [False] * 3
     assert strategy.state_dict() == {}
-    assert Strategy.uses({}) == []
+    assert Strategy.dependencies({}) == []
 
 
 @pytest.mark.parametrize(("given", "expected"), [({}, 2.0), ({"weight": 3}, 3.0)])

@@ -40,9 +40,9 @@ def test_a_step_adds_the_penalty_to_the_objective(model, batch, step_of, teacher
     torch.testing.assert_close(losses.total.detach(), losses.objective + losses.penalty)
 
 
-def test_the_distillation_sees_what_the_objective_says_is_distilled(model, step_of, teacher_of, monkeypatch):
+def test_the_distillation_gets_the_distillation_input_of_the_objective(model, step_of, teacher_of, monkeypatch):
     strategy, step, seen = built(model), step_of(model, teacher_of(model)), []
-    monkeypatch.setattr(SimCLR, "distilled", lambda self, z: z + 1)
+    monkeypatch.setattr(SimCLR, "distillation_input", lambda self, z: z + 1)
     monkeypatch.setattr(Contrastive, "loss", lambda self, *given: seen.extend(given) or 1.0)
     strategy.penalty(step)
     assert all(torch.equal(view, z + 1) for view, z in zip(seen[0], step.outputs.z, strict=True))
@@ -159,8 +159,8 @@ def test_a_form_that_does_not_fit_is_refused_with_its_reason(monkeypatch):
 
 
 def test_a_run_depends_on_the_file_of_its_form():
-    assert Cassle.uses(Cassle.resolve({}, SimCLR)) == [Contrastive]
-    assert Cassle.uses(Cassle.resolve({"distillation": {"name": "predictive"}}, SimCLR)) == [Predictive]
+    assert Cassle.dependencies(Cassle.resolve({}, SimCLR)) == [Contrastive]
+    assert Cassle.dependencies(Cassle.resolve({"distillation": {"name": "predictive"}}, SimCLR)) == [Predictive]
 
 
 def test_features_can_be_distilled_instead_of_projections(model, step_of, teacher_of):
