@@ -1,4 +1,4 @@
-"""What a distillation is, and the registry of distillations."""
+"""The base class of distillations and their registry."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Distillation(nn.Module, Generic[D]):
     default_weight: ClassVar[float] = 1.0
     """The paper's lambda for this form."""
     fits_features: ClassVar[bool] = True
-    """Whether it can compare features of the backbone in the place of projections."""
+    """Whether it can compare features of the backbone instead of projections."""
 
     settings: D
 
     def __init__(self, settings: D, dim: int, objective: Objective) -> None:
-        """``dim`` is the size of the vectors compared; ``objective`` is the student's, for what must be copied."""
+        """Build the predictor for vectors of size ``dim``; ``objective`` is the student's, for heads to copy."""
         super().__init__()
         self.settings = settings
         sizes = [dim, *[settings.hidden_dim] * (settings.depth - 1), dim]
@@ -48,11 +48,11 @@ class Distillation(nn.Module, Generic[D]):
 
     @classmethod
     def incompatibility(cls, objective: type[Objective]) -> str | None:
-        """Return why this form cannot distil that objective, or None if it can."""
+        """Return why this distillation does not fit an objective, or None if it does."""
         return None
 
     def batch_incompatibility(self, images: int, dim: int) -> str | None:
-        """Return why ``images`` predictions of size ``dim`` cannot be compared, or None; asked before anything runs."""
+        """Return why ``images`` predictions of size ``dim`` cannot be compared, or None; called at the dry run."""
         return None
 
     def loss(self, z: list[Tensor], frozen: list[Tensor], teacher: Objective, scope: Scope | None = None) -> Tensor:
@@ -60,7 +60,7 @@ class Distillation(nn.Module, Generic[D]):
 
         ``z`` and ``frozen``: one (B, D) tensor per view, student's with gradient and teacher's without; view v is
         compared with the teacher's same view v. ``teacher``: the frozen objective, for its prototypes or queues. The
-        predictor sees the rows of this process; ``scope`` says which rows are compared with each other.
+        predictor gets the rows of this process; ``scope`` determines which rows are compared with each other.
         """
         scope = scope or Scope()
         p, frozen = scope.gather([self.predictor(view) for view in z]), scope.gather(frozen)

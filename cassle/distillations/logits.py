@@ -43,9 +43,9 @@ class LogitsSettings(DistillationSettings):
 
 @distillations.register("logits")
 class Logits(Distillation[LogitsSettings]):
-    """Cross-entropy between the classes that the frozen classifier sees in g(z) and in the frozen projections.
+    """Cross-entropy between the class probabilities of g(z) and of the frozen projections under the frozen classifier.
 
-    It is the objective's own loss with the frozen model's answer in the place of the label. Both sides go through the
+    It is the objective's own loss with the frozen model's output as the label. Both sides go through the
     frozen classifier: g(z) predicts the old z, and the student's own classifier stays free to learn the new classes.
     """
 
@@ -58,7 +58,7 @@ class Logits(Distillation[LogitsSettings]):
         return None if hasattr(objective, "classify") else "it has no classifier of its own"
 
     def compare(self, p: list[Tensor], frozen: list[Tensor], teacher: Objective) -> Tensor:
-        """Return `logit_distillation_loss` of what the teacher's classifier makes of both sides."""
+        """Return `logit_distillation_loss` of the teacher's classifier on both sides."""
         classify = cast(Classifies, teacher).classify
         return logit_distillation_loss(
             [classify(z) for z in p], [classify(z) for z in frozen], self.settings.temperature

@@ -16,9 +16,9 @@ from cassle.objectives.base import Objective
 
 
 class Prototypical(Protocol):
-    """What an objective must offer to be distilled in this form.
+    """The methods that an objective needs for this distillation.
 
-    ``prototype_sizes``: how many prototypes each of its heads has, K in all.
+    ``prototype_sizes``: number of prototypes of each head, K in total.
     """
 
     prototype_sizes: list[int]
@@ -62,15 +62,15 @@ class PrototypesSettings(DistillationSettings):
 
 @distillations.register("prototypes")
 class PrototypeAssignment(Distillation[PrototypesSettings]):
-    """Predicts the teacher's assignment of an image to the teacher's prototypes from g(z) and prototypes of its own.
+    """Predict the teacher's assignment of an image to the teacher's prototypes, from g(z) and prototypes of its own.
 
-    It is each objective's own loss with the frozen model in the place of the target network:
+    It is each objective's own loss with the frozen model as the target network:
 
     * SwAV: the target is the softmax of frozen scores, as published. Sinkhorn, which keeps targets from all choosing
       one prototype, is not needed where targets cannot move.
     * DeepCluster-v2: the target is the soft assignment to the frozen model's last centroids, per head. Its own loss
-      asks for the nearest one, the limit for temperature 0; where there are nearly as many centroids as images that
-      alone says little, and the soft assignment also says how near the others are.
+      takes the nearest one, the limit for temperature 0. With nearly as many centroids as images the nearest one
+      carries little information; the soft assignment also has the similarity to the others.
     * DINO: the target is the softmax of the frozen scores less the center saved with them, Eq. 1 and 4 of the paper.
       The center is still needed: without it what all images have in common decides the target.
     """
@@ -84,7 +84,7 @@ class PrototypeAssignment(Distillation[PrototypesSettings]):
 
     @classmethod
     def incompatibility(cls, objective: type[Objective]) -> str | None:
-        """Return that an objective has no prototypes, if so."""
+        """Return a reason for objectives without prototypes."""
         fits = hasattr(objective, "prototype_scores") and hasattr(objective, "new_prototypes")
         return None if fits else "it has no prototypes that images could be assigned to"
 

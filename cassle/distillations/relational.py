@@ -1,4 +1,4 @@
-"""Relational distillation, for ReSSL: keep how images relate to what the previous tasks left in the queue."""
+"""Relational distillation, for ReSSL: keep the relations of images to the queue of the previous tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cassle.objectives.ressl import ressl_loss
 
 
 class HasAnchors(Protocol):
-    """An objective that remembers projections, such as ReSSL and NNCLR."""
+    """An objective that stores projections, such as ReSSL and NNCLR."""
 
     @property
     def anchors(self) -> Tensor:
@@ -50,8 +50,8 @@ class RelationalSettings(DistillationSettings):
 class Relational(Distillation[RelationalSettings]):
     """Cross-entropy between relations of g(z) and of the frozen projections to the frozen model's own queue.
 
-    It is the objective's loss with the frozen model in the place of the momentum network. The anchors are the queue as
-    the previous task left it: they lie in the space that g(z) predicts, and stand for images that are gone.
+    It is the objective's loss with the frozen model as the momentum network. The anchors are the queue as
+    the previous task left it: projections of past images, in the space that g(z) predicts.
     """
 
     Settings = RelationalSettings

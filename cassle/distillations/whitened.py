@@ -32,8 +32,8 @@ class WhitenedSettings(DistillationSettings):
 class Whitened(Distillation[WhitenedSettings]):
     """W-MSE between g(z) and the frozen projections, over the whole batch at once.
 
-    W-MSE knows z only up to its mean and covariance: raw projections may nearly all point one way, and a plain cosine
-    would then find every prediction right. Whitening compares what the objective has shaped. The frozen side needs the
+    W-MSE determines z only up to its mean and covariance: raw projections may have nearly one direction, and a plain
+    cosine would then accept every prediction. Whitening removes both. The frozen side needs the
     statistics of the same rows as the prediction's side, so that a perfect copy has loss 0. Groups would only make them
     noisier: nothing has to be kept from collapsing here.
     """
@@ -41,7 +41,7 @@ class Whitened(Distillation[WhitenedSettings]):
     Settings = WhitenedSettings
 
     def batch_incompatibility(self, images: int, dim: int) -> str | None:
-        """Return that the images do not suffice to be whitened, if so."""
+        """Return a reason if there are too few images to whiten."""
         if self.settings.eps > 0 or images > dim:
             return None
         return f"{images} images cannot whiten vectors of size {dim}; set its eps above 0, or compare more images"

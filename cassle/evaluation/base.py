@@ -1,4 +1,4 @@
-"""What a probe is and what it may look at, and the registry of probes."""
+"""The base class of probes, its input, and the registry of probes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Evaluation:
 
 
 class Probe(Generic[S]):
-    """Scores the classes of test images from a frozen network; of labels it may use those of training images only.
+    """Score the classes of test images from a frozen network; a probe may use labels of training images only.
 
     Subclasses set ``Settings`` and write `scores`, a call of the pure functions of the same file.
     """
@@ -111,20 +111,20 @@ class Probe(Generic[S]):
 
     @property
     def needs_training(self) -> bool:
-        """Whether there is nothing to evaluate in a backbone alone, such as the random network's."""
+        """Whether the probe needs a trained checkpoint: a backbone alone, such as the random network, has no result."""
         return False
 
     @property
     def transfer_target(self) -> str | None:
-        """The name of the stream whose images are looked at; None for the one that is evaluated."""
+        """Name of the stream whose images are classified; None for the evaluated stream."""
         return None
 
     def dependencies(self) -> list[type]:
-        """Return classes of other files that the result depends on."""
+        """Return the classes of other files that the result depends on."""
         return []
 
     def incompatibility(self, stream: Stream) -> str | None:
-        """Return why the probe makes no sense on a stream, or None if it does."""
+        """Return why the probe cannot evaluate a stream, or None if it can."""
         return None
 
 

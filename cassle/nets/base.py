@@ -1,4 +1,4 @@
-"""What a backbone is, and the registry of backbones."""
+"""The base class of backbones and their registry."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Backbone(nn.Module, Generic[S]):
 
     @classmethod
     def as_code(cls, name: str, image_size: int, settings: S) -> str:  # type: ignore[misc]
-        """Return lines of Python that build ``network``, whose tensors have the names and shapes of this backbone's."""
+        """Return Python code that builds ``network`` with the tensor names and shapes of this backbone."""
         return (
             "from cassle.nets.base import backbones\n\n"
             f"kind = backbones.get({name!r})\n"

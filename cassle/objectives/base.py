@@ -1,4 +1,4 @@
-"""What an objective is, and the registry of objectives."""
+"""The base class of objectives and their registry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a task's training stands: epoch and optimizer step from 0, and how many of each the task has."""
+    """A point in the training of a task: epoch and optimizer step from 0, and the number of each in the task."""
 
     epoch: int
     step: int
@@ -39,10 +39,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class TaskStart:
-    """What an objective may use at the start of a task, before its first epoch.
+    """Input of `Objective.begin_task`, before the first epoch of a task.
 
     ``clean_features()`` returns (index (n,) int64, features (n, F)) of the task's unaugmented training images under
-    the current backbone in evaluation mode, for cluster memories; the backbone is left as it was.
+    the current backbone in evaluation mode, for cluster memories; the backbone does not change.
     """
 
     task: int
@@ -51,7 +51,7 @@ class TaskStart:
 
 
 class Objective(nn.Module, Generic[S]):
-    """A self-supervised loss with its heads and state; everything it remembers is a buffer or a parameter.
+    """A self-supervised loss with its heads and state; all state is in buffers and parameters.
 
     Subclasses set ``Settings`` (their hyper-parameters), ``distillation`` (the registered form of their own loss as
     a distillation) and build ``projector``; `loss` is a call of the pure function of the same file.
@@ -70,15 +70,15 @@ class Objective(nn.Module, Generic[S]):
     """
     distillation: ClassVar[str]
     supervised: ClassVar[bool] = False
-    """Whether training reads labels; a strategy that mixes images refuses it."""
+    """Whether training reads labels; strategies that mix images refuse such an objective."""
     many_views: ClassVar[bool] = False
     """Whether the loss is defined for more than two views."""
     linear_lr: ClassVar[float] = 0.3
     """Learning rate of linear evaluation for 256 images; the default is that of the original release's command line."""
     has_momentum: ClassVar[bool] = False
-    """Whether there is a momentum network (a strategy may want it as teacher)."""
+    """Whether it has a momentum network, which a strategy may use as teacher."""
     uses_features: ClassVar[bool] = False
-    """Whether `loss` or `after_loss` reads the backbone's features; they are then brought together as z is."""
+    """Whether `loss` or `after_loss` reads the backbone's features; processes then exchange them as they do z."""
 
     settings: S
     projector: nn.Module
@@ -102,33 +102,33 @@ class Objective(nn.Module, Generic[S]):
         return Outputs(features, z, p, self.targets(views), [m for m, _ in stages] if maps else [])
 
     def predict(self, z: Tensor) -> Tensor | None:
-        """Return what the objective puts on top of a projection z (B, D): a prediction, or scores; None if nothing."""
+        """Return the output that follows a projection z (B, D), a prediction or scores; None without one."""
         return None
 
     def targets(self, views: list[Tensor]) -> list[Tensor]:
-        """Return the outputs of a momentum network for the views, without gradient, if there is one."""
+        """Return the outputs of the momentum network for the views, without gradient; empty without one."""
         return []
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Return the scalar loss; changes nothing, as it may be called for several groups of one batch.
+        """Return the scalar loss; it changes no state, as it may be called for several groups of one batch.
 
         ``outputs`` and the batch's index, labels and is_replay are of all processes.
         """
         raise NotImplementedError
 
     def batch_incompatibility(self, images: int) -> str | None:
-        """Return why the loss of so many images cannot be computed, or None if it can; asked before anything runs."""
+        """Return why the loss cannot compare this number of images, or None if it can; called at the dry run."""
         return None
 
     def after_loss(self, outputs: Outputs, batch: Batch) -> None:
-        """Move queues and centers (buffers): once per step, with the outputs of the whole batch, before gradients."""
+        """Update queues and centers (buffers), once per step, with the outputs of the whole batch, before gradients."""
 
     def distillation_input(self, z: Tensor) -> Tensor:
-        """Return what a distillation of this objective receives as the student's z (B, D)."""
+        """Return the student's z (B, D) as a distillation of this objective gets it."""
         return z
 
     def use_momentum_network(self) -> Backbone:
-        """Put the momentum network's heads in the place of the trained ones and return its backbone, for a teacher."""
+        """Replace the trained heads by those of the momentum network and return its backbone, for a teacher."""
         network = cast(MomentumNetwork, self.momentum)
         self.projector = network.projector
         return network.backbone
@@ -138,16 +138,16 @@ class Objective(nn.Module, Generic[S]):
         return [Group("objective", [p for p in self.parameters() if p.requires_grad])]
 
     def begin_task(self, start: TaskStart) -> None:
-        """Restart what does not carry over to the next task (queues, cluster memories)."""
+        """Reset the state that does not carry over to the next task (queues, cluster memories)."""
 
     def begin_epoch(self, moment: Moment) -> None:
-        """Set what depends on the epoch (temperatures, freezes)."""
+        """Set the values that depend on the epoch (temperatures, freezes)."""
 
     def after_backward(self, moment: Moment) -> None:
         """Change gradients before the optimizer sees them (frozen prototypes)."""
 
     def after_step(self, backbone: Backbone, moment: Moment) -> None:
-        """Move what follows the weights (momentum networks); ``moment.step`` is the step just done."""
+        """Update the momentum network after an optimizer step; ``moment.step`` is the number of that step."""
 
 
 objectives: Registry[type[Objective]] = Registry("objective", "cassle.objectives", reserved=(RANDOM,))

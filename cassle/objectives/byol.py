@@ -33,7 +33,7 @@ class BYOLSettings(Options):
 
 @objectives.register("byol")
 class BYOL(Objective[BYOLSettings]):
-    """Predictor on top of the projector, momentum network beside them; all of it carries over to the next task.
+    """A predictor on the projector, and a momentum network; all of it carries over to the next task.
 
     The loss is a sum over the two directions, whereas its distillation is an average: lambda = 1 is not equal weight.
     """
@@ -66,6 +66,6 @@ class BYOL(Objective[BYOLSettings]):
         return byol_loss(p1, m2) + byol_loss(p2, m1)
 
     def after_step(self, backbone: Backbone, moment: Moment) -> None:
-        """Let the momentum network follow."""
+        """Update the momentum network."""
         tau = momentum_tau(self.settings.base_tau, self.settings.final_tau, moment.step, moment.steps)
         self.momentum.follow(backbone, self.projector, tau)

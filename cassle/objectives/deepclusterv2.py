@@ -1,4 +1,4 @@
-"""DeepCluster-v2: cluster all images once per epoch and learn to tell the clusters.
+"""DeepCluster-v2: cluster all images once per epoch and learn to predict the clusters.
 
 Caron et al. 2018, 1807.05520 (DeepCluster); Caron et al. 2020, 2006.09882, Section 4.1 and Appendix D (version 2).
 """
@@ -23,7 +23,7 @@ from cassle.tensors.batch import Batch
 from cassle.tensors.outputs import Outputs
 
 VIEWS = 2
-"""Views whose projections are remembered and clustered: the first ones."""
+"""Number of views, the first ones, whose projections are stored and clustered."""
 
 
 def deepcluster_loss(scores: Sequence[Tensor], clusters: Tensor, temperature: float) -> Tensor:
@@ -96,7 +96,7 @@ class DeepClusterV2(Objective[DeepClusterV2Settings]):
         return deepcluster_loss(scores, torch.where(known < 0, highest, known), self.settings.temperature)
 
     def after_loss(self, outputs: Outputs, batch: Batch) -> None:
-        """Remember the batch's projections."""
+        """Store the batch's projections in the memory."""
         self.memory.write(batch.index, [F.normalize(z, dim=1) for z in outputs.z[:VIEWS]])
 
     @torch.no_grad()
@@ -116,7 +116,7 @@ class DeepClusterV2(Objective[DeepClusterV2Settings]):
 
     @torch.no_grad()
     def begin_epoch(self, moment: Moment) -> None:
-        """Cluster the memory, head h that of view h mod 2; not where a training goes on inside an epoch."""
+        """Cluster the memory, head h that of view h mod 2; do nothing where a training resumes inside an epoch."""
         if moment.step % (moment.steps // moment.epochs):
             return
         seed, task = self.origin.tolist()
@@ -131,6 +131,6 @@ class DeepClusterV2(Objective[DeepClusterV2Settings]):
         self.centroids.copy_(torch.cat(found))
 
     def after_step(self, backbone: Backbone, moment: Moment) -> None:
-        """Forget the task's images at its end."""
+        """Empty the memory after the last step of the task."""
         if moment.step + 1 == moment.steps:
             self.memory.clear()

@@ -153,6 +153,6 @@ class DINO(Objective[DINOSettings]):
                 parameter.grad = None
 
     def after_step(self, backbone: Backbone, moment: Moment) -> None:
-        """Let the momentum network follow."""
+        """Update the momentum network."""
         tau = momentum_tau(self.settings.base_tau, self.settings.final_tau, moment.step, moment.steps)
         self.momentum.follow(backbone, self.head(), tau)

@@ -93,6 +93,6 @@ class MoCoV2Plus(Objective[MoCoV2PlusSettings]):
         return F.normalize(z, dim=1)
 
     def after_step(self, backbone: Backbone, moment: Moment) -> None:
-        """Let the momentum network follow."""
+        """Update the momentum network."""
         tau = momentum_tau(self.settings.base_tau, self.settings.final_tau, moment.step, moment.steps)
         self.momentum.follow(backbone, self.projector, tau)

@@ -50,7 +50,7 @@ class NNCLR(Objective[NNCLRSettings]):
     """Predictor on top of the projector, and a queue of the first view's projections; all of it carries over.
 
     ``queue`` (K, D): unit rows; ``pointer`` (): the row written next. The queue carries over to the next task because
-    the network does: its rows are embeddings of the very network that goes on, so a new image's neighbor is the most
+    the network does: its rows are embeddings of the network that continues, so a new image's neighbor is the most
     similar image known so far. A queue restarted with random rows would make random directions the positives of the
     first K / N steps, just when the old features are most at risk. Rows of old tasks are gone after those K / N steps.
 
@@ -77,7 +77,7 @@ class NNCLR(Objective[NNCLRSettings]):
 
     @property
     def anchors(self) -> Tensor:
-        """The queue, for distillations that compare images by their relations to known ones."""
+        """The queue, for distillations that compare the relations of images to stored ones."""
         return self.queue
 
     def predict(self, z: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ class ReSSL(Objective[ReSSLSettings]):
 
     @property
     def anchors(self) -> Tensor:
-        """The queue, for distillations that compare images by their relations to known ones."""
+        """The queue, for distillations that compare the relations of images to stored ones."""
         return self.queue
 
     def targets(self, views: list[Tensor]) -> list[Tensor]:
@@ -92,10 +92,10 @@ class ReSSL(Objective[ReSSLSettings]):
         push(self.queue, self.pointer, F.normalize(outputs.targets[1], dim=1))
 
     def distillation_input(self, z: Tensor) -> Tensor:
-        """Return unit rows: the loss knows projections by their direction alone, so their length means nothing."""
+        """Return unit rows: the loss depends on the direction of projections only."""
         return F.normalize(z, dim=1)
 
     def after_step(self, backbone: Backbone, moment: Moment) -> None:
-        """Let the momentum network follow."""
+        """Update the momentum network."""
         tau = momentum_tau(self.settings.base_tau, self.settings.final_tau, moment.step, moment.steps)
         self.momentum.follow(backbone, self.projector, tau)

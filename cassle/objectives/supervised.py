@@ -1,4 +1,4 @@
-"""Supervised training: cross-entropy with labels, to compare self-supervised objectives with.
+"""Supervised training: cross-entropy with labels, for comparison with self-supervised objectives.
 
 With ``projector: mlp`` it follows the supervised model of Marczak et al. 2023 (2311.13321), who found that a projector
 between backbone and classifier, thrown away afterwards, makes supervised features last in continual training. Their
@@ -44,7 +44,7 @@ class SupervisedSettings(Options):
 class Supervised(Objective[SupervisedSettings]):
     """One linear classifier over the classes of all tasks, on the projection; nothing to carry but weights.
 
-    It learns from the labels of the task at hand alone, and is not the online classifier, which sees all tasks.
+    It learns from the labels of the current task only. The online classifier is another one, which sees all tasks.
     """
 
     title = "Supervised"

@@ -107,7 +107,7 @@ class SwAV(Objective[SwAVSettings]):
 
     @torch.no_grad()
     def assignments(self, scores: Sequence[Tensor]) -> list[Tensor]:
-        """Return the assignment (B, K) of each view from its scores, together with its queue where that is used."""
+        """Return the assignment (B, K) of each view from its scores, along with its queue if that is in use."""
         hp = self.settings
         if not self.uses_queue:
             return [sinkhorn(own, hp.sk_epsilon, hp.sk_iters) for own in scores]

@@ -1,4 +1,4 @@
-"""W-MSE: views agree after whitening, which no collapsed representation survives (Ermolov et al. 2021, 2007.06346)."""
+"""W-MSE: views agree after whitening, which no collapsed representation satisfies (Ermolov et al. 2021, 2007.06346)."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class WMSE(Objective[WMSESettings]):
         self.output_dim = settings.output_dim
 
     def batch_incompatibility(self, images: int) -> str | None:
-        """Return that the images fill no group to be whitened, if so."""
+        """Return a reason if the images do not fill one whitened group."""
         size = self.settings.whitening_size
         return None if images >= size else f"whitening_size {size} exceeds the {images} images that its loss gets"
 

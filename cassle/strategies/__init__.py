@@ -1,1 +1,1 @@
-"""Continual strategies: what is added to the objective so that a model remembers, one file each."""
+"""Continual strategies: additions to the objective against forgetting, one file each."""

@@ -1,4 +1,4 @@
-"""What a strategy is, and the registry of strategies."""
+"""The base class of strategies and their registry."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from cassle.strategies.context import Step
 from cassle.tensors.batch import Batch
 
 Memory = dict[str, Tensor]
-"""What a strategy keeps from task to task in a file: positions in the training half, outputs, weights; never pixels."""
+"""Tensors that a strategy keeps in a file from task to task: sample indices, outputs, weights; never pixels."""
 
 
 @dataclass(frozen=True)
 class TaskEnd:
-    """What a strategy may use to remember a task that was just trained: its model and its images.
+    """Input of `Strategy.build_memory`: the model after a task and the images of that task.
 
-    ``positions`` (n,) int64 are the task's images within the training half, ``batch_size`` is that of its training.
-    ``clean_features(positions)`` returns the features (m, F) of unaugmented images in evaluation mode;
+    ``positions`` (n,) int64 are the sample indices of the task within the training half, ``batch_size`` is that of its
+    training. ``clean_features(positions)`` returns the features (m, F) of unaugmented images in evaluation mode;
     ``batches(size)`` yields the full batches of one pass over the task in random order, each with a generator of its
-    own; ``draw_views`` returns the training's views of one.
+    own; ``draw_views`` returns the views of a batch as in training.
     """
 
     model: Model
@@ -47,9 +47,10 @@ class TaskEnd:
 
 @dataclass(frozen=True)
 class MemoryCost:
-    """What it costs to remember a task: images that pass the backbone once, images of steps with gradients, bytes.
+    """Cost of `Strategy.build_memory`: images of forward passes, images of steps with gradients, bytes.
 
-    A step passes the views of a training through network and objective; ``bytes`` is the size of the memory's file.
+    A forward pass runs the backbone once per image. A step runs network and objective on the views of a training.
+    ``bytes`` is the size of the memory's file.
     """
 
     forward: int = 0
@@ -63,9 +64,9 @@ class MemoryCost:
 class Strategy(nn.Module, Generic[S]):
     """Hooks around the training step; the base class is plain fine-tuning.
 
-    What a strategy learns lives in parameters and buffers, which fill the ``strategy`` room of a checkpoint and are
-    loaded strictly by the next task (except from a shared first task, which has none). What it keeps of the data is
-    its memory, a file beside the checkpoint, held here in buffers that are not saved.
+    Learned state is in parameters and buffers: the ``strategy`` part of a checkpoint, which the next task loads strictly
+    (a shared first task has none). Data of past tasks is in the memory, a file next to the checkpoint; this module
+    holds it in buffers that are not saved.
     """
 
     Settings: ClassVar[type[Options]] = Options
@@ -74,9 +75,9 @@ class Strategy(nn.Module, Generic[S]):
     original: ClassVar[Mapping[str, Any]] = {}
     """Settings of the official release where they differ from the defaults; `preset: original` sets them."""
     fallback_recipe: ClassVar[str | None] = None
-    """Another strategy whose entry in a recipe stands for this one's where it has none."""
+    """Another strategy, whose entry in a recipe is used where this one has none."""
     shares_first_task: bool = True
-    """False if the strategy acts in task 0 or needs something of it; it then trains a first task of its own."""
+    """Whether the strategy does nothing in task 0; False if it acts there and trains a first task of its own."""
     keeps_memory: bool = False
     """Whether `build_memory` writes a memory file after each task but the last, and `load_memory` reads it."""
     replays: bool = False
@@ -97,13 +98,13 @@ class Strategy(nn.Module, Generic[S]):
 
     @classmethod
     def dependencies(cls, settings: dict[str, Any]) -> list[type]:
-        """Return classes of other files that a run with these settings depends on."""
+        """Return the classes of other files that a run with these settings depends on."""
         return []
 
     def incompatibility(self, model: Model, training: Training) -> str | None:
         """Return why this strategy cannot act in a training, or None if it can.
 
-        Asked at the dry run; ``model`` and this strategy have no storage then (torch's meta device).
+        Called at the dry run, where ``model`` and this strategy have no storage (torch's meta device).
         """
         return None
 
@@ -111,12 +112,12 @@ class Strategy(nn.Module, Generic[S]):
 
     @classmethod
     def replayed_rows(cls, settings: dict[str, Any], batch_size: int) -> int:
-        """Return how many images of past tasks the network sees beside a batch of ``batch_size``, at most."""
+        """Return the largest number of replayed images that the network gets with a batch of ``batch_size``."""
         return 0
 
     @classmethod
     def replayed_rows_in_loss(cls, settings: dict[str, Any], batch_size: int) -> int:
-        """Return how many of those the objective compares with the batch."""
+        """Return the number of those that the objective's loss compares with the batch."""
         return 0
 
     @property
@@ -126,38 +127,38 @@ class Strategy(nn.Module, Generic[S]):
 
     @property
     def teacher_network(self) -> Literal["online", "momentum"]:
-        """Which network of the previous task teaches: the one that was trained, or the one that followed it."""
+        """Network of the previous task that is the teacher: the trained one, or its momentum network."""
         return "online"
 
     def load_previous(self, tensors: dict[str, Tensor], what: str) -> None:
-        """Take over the ``strategy`` room of the previous checkpoint, which errors call ``what``."""
+        """Load the ``strategy`` part of the previous checkpoint; errors name it ``what``."""
         load_into(self, tensors, what)
 
     def build_memory(self, end: TaskEnd, previous: Memory) -> Memory:
-        """Return the memory after a task, given the one before it (empty after the first); arrays on the CPU."""
+        """Return the memory after a task from the ``previous`` one (empty after the first task); tensors on the CPU."""
         return {}
 
     def memory_cost(self, images: int, batch_size: int) -> MemoryCost:
-        """Return the most `build_memory` costs after a task of so many images; asked without storage.
+        """Return the largest cost of `build_memory` after a task of ``images``; called without storage.
 
         ``batch_size`` is that of the task's training.
         """
         return MemoryCost()
 
     def load_memory(self, memory: Memory) -> None:
-        """Take over the memory of the previous task, before this module moves to its device."""
+        """Load the memory of the previous task, before this module moves to its device."""
 
     # Around the step
 
     def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
-        """Return the positions (R,) int64 that join a batch of ``count`` own rows, or None.
+        """Return the sample indices (R,) int64 that join a batch of ``count`` own rows, or None.
 
         A function of the memory and the generator alone, which belongs to this step and lives on the memory's device.
         """
         return None
 
     def mix_views(self, views: list[Tensor], batch: Batch) -> tuple[list[Tensor], Batch]:
-        """Return the views as the network shall see them, and the batch whose rows they are."""
+        """Return the views that the network gets, and the batch of their rows."""
         return views, batch
 
     def penalty(self, step: Step) -> Tensor | None:
@@ -170,7 +171,7 @@ class Strategy(nn.Module, Generic[S]):
 
 
 class TeacherSettings(Options):
-    """Settings of every strategy that asks the previous model."""
+    """Settings of every strategy with a teacher."""
 
     teacher_batchnorm: Literal["frozen", "batch"] = Field(
         "frozen",
@@ -182,7 +183,7 @@ T = TypeVar("T", bound=TeacherSettings, covariant=True, default=TeacherSettings)
 
 
 class TeacherStrategy(Strategy[T]):
-    """A strategy that compares with the frozen model of the previous task; it does nothing in the first."""
+    """A strategy with a teacher, the frozen model of the previous task; it does nothing in the first."""
 
     Settings: ClassVar[type[Options]] = TeacherSettings
     original: ClassVar[Mapping[str, Any]] = {"teacher_batchnorm": "batch"}

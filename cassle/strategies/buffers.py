@@ -1,4 +1,4 @@
-"""The buffer that replaying strategies share: which images of past tasks are kept, and which join a batch."""
+"""The replay buffer: which images of past tasks it keeps, and which of them join a batch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Selection = Literal["reservoir", "uniform"]
 def kept_rows(keys: Tensor, tasks: Tensor, size: int, selection: Selection) -> Tensor:
     """Return the rows, ascending, that a buffer of ``size`` images keeps.
 
-    ``keys`` (n,) are independent uniform draws, one per image for good, ``tasks`` (n,) int64 the task of each.
-    ``reservoir`` keeps the smallest keys: every image seen so far with the same chance, whatever its task, as reservoir
-    sampling does (Vitter 1985); images once dropped are not needed for it. ``uniform`` gives every task the same share,
-    the first ones one more where it does not divide, and keeps the smallest keys of each.
+    ``keys`` (n,) are independent uniform draws, fixed per image, ``tasks`` (n,) int64 the task of each.
+    ``reservoir`` keeps the smallest keys: every image of any task so far with the same probability, as reservoir
+    sampling does (Vitter 1985); dropped images are not needed again. ``uniform`` keeps the smallest keys of each task,
+    the same number per task; if the size does not divide, the first tasks have one more.
     """
     order = keys.argsort()
     if selection == "reservoir":

@@ -5,7 +5,7 @@ L = L_SSL(z_1, z_2) + lambda * mean over views v of l_D(g(z_v), zbar_v),   Eq. 5
 z are the projections of the current model, zbar those of the previous model for the same views, g a predictor on the
 current side only. l_D is the objective's own loss as a distillation; each form gives its formula. Defaults: lambda 1,
 and 25 for mean squared error; g = Linear - BatchNorm - ReLU - Linear with 2048 hidden units, carried from task to task,
-as in the authors' release. All other choices are there for ablations.
+as in the authors' release. All other settings are for ablations.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Cassle(TeacherStrategy[C]):
 
     @classmethod
     def resolve(cls, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
-        """Fill in the objective's own form, its settings and its weight; refuse what does not fit."""
+        """Complete the settings with the objective's own form and its weight; refuse forms that do not fit."""
         what = f"strategy {cls.__name__.lower()}"
         settings = parse(cls.Settings, given, what)
         form = {"name": objective.distillation, **settings.distillation}
@@ -95,7 +95,7 @@ class Cassle(TeacherStrategy[C]):
         return {**full, "weight": weight, "distillation": form}
 
     def incompatibility(self, model: Model, training: Training) -> str | None:
-        """Return that the distillation compares too few images, if so."""
+        """Return a reason if the distillation compares too few images."""
         reason = self.distillation.batch_incompatibility(training.compared, self.dim)
         return None if reason is None else f"distillation '{self.settings.distillation['name']}': {reason}"
 
@@ -110,12 +110,12 @@ class Cassle(TeacherStrategy[C]):
         return self.settings.teacher
 
     def load_previous(self, tensors: dict[str, Tensor], what: str) -> None:
-        """Take over the predictor, unless a new one is asked for."""
+        """Load the predictor, unless the settings ask for a new one."""
         if self.settings.predictor == "carried":
             super().load_previous(tensors, what)
 
     def penalty(self, step: Step) -> Tensor | None:
-        """Return lambda times the distillation loss between g(z) and what the teacher makes of the same views."""
+        """Return lambda times the distillation loss between g(z) and the teacher's outputs for the same views."""
         if step.teacher is None:
             return None
         ours, theirs = self.student(step), self.frozen(step.teacher_outputs)
@@ -123,13 +123,13 @@ class Cassle(TeacherStrategy[C]):
         return self.weight * loss
 
     def student(self, step: Step) -> list[Tensor]:
-        """Return what goes into the predictor, one (B, D) tensor per view."""
+        """Return the inputs of the predictor, one (B, D) tensor per view."""
         if self.settings.space == "features":
             return step.student_outputs.features
         return [step.model.objective.distillation_input(view) for view in step.student_outputs.z]
 
     def frozen(self, outputs: Outputs) -> list[Tensor]:
-        """Return what the predictions are compared with, one (B, D) tensor per view."""
+        """Return the targets of the predictions, one (B, D) tensor per view."""
         return outputs.features if self.settings.space == "features" else outputs.z
 
     def groups(self) -> list[Group]:

@@ -1,6 +1,6 @@
 """Strategies joined by a plus sign, such as ``cassle+er``: hooks run in the order of the names, the teacher once.
 
-A name without a plus is its own single part, so that the rest of the software need not tell the two apart.
+A name without a plus has one part, itself: callers need not distinguish the two.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cassle.tensors.batch import Batch
 
 
 def parts_of(name: str) -> dict[str, type[Strategy]]:
-    """Return part -> class of a strategy's name; `SettingsError` for parts that do not exist or stand there twice."""
+    """Return part -> class of a strategy's name; `SettingsError` for unknown or repeated parts."""
     names = name.split("+")
     kinds = {part: strategies.get(part) for part in names}
     if len(kinds) < len(names):
@@ -46,18 +46,18 @@ def shares_first_task(name: str) -> bool:
 
 
 def keeps_memory(name: str) -> bool:
-    """Return whether a strategy keeps something from task to task in a file."""
+    """Return whether a strategy has a memory file."""
     return any(kind.keeps_memory for kind in parts_of(name).values())
 
 
 def replayed_rows(name: str, settings: dict[str, Any], batch_size: int) -> int:
-    """Return how many images of past tasks the network sees beside a batch at most, under complete settings."""
+    """Return the largest number of replayed images that the network gets with a batch, from complete settings."""
     own = own_settings(name, settings)
     return sum(kind.replayed_rows(own[part], batch_size) for part, kind in parts_of(name).items())
 
 
 def replayed_rows_in_loss(name: str, settings: dict[str, Any], batch_size: int) -> int:
-    """Return how many of those the objective compares with the batch."""
+    """Return the number of those that the objective's loss compares with the batch."""
     own = own_settings(name, settings)
     return sum(kind.replayed_rows_in_loss(own[part], batch_size) for part, kind in parts_of(name).items())
 
@@ -68,7 +68,7 @@ def own_settings(name: str, settings: dict[str, Any]) -> dict[str, dict[str, Any
 
 
 def recipe_settings(name: str, recipe: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what a recipe's ``strategies`` say of a strategy: of each part, and of the whole."""
+    """Return the settings of a strategy in a recipe's ``strategies``: those of each part, then those of the whole."""
     parts = {
         part: recipe.get(part, recipe.get(kind.fallback_recipe, {}) if kind.fallback_recipe else {})
         for part, kind in parts_of(name).items()
@@ -79,7 +79,8 @@ def recipe_settings(name: str, recipe: Mapping[str, dict[str, Any]]) -> dict[str
 def resolve_strategy(name: str, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
     """Return the complete settings of a strategy for use with an objective.
 
-    Those of joined strategies are a mapping per part. Raises `SettingsError` for what is unknown or cannot be joined.
+    Those of joined strategies are a mapping per part. Raises `SettingsError` for unknown keys, and for parts that need
+    different teachers.
     """
     kinds = parts_of(name)
     if "+" not in name:
@@ -90,10 +91,10 @@ def resolve_strategy(name: str, given: dict[str, Any], objective: type[Objective
         if not isinstance(value, Mapping):
             raise SettingsError(f"strategy {name}: '{key}' = {value!r} must be a mapping of that part's settings")
     settings = {part: kind.resolve(dict(given.get(part, {})), objective) for part, kind in kinds.items()}
-    taught = [part for part in settings.values() if "teacher_batchnorm" in part]
-    if len({part["teacher_batchnorm"] for part in taught}) > 1:
+    with_teacher = [part for part in settings.values() if "teacher_batchnorm" in part]
+    if len({part["teacher_batchnorm"] for part in with_teacher}) > 1:
         raise SettingsError(f"strategy {name} has one teacher: give its parts the same teacher_batchnorm")
-    if len({part.get("teacher", "online") for part in taught}) > 1:
+    if len({part.get("teacher", "online") for part in with_teacher}) > 1:
         raise SettingsError(f"strategy {name} has one teacher, and not every part learns from a momentum network")
     return settings
 
@@ -105,7 +106,7 @@ def strategy_classes(name: str, settings: dict[str, Any]) -> list[type]:
 
 
 def build_parts(name: str, settings: dict[str, Any], model: Model, seed: int) -> Strategy:
-    """Return a strategy, each part with the random weights of (seed, strategy) that it has when it is alone."""
+    """Return a strategy, each part with the same random weights of (seed, strategy) as alone."""
     own = own_settings(name, settings)
     built = {}
     for part, kind in parts_of(name).items():
@@ -115,7 +116,7 @@ def build_parts(name: str, settings: dict[str, Any], model: Model, seed: int) ->
 
 
 class Composite(Strategy):
-    """Several strategies as one; tensors and memory of a part carry its name as a prefix."""
+    """Several strategies as one; names of a part's tensors and memory begin with the part's name."""
 
     def __init__(self, parts: dict[str, Strategy], model: Model) -> None:
         super().__init__(Options(), model)
@@ -128,7 +129,7 @@ class Composite(Strategy):
         return [(name, cast(Strategy, part)) for name, part in self.parts.items()]
 
     def _agreed(self, what: str) -> Any:
-        """Return what all parts with a teacher ask of it, None without any; `SettingsError` where they differ."""
+        """Return the common value of an attribute of all parts with a teacher, or None; `SettingsError` if they differ."""
         asked = {name: getattr(part, what) for name, part in self._named() if part.teacher_batchnorm is not None}
         if len(set(asked.values())) > 1:
             told = ", ".join(f"{value} ({name})" for name, value in asked.items())
@@ -146,7 +147,7 @@ class Composite(Strategy):
         return cast(Literal["online", "momentum"], self._agreed("teacher_network") or "online")
 
     def incompatibility(self, model: Model, training: Training) -> str | None:
-        """Return why the parts have no teacher in common, or one of them cannot act, if so."""
+        """Return a reason if the parts need different teachers, or the reason of one part."""
         try:
             _ = self.teacher_batchnorm, self.teacher_network
         except SettingsError as error:
@@ -155,9 +156,9 @@ class Composite(Strategy):
         return next((f"{name}: {reason}" for name, reason in reasons.items() if reason), None)
 
     def load_previous(self, tensors: dict[str, Tensor], what: str) -> None:
-        """Hand each part its own room."""
+        """Load each part's own tensors."""
         if any(not key.startswith(tuple(f"parts.{name}." for name in self.parts)) for key in tensors):
-            load_into(self, tensors, what)  # says what does not fit
+            load_into(self, tensors, what)  # raises the error with the names that do not fit
         for name, part in self._named():
             part.load_previous(_below(f"parts.{name}.", tensors), what)
 
@@ -170,11 +171,11 @@ class Composite(Strategy):
         return made
 
     def memory_cost(self, images: int, batch_size: int) -> MemoryCost:
-        """Return that of all parts together."""
+        """Return the sum over all parts."""
         return sum((part.memory_cost(images, batch_size) for _, part in self._named()), MemoryCost())
 
     def load_memory(self, memory: Memory) -> None:
-        """Hand each part its own memory."""
+        """Load each part's own memory."""
         for name, part in self._named():
             if part.keeps_memory:
                 part.load_memory(_below(f"{name}.", memory))

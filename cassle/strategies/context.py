@@ -1,4 +1,4 @@
-"""What a strategy sees of the step at hand."""
+"""The current step, as a strategy gets it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from cassle.tensors.scope import Scope
 
 @dataclass(frozen=True)
 class Step:
-    """What a strategy sees of the step at hand; the teacher runs at most once, when first asked for.
+    """The current step, as a strategy gets it; the teacher runs at most once, at the first use of its outputs.
 
     ``batch``, ``views`` and ``outputs`` have the rows of this process. A penalty that is a mean over rows needs no
-    more, as gradients are averaged over processes; one that looks across rows has `gathered` and ``scope``.
+    more, as gradients are averaged over processes; a penalty that compares rows uses `gathered` and ``scope``.
     """
 
     batch: Batch
@@ -36,10 +36,10 @@ class Step:
 
     @cached_property
     def compared(self) -> list[int]:
-        """Places of the views that are compared with the teacher's: the largest ones.
+        """Indices of the views that are compared with the teacher's: the largest ones.
 
-        Small crops of multi-crop views are left out: they say too little of an image to be a target, and SwAV and
-        DINO, whose crops they are, take none from them either.
+        Small crops of multi-crop views are left out: they show too little of an image to be a target, and SwAV and
+        DINO, which introduced them, use none as target either.
         """
         largest = max(view.numel() for view in self.views)
         return [place for place, view in enumerate(self.views) if view.numel() == largest]
@@ -51,7 +51,7 @@ class Step:
             raise RuntimeError("this step has no teacher: the strategy did not ask for one, or this is the first task")
         with self.autocast:
             outputs: Outputs = self.teacher([self.views[place] for place in self.compared])
-        if not self.outputs.maps:  # nobody reads them, and they are the largest tensors of a step
+        if not self.outputs.maps:  # unused, and the largest tensors of a step
             outputs = replace(outputs, maps=[])
         return outputs.in_full()
 
@@ -62,7 +62,7 @@ class Step:
 
     @cached_property
     def gathered(self) -> tuple[Outputs, Batch]:
-        """Outputs, with gradient, and batch with the rows of all processes; what no loss reads is left behind."""
+        """Outputs, with gradient, and batch with the rows of all processes; tensors that no loss reads are left out."""
         outputs, batch, share = self.outputs, self.batch, self.batch.share
         if share is None or share.size == 1:
             return outputs, batch

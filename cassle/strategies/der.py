@@ -72,13 +72,13 @@ class DarkExperienceReplay(ReplayStrategy[DERSettings]):
         return {key: value[order] for key, value in {**kept, "outputs": outputs}.items()}
 
     def memory_cost(self, images: int, batch_size: int) -> MemoryCost:
-        """Return the buffer's, and the outputs of its images."""
+        """Return the cost of the buffer and of the outputs of its images."""
         kept = self.settings.buffer_size
         outputs = MemoryCost(forward=min(kept, images), bytes=kept * 4 * self.width)
         return super().memory_cost(images, batch_size) + outputs
 
     def load_memory(self, memory: Memory) -> None:
-        """Take over positions, ascending, and outputs."""
+        """Load the sample indices, ascending, and the outputs."""
         super().load_memory(memory)
         self.outputs = memory["outputs"]
 

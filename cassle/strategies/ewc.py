@@ -124,12 +124,12 @@ class EWC(Strategy[EWCSettings]):
             self.register_buffer(name, torch.empty(0), persistent=False)
 
     def incompatibility(self, model: Model, training: Training) -> str | None:
-        """Return that batches are too small for the objective's loss, if so."""
+        """Return a reason if batches are too small for the objective's loss."""
         reason = model.objective.batch_incompatibility(self.settings.fisher_batch_size or training.batch_size)
         return None if reason is None else f"fisher_batch_size {self.settings.fisher_batch_size}: {reason}"
 
     def build_memory(self, end: TaskEnd, previous: Memory) -> Memory:
-        """Return the information after a task, and where its springs are at rest."""
+        """Return the information after a task and the rest positions of its springs."""
         new = self.information(end)
         weights = flat(protected(end.model)).detach().cpu()
         if not previous:
@@ -140,7 +140,7 @@ class EWC(Strategy[EWCSettings]):
         return {"fisher": fisher, "center": center}
 
     def information(self, end: TaskEnd) -> Tensor:
-        """Return the diagonal (P,) of a task's Fisher information; the model is left as it was."""
+        """Return the diagonal (P,) of a task's Fisher information; the model does not change."""
         hp, model = self.settings, copy.deepcopy(end.model)
         model.train(hp.fisher_batchnorm == "batch")
 
@@ -157,7 +157,7 @@ class EWC(Strategy[EWCSettings]):
         return MemoryCost(steps=batches * size, bytes=2 * 4 * self.size)
 
     def load_memory(self, memory: Memory) -> None:
-        """Take over the springs, none stiffer than a training bears."""
+        """Load the springs, with the stiffness cut to ``max_stiffness``."""
         if len(memory["fisher"]) != self.size:
             raise CheckpointError(
                 f"the memory of EWC holds {len(memory['fisher'])} weights, this network has {self.size} in backbone "

@@ -54,7 +54,7 @@ class LUMP(BufferStrategy[LUMPSettings]):
         return 0
 
     def replay(self, count: int, generator: torch.Generator) -> Tensor | None:
-        """Return ``count`` positions, each as often as any other but for one."""
+        """Return ``count`` sample indices; how often they repeat differs by at most one."""
         kept = len(self.positions)
         if kept == 0:
             return None
@@ -70,7 +70,7 @@ class LUMP(BufferStrategy[LUMPSettings]):
         return [weight * view[:count] + (1 - weight) * view[count:] for view in views], own
 
     def mixing_weight(self, batch: Batch) -> float:
-        """Return l of this step; drawn on the host, from a seed that the step's generator began with."""
+        """Return l of this step, drawn on the host from the initial seed of the step's generator."""
         if self.settings.mixing is not None:
             return self.settings.mixing
         draws = np.random.default_rng(seed_of(batch.generator.initial_seed(), "mixing"))

@@ -125,7 +125,7 @@ class PNR(Cassle[PNRSettings]):
 
     @classmethod
     def resolve(cls, given: dict[str, Any], objective: type[Objective]) -> dict[str, Any]:
-        """Fill in the weight of the form; refuse forms and objectives that PNR is not defined for."""
+        """Complete the settings with the weight of the form; refuse other forms and objectives."""
         settings = super().resolve(given, objective)
         form = settings["distillation"]["name"]
         if form not in WEIGHTS:
@@ -140,7 +140,7 @@ class PNR(Cassle[PNRSettings]):
         return settings
 
     def incompatibility(self, model: Model, training: Training) -> str | None:
-        """Return that there are more than two views, if so, or what CaSSLe finds."""
+        """Return a reason if there are more than two views, or the reason of CaSSLe."""
         if len(training.views) > 2:
             return f"pseudo-negatives are defined for two views, and training.views has {len(training.views)}"
         return super().incompatibility(model, training)

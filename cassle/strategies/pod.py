@@ -68,7 +68,7 @@ class POD(TeacherStrategy[PODSettings]):
     uses_maps = True
 
     def incompatibility(self, model: Model, training: Training) -> str | None:
-        """Return that a stage is not there, if so."""
+        """Return a reason if the backbone lacks one of the stages."""
         size = training.views[0].size
         last = len(model.backbone.stages(torch.empty(2, 3, size, size))[0]) - 1
         missing = [stage for stage in self.settings.stages or [] if stage > last]
