@@ -64,8 +64,8 @@ class MemoryCost:
 class Strategy(nn.Module, Generic[S]):
     """Hooks around the training step; the base class is plain fine-tuning.
 
-    Learned state is in parameters and buffers: the ``strategy`` part of a checkpoint, which the next task loads strictly
-    (a shared first task has none). Data of past tasks is in the memory, a file next to the checkpoint; this module
+    Learned state is in parameters and buffers: the ``strategy`` part of a checkpoint. The next task loads it strictly;
+    a shared first task has none. Data of past tasks is in the memory, a file next to the checkpoint; this module
     holds it in buffers that are not saved.
     """
 

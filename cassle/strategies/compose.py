@@ -129,7 +129,7 @@ class Composite(Strategy):
         return [(name, cast(Strategy, part)) for name, part in self.parts.items()]
 
     def _agreed(self, what: str) -> Any:
-        """Return the common value of an attribute of all parts with a teacher, or None; `SettingsError` if they differ."""
+        """Return the common value of an attribute in parts with a teacher; `SettingsError` if they differ."""
         asked = {name: getattr(part, what) for name, part in self._named() if part.teacher_batchnorm is not None}
         if len(set(asked.values())) > 1:
             told = ", ".join(f"{value} ({name})" for name, value in asked.items())
