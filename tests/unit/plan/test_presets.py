@@ -35,7 +35,7 @@ def test_clean_changes_nothing():
     assert objective_preset("default", SwAV) == {}
     assert backbone_preset("default", ResNet18, 32) == {}
     assert training_preset("default", "cifar100", "simclr", 256) == {}
-    assert plan().summary()["names"] == {}
+    assert plan().summary().names == {}
 
 
 def test_statistics_that_a_study_gives_count_before_the_presets():
@@ -72,24 +72,24 @@ def test_what_is_set_by_hand_counts_before_the_preset():
 def test_a_preset_is_in_the_settings_and_marks_the_path_like_any_setting():
     made = plan(preset="original")
     last = made.train["results/digits-domain2/conv3/swav~prototypes=free/cassle~teacher_batchnorm=batch/seed0/task1"]
-    assert last.spec["strategy"]["settings"]["teacher_batchnorm"] == "batch"
-    assert last.spec["objective"]["settings"]["prototypes"] == "free"
+    assert last.spec.strategy.settings["teacher_batchnorm"] == "batch"
+    assert last.spec.objective.settings["prototypes"] == "free"
     by_hand = plan(
         objectives=[{"name": "swav", "prototypes": "free"}],
         strategies=["finetune", {"name": "cassle", "teacher_batchnorm": "batch"}],
     )
-    assert {job.key for job in by_hand.train.values()} == {job.key for job in made.train.values()}
+    assert {str(job.spec) for job in by_hand.train.values()} == {str(job.spec) for job in made.train.values()}
 
 
 def test_tables_learn_which_labels_a_preset_made_and_which_presets_there_are():
     made = plan(preset="original", strategies=["cassle", {"name": "cassle", "weight": 2}]).summary()
-    assert made["names"] == {
+    assert made.names == {
         "swav~prototypes=free": "swav",
         "cassle~teacher_batchnorm=batch": "cassle",
         "cassle~teacher_batchnorm=batch~weight=2.0": "cassle (weight=2)",
     }
-    assert made["presets"] == ["original"]
-    assert plan(grids=[{"preset": "original"}, {}]).summary()["presets"] == ["default", "original"]
+    assert made.presets == ["original"]
+    assert plan(grids=[{"preset": "original"}, {}]).summary().presets == ["default", "original"]
 
 
 def test_a_variant_of_the_user_is_no_name_of_a_preset():
@@ -110,7 +110,7 @@ def test_a_variant_of_the_user_is_no_name_of_a_preset():
     ],
 )
 def test_the_preset_of_a_run_is_read_off_its_settings(changes, presets):
-    assert {preset_of(job.spec) for job in plan(**changes).train.values()} == presets
+    assert {preset_of(job.spec.model_dump(mode="json")) for job in plan(**changes).train.values()} == presets
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,10 @@ def test_the_preset_of_a_run_is_read_off_its_settings(changes, presets):
 def test_a_value_that_is_neither_presets_is_mixed(statistics, loss_group, preset):
     given = {"streams": ["imagenet100-class5"], "objectives": ["simclr"], "strategies": ["finetune"]}
     data, training = {"imagenet100": {"statistics": statistics}}, {"loss_group": loss_group}
-    assert {preset_of(job.spec) for job in plan(**given, data=data, training=training).train.values()} == {preset}
+    assert {
+        preset_of(job.spec.model_dump(mode="json"))
+        for job in plan(**given, data=data, training=training).train.values()
+    } == {preset}
 
 
 SIDES = (32, 224)
@@ -192,7 +195,10 @@ def test_a_plugin_has_originals_of_its_own(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         for registry, own in zip(kept, entries, strict=True):
             patch.setattr(registry, "_entries", {**own})
-        specs = [job.spec for job in resolve(read_study({**grid, "preset": "original"})).train.values()]
+        specs = [
+            job.spec.model_dump(mode="json")
+            for job in resolve(read_study({**grid, "preset": "original"})).train.values()
+        ]
         assert {preset_of(spec) for spec in specs} == {"original"}
     last = specs[-1]
     assert last["objective"]["settings"]["temperature"] == 0.2
@@ -206,8 +212,8 @@ def test_a_plugin_has_originals_of_its_own(tmp_path, monkeypatch):
 def test_joined_strategies_get_the_preset_in_each_part():
     made = plan(preset="original", strategies=["cassle+er"], objectives=["simclr"])
     last = list(made.train.values())[-1]
-    assert last.spec["strategy"]["settings"]["cassle"]["teacher_batchnorm"] == "batch"
-    assert preset_of(last.spec) == "original"
+    assert last.spec.strategy.settings["cassle"]["teacher_batchnorm"] == "batch"
+    assert preset_of(last.spec.model_dump(mode="json")) == "original"
 
 
 def test_numbers_that_words_on_the_command_line_give_as_text_count_as_numbers():
@@ -215,13 +221,13 @@ def test_numbers_that_words_on_the_command_line_give_as_text_count_as_numbers():
     for size, group in ((512, 128), (128, "global")):
         texts, numbers = (plan(**same, training={"batch_size": value}) for value in (str(size), size))
         assert texts.train == numbers.train
-        assert {job.spec["training"]["loss_group"] for job in numbers.train.values()} == {group}
+        assert {job.spec.training.loss_group for job in numbers.train.values()} == {group}
 
 
 @pytest.mark.parametrize(("stream", "scale"), [("imagenet100-class5", 0.5), ("domainnet-domain6", 0.25)])
 def test_gradients_of_barlow_twins_shrink_with_the_gpus_of_the_release(stream, scale):
     words = {"streams": [stream], "objectives": ["barlow_twins", "simclr"], "preset": "original"}
-    specs = [job.spec for job in plan(**words).train.values()]
+    specs = [job.spec.model_dump(mode="json") for job in plan(**words).train.values()]
     scales = {(spec["objective"]["name"], spec["training"]["gradient_scale"]) for spec in specs}
     assert scales == {("barlow_twins", scale), ("simclr", 1.0)}
     assert {preset_of(spec) for spec in specs} == {"original"}

@@ -76,7 +76,7 @@ def study(tmp_path, monkeypatch):
         "backbones": ["conv3", "conv_mine"],
         "probes": [PROBE],
     }
-    summary = resolve(read_study(settings)).summary()
+    summary = resolve(read_study(settings)).summary().model_dump(mode="json")
     write_json(tmp_path / "study.json", summary)
     rows = [
         row
