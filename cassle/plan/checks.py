@@ -73,7 +73,7 @@ def check_method(method: Method, backbone: LabeledComponent, image_size: int, pr
         _check_shares(training, strategy, processes)
         with torch.device("meta"):
             built = build_strategy(network.model_copy(update={"strategy": strategy.component}), model)
-        reason = built.incompatibility(model, training)
+            reason = built.incompatibility(model, training)
         if reason:
             raise SettingsError(f"strategy {strategy.label} with {objective.label}: {reason}")
 
