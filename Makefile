@@ -1,5 +1,5 @@
 # make demo: environment, then the default study. make test: environment, then every test.
-.PHONY: demo gallery test lint dali clean
+.PHONY: demo gallery test lint words reference dali clean
 .DEFAULT_GOAL := demo
 SHELL := /bin/bash
 
@@ -22,12 +22,22 @@ gallery: $(READY)
 	snakemake --cores all --config 'seeds=[0,1,2]' 'features=[tsne,cka]'
 	python docs/gallery.py $(STUDY)
 
-lint: $(READY)
+lint: $(READY) words
 	ruff check .
 	ruff format --check .
 	mypy
+	codespell
 	snakefmt --check workflow
 	snakemake --lint
+
+# words that a reader has to look up; each line printed is file:line:word
+WORDS := data[ _-]sets?|whoever|nobody|somebody|goes on|told|if so|misfits?|taught|lies in|stands in|stands beside
+words:
+	@git grep -nIiowE '$(WORDS)' -- '*.py' '*.smk' '*Snakefile' '*.md' '*.yaml' '*.html' '*.rst' ':!CHANGELOG.md'; test $$? -eq 1
+
+# the generated pages and schemas, from the typed settings
+reference: $(READY)
+	cassle schema --out config --pages docs/reference
 
 dali: $(READY)
 	uv pip install --python $(BIN)/python --compile-bytecode $(DALI)

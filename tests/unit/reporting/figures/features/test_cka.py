@@ -17,7 +17,7 @@ def features(seed, dim=4):
 
 
 def test_a_case_worked_out_by_hand():
-    # Centerd x = (1, 0, -1), y = (1, -2, 1) and z = x + y: x.y = 0, x.z = |x|^2 = 2, |y|^2 = 6, |z|^2 = 8.
+    # Centered x = (1, 0, -1), y = (1, -2, 1) and z = x + y: x.y = 0, x.z = |x|^2 = 2, |y|^2 = 6, |z|^2 = 8.
     x, y = np.array([[1.0], [0.0], [-1.0]]), np.array([[1.0], [-2.0], [1.0]])
     assert linear_cka(x, y) == 0
     assert linear_cka(x, x + y) == pytest.approx(2**2 / (2 * 8))
