@@ -37,7 +37,8 @@ words:
 
 # the generated pages and schemas, from the typed settings
 reference: $(READY)
-	cassle schema --out config --pages docs/reference
+	cassle schema --out config
+	python docs/make_reference.py
 
 dali: $(READY)
 	uv pip install --python $(BIN)/python --compile-bytecode $(DALI)

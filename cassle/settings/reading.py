@@ -1,4 +1,4 @@
-"""From words and files to studies."""
+"""Read studies from files and from `--config` arguments."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ WORDS = {
     "seed": "seeds",
     "probe": "probes",
 }
-"""Singular words of one experiment and the study's list each stands for."""
+"""Singular key of one experiment -> list of the study that it replaces."""
 GROUPS: dict[str, type[Options]] = {"training": Training, "execution": Execution, "wandb": WandbSettings}
-"""Groups of a study's settings, and what may stand in each."""
+"""Name of a group of settings in a study -> its model."""
 
 
 def spelled_out(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a study's values with the words of one experiment as the lists they stand for, in its grids as well.
+    """Return the values of a study with singular keys replaced by lists, in its grids as well.
 
     >>> spelled_out({"seed": 3, "grids": [{"seeds": [0, 1]}]})
     {'grids': [{}], 'seeds': [3]}
@@ -41,16 +41,16 @@ def spelled_out(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_both(values: Mapping[str, Any], where: str) -> None:
-    """Raise `SettingsError` where one place gives a word and the list it stands for."""
+    """Raise `SettingsError` if a mapping has both a singular key and its list."""
     for word, key in WORDS.items():
         if word in values and key in values:
             raise SettingsError(f"{where}: '{word}' and '{key}' say the same thing; give one of them")
 
 
 def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
-    """Return the study that a mapping describes; words such as ``objective=byol`` replace the whole list.
+    """Return the study that a mapping describes; a singular key such as ``objective=byol`` replaces the whole list.
 
-    A word holds for each grid of the study. Raises `SettingsError` for a grid that names no stream or no objective.
+    A singular key applies to every grid. Raises `SettingsError` for a grid without streams or without objectives.
     """
     values = spelled_out(given)
     _check_places(values, where)
@@ -62,7 +62,7 @@ def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
 
 
 def _check_places(values: Mapping[str, Any], where: str) -> None:
-    """Raise `SettingsError` for a key that stands beside its group, or has a dot in place of it."""
+    """Raise `SettingsError` for a key outside its group, or with a dot instead of the group."""
     places = {key: group for group, model in GROUPS.items() for key in model.model_fields}
     for key, value in values.items():
         group, _, inner = str(key).rpartition(".")
@@ -70,17 +70,17 @@ def _check_places(values: Mapping[str, Any], where: str) -> None:
             inner = next(iter(get_close_matches(inner, sorted({*places, *Study.model_fields}), n=1, cutoff=0.5)), "")
             group = "" if inner in Study.model_fields else places.get(inner, "")
         if group:
-            told = str(value).lower() if isinstance(value, bool) else value
+            shown = str(value).lower() if isinstance(value, bool) else value
             raise SettingsError(
-                f"{where}: unknown key '{key}': '{inner}' belongs into {group}: '{group}={{{inner}: {told}}}'"
+                f"{where}: unknown key '{key}': '{inner}' belongs into {group}: '{group}={{{inner}: {shown}}}'"
             )
 
 
 def read_studies(study: Study, folder: Path) -> list[Study]:
-    """Return the studies to do: the given one, or those of the files it lists, which lie relative to ``folder``.
+    """Return the studies to run: the study itself, or those of the files it lists, relative to ``folder``.
 
-    What the outer study says replaces what the files say. They say nothing of where jobs run: that is one thing for
-    all of them, and the outer study's.
+    Keys of the outer study replace those of the files. Execution settings belong to the outer study only: they are the
+    same for all files.
     """
     if not study.studies:
         return [study]
@@ -98,7 +98,7 @@ def read_studies(study: Study, folder: Path) -> list[Study]:
 
 
 def replaced(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a study's values with some keys replaced, in its grids as well; mappings are merged key by key."""
+    """Return the values of a study with some keys replaced, in its grids as well; mappings are merged key by key."""
     result = merged(values, changes)
     if isinstance(result.get("grids"), list):
         result["grids"] = [_grid(grid, changes) if isinstance(grid, dict) else grid for grid in result["grids"]]
@@ -106,7 +106,7 @@ def replaced(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 
 def _grid(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a grid still says for itself beside a study's changes."""
+    """Return the keys that a grid keeps after changes of its study."""
     kept = {key: value for key, value in grid.items() if isinstance(changes.get(key, {}), Mapping)}
     return merged(kept, {key: value for key, value in changes.items() if key in kept})
 
@@ -124,21 +124,21 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return value
 
 
-TOLD = (*Grid.model_fields, "first_checkpoint", "grids")
+NAMED_KEYS = (*Grid.model_fields, "first_checkpoint", "grids")
 """The keys of a study that determine its runs, in the order of a name."""
 CHOICES = ("streams", "backbones", "objectives", "strategies", "probes")
-"""Lists whose values say by themselves what they are."""
+"""Lists whose values need no key in a name."""
 
 
 def name_of(values: Mapping[str, Any]) -> str:
-    """Return what determines the runs of a study as a name for it; empty if nothing does.
+    """Return a name for a study from the keys that determine its runs; empty if it has none of them.
 
-    What cannot stand in a name, or makes it too long, is left out, and ten digits behind it tell it from others.
+    Characters that a name cannot have, or that make it too long, are left out and replaced by ten digits of a hash.
 
     >>> name_of({"streams": ["digits-class5"], "strategies": ["finetune", "cassle"], "seeds": [1], "offline": True})
     'digits-class5-finetune-cassle-seed1-offline=true'
     """
-    text = "-".join(part for key in TOLD if key in values for part in _parts(key, values[key]))
+    text = "-".join(part for key in NAMED_KEYS if key in values for part in _parts(key, values[key]))
     name = re.sub(r"[^A-Za-z0-9._+=]+", "-", text).strip("-._+=")
     if name == text and len(name) <= LONGEST_STUDY:
         return name
@@ -146,7 +146,7 @@ def name_of(values: Mapping[str, Any]) -> str:
 
 
 def _parts(key: str, value: Any) -> Iterator[str]:
-    """Yield what a key of a study adds to its name."""
+    """Yield the parts of a name that a key of a study adds."""
     if key == "seeds" and isinstance(value, list):
         yield from (f"seed{seed}" for seed in value)
     elif key in CHOICES and isinstance(value, list):

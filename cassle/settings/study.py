@@ -1,4 +1,4 @@
-"""What a study asks for."""
+"""Settings of a study."""
 
 from __future__ import annotations
 
@@ -10,27 +10,35 @@ from cassle.core.options import Options, PathText, merged
 from cassle.settings.site import Site
 
 LONGEST_STUDY = 100
-"""Letters of a study's name."""
+"""Largest number of characters in the name of a study."""
 Choice = str | dict[str, Any]
 """A name, or a mapping with `name` and the settings in which it differs from its recipe."""
 
 
 class Grid(Options):
-    """Runs: every stream with every backbone, objective, strategy and seed."""
+    """Every stream with every backbone, objective, strategy and seed."""
 
-    streams: list[Choice] = Field(default_factory=list, description="streams, such as digits-domain6, cifar100-class5")
-    backbones: list[Choice] = Field(default_factory=list, description="backbones; none: the dataset's default")
-    objectives: list[Choice] = Field(default_factory=list, description="self-supervised objectives")
-    strategies: list[Choice] = Field(default_factory=list, description="continual strategies")
-    seeds: list[int] = Field(default=[0], min_length=1, description="one run per seed; tables give mean and spread")
-    offline: bool = Field(False, description="also train on all data at once (the upper bound)")
+    streams: list[Choice] = Field(
+        default_factory=list, description="datasets cut into tasks to train and evaluate on, such as cifar100-class5"
+    )
+    backbones: list[Choice] = Field(default_factory=list, description="networks; empty: the default of the dataset")
+    objectives: list[Choice] = Field(default_factory=list, description="self-supervised objectives; required")
+    strategies: list[Choice] = Field(
+        default_factory=list, description="continual strategies; a plus sign joins several, such as `cassle+er`"
+    )
+    seeds: list[int] = Field(
+        default=[0], min_length=1, description="one run per seed, from 0; tables give mean and std"
+    )
+    offline: bool = Field(False, description="also train on all tasks at once, the upper bound")
     probes: list[Choice] = Field(
-        default=["linear_cached", "knn", "online"], min_length=1, description="evaluations of each checkpoint"
+        default=["linear_cached", "knn", "online"],
+        min_length=1,
+        description="evaluations of each checkpoint; one table per probe",
     )
     preset: Literal["default", "original"] = Field(
-        "default", description="original: the settings of the release where this project does otherwise; clean: its own"
+        "default", description="`default`: settings of this project; `original`: those of the official release"
     )
-    training: dict[str, Any] = Field(default_factory=dict, description="changes to every recipe, such as epochs")
+    training: dict[str, Any] = Field(default_factory=dict, description="changes to the training of every recipe")
 
     @field_validator("seeds")
     @classmethod
@@ -41,35 +49,37 @@ class Grid(Options):
 
 
 class Study(Site, Grid):
-    """One grid of runs or several, and what is made of them; or several studies done together."""
+    """One or several grids of runs with their tables and figures, or several studies run together."""
 
     name: str = Field(
         "study",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=,-]*$",
         max_length=LONGEST_STUDY,
-        description="folder of tables and figures",
+        description="directory of tables and figures below `results/studies`",
     )
     grids: list[Grid] = Field(
-        default_factory=list, description="several grids in one study; what a grid leaves out is taken from the study"
+        default_factory=list, description="several grids in one study; a key that a grid lacks is the study's"
     )
     studies: list[PathText] = Field(
-        default_factory=list, description="files of studies to do together; other keys here replace those of the files"
+        default_factory=list,
+        description="files of studies to run together, relative to this file; other keys replace those of the files",
     )
     figures: list[str] = Field(
         default=["results", "bars", "accuracy_over_tasks", "forgetting_against_accuracy", "accuracy_matrix"],
-        description="figures of accuracies",
+        description="figures of accuracies, per stream",
     )
     features: list[str] = Field(
-        default=[], description="figures of features, which are extracted for them: pca, tsne, cka"
+        default=[],
+        description="figures of features, per stream, for the first seed: `pca`, `tsne`, `cka`; one job per checkpoint",
     )
-    recipes: PathText | None = Field(None, description="folder of recipes; by default config/recipes of the repository")
+    recipes: PathText | None = Field(None, description="directory of recipes; null: config/recipes of the repository")
     first_checkpoint: PathText | None = Field(
-        None, description="checkpoint of a first task to start every run from, instead of training one"
+        None, description="checkpoint of a first task from which every run starts; its fingerprint marks the path"
     )
-    overwrite: bool = Field(False, description="allow a changed setting to retrain finished runs in place")
+    overwrite: bool = Field(False, description="allow changed settings to retrain finished runs in place")
 
     def complete_grids(self) -> list[Study]:
-        """Return the study once per grid, each complete in itself."""
+        """Return one complete study per grid."""
         complete = []
         for grid in self.grids or [Grid()]:
             own = {key: getattr(grid, key) for key in grid.model_fields_set}
@@ -78,5 +88,5 @@ class Study(Site, Grid):
         return complete
 
     def site(self) -> Site:
-        """Return what every job of the study is told about where it runs."""
+        """Return the execution settings of every job of the study."""
         return Site(**{key: getattr(self, key) for key in Site.model_fields})

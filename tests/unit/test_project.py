@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import runpy
 import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -39,6 +40,13 @@ def test_the_schemas_in_the_repository_are_those_of_the_settings(tmp_path):
     for name in ("study.schema.json", "recipe.schema.json"):
         made, held = (json.loads((folder / name).read_text()) for folder in (tmp_path, ROOT / "config"))
         assert made == held, f"{name} has drifted: run `cassle schema --out config`"
+
+
+def test_the_reference_pages_in_the_repository_are_those_of_the_code(tmp_path):
+    runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["main"](tmp_path)
+    held = {page.name: page.read_text() for page in (ROOT / "docs" / "reference").iterdir()}
+    made = {page.name: page.read_text() for page in tmp_path.iterdir()}
+    assert made == held, "docs/reference has drifted: run `make reference`"
 
 
 def test_packages_import_downwards_only():
