@@ -1,3 +1,3 @@
 """CaSSLe: continual self-supervised learning, from a stream of unlabeled tasks to tables and figures."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from cassle import __version__
 from cassle.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,12 @@ def test_environment_yml_asks_for_what_pyproject_asks_for():
     assert set(pip) == {*PROJECT["dependencies"], *extras["dali"], *extras["wandb"]}
     python = next(entry for entry in asked if isinstance(entry, str) and entry.startswith("python="))
     assert python.removeprefix("python=") >= PROJECT["requires-python"].removeprefix(">=")
+
+
+def test_every_file_names_the_same_version():
+    assert PROJECT["version"] == __version__
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
+    assert f"## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_pinned_versions_cover_every_dependency_and_name_no_address():
