@@ -22,13 +22,14 @@ gallery: $(READY)
 	snakemake --cores all --config 'seeds=[0,1,2]' 'features=[tsne,cka]'
 	python docs/gallery.py $(STUDY)
 
-lint: $(READY) words
+lint: $(READY)
 	ruff check .
 	ruff format --check .
 	mypy
 	codespell
 	snakefmt --check workflow
 	snakemake --lint
+	$(MAKE) --no-print-directory words
 
 # words that a reader has to look up; each line printed is file:line:word
 WORDS := data[ _-]sets?|whoever|nobody|somebody|goes on|told|if so|misfits?|taught|lies in|stands in|stands beside

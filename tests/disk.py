@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SIZE = 48_000_000
-NOBODY = 65534
+UNPRIVILEGED = 65534
 
 
 class Disk:
-    """A folder on a disk of its own; where nothing can be mounted, limits of the process stand in for it."""
+    """A directory on a disk of its own, or with limits of the process where no disk can be mounted."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -22,7 +22,7 @@ class Disk:
         self.mounted = not run("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder))
 
     def fill(self, leaving: int, processes: Iterable[int] = (0,)) -> None:
-        """Leave room for so many bytes; without a mount: let no file of these processes become longer than that."""
+        """Leave so many bytes free; without a mount: limit files of these processes to that size."""
         if not self.mounted:
             for pid in processes:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (leaving, resource.RLIM_INFINITY))
@@ -31,13 +31,13 @@ class Disk:
             os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self.folder).free - leaving)
 
     def free(self) -> None:
-        """Give the room back."""
+        """Free the space again."""
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         self.filler.unlink(missing_ok=True)
 
     @contextmanager
     def read_only(self) -> Iterator[None]:
-        """Refuse every change; without a mount: by permissions, as somebody else if we are root."""
+        """Refuse every change; without a mount: by permissions, as another user if the test runs as root."""
         if self.mounted:
             assert not run("mount", "-o", "remount,ro", str(self.folder))
             yield
@@ -46,7 +46,7 @@ class Disk:
         user = os.geteuid()
         self.folder.chmod(0o555)
         if user == 0:
-            os.seteuid(NOBODY)
+            os.seteuid(UNPRIVILEGED)
         try:
             yield
         finally:

@@ -69,7 +69,7 @@ def pending(pid):
     return {number for number in signal.valid_signals() if int(mask, 16) >> (number - 1) & 1}
 
 
-def test_a_training_killed_by_its_walltime_goes_on_in_the_same_run_and_nothing_differs(study, local):
+def test_a_training_killed_by_its_walltime_resumes_in_the_same_run_and_nothing_differs(study, local):
     running = study.start(ALL, PROFILE)
     end_the_time_of(trainer(study))
     alone = local.start()

@@ -30,7 +30,7 @@ def project(tmp_path_factory):
     return project
 
 
-def test_an_unfinished_study_can_be_looked_at_and_goes_on_as_if_nobody_had(project):
+def test_an_unfinished_study_can_be_inspected_and_resumes_unchanged(project):
     code, said = project.run(*LOOKED, "--until", "train_first_task", "describe_study")
     assert code == 0, said
     words = [f"{BIN}/cassle", "table", "--partial", FOLDER]

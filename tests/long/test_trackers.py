@@ -60,7 +60,7 @@ def everything():
             yield int(file.parent.name), file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
-def test_a_killed_study_that_goes_on_is_shown_offline_once_and_whole(project):
+def test_a_killed_study_that_resumes_is_shown_offline_once_and_whole(project):
     words = ("--configfile", "tracked.yaml", "--config", "wandb={mode: offline}", "tensorboard=true")
     tracking = project.folder / "results/tracking"
     running = project.start(*words)

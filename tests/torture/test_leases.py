@@ -87,7 +87,7 @@ def most_at_once(held: list[tuple[list[str], float, float]], device: str) -> int
 
 
 def taken(folder: Path) -> list[str]:
-    """Return the locks of a folder that somebody holds."""
+    """Return the locks of a directory that a process holds."""
     found = []
     for file in folder.iterdir():
         with file.open() as lock:
@@ -100,7 +100,7 @@ def taken(folder: Path) -> list[str]:
 
 @pytest.fixture(params=[1, 2], ids=lambda share: f"{share} jobs per GPU")
 def machine(request, tmp_path, monkeypatch) -> Iterator[Machine]:
-    """Two pretend GPUs with locks of their own, and two Snakemakes that have just begun."""
+    """Two simulated GPUs with locks of their own, and two Snakemakes that have just started."""
     for name in (*BATCH_SYSTEMS, "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "run").mkdir()
@@ -120,9 +120,9 @@ def test_random_kills_never_leave_two_jobs_on_one_device_nor_a_slot_taken(machin
         struck[machine.strike(rng)] += 1
     wait_for(machine.done, "every job was done")
     wait_for(lambda: not processes_of(machine.sessions), "the last orphan had ended")
-    told = ", ".join(f"{victim} {count}" for victim, count in sorted(struck.items()))
+    victims = ", ".join(f"{victim} {count}" for victim, count in sorted(struck.items()))
     took = f"{len(machine.sessions)} starts, {time.monotonic() - began:.0f} s"
-    record_property("kills", f"leases, seed {kill_seed}: {struck.total()} kills ({told}), {took}")
+    record_property("kills", f"leases, seed {kill_seed}: {struck.total()} kills ({victims}), {took}")
 
     assert struck.total() > KILLS / 2
     assert {file.stem for file in machine.folder.glob("*/*.done")} == {name for jobs in JOBS.values() for name in jobs}

@@ -93,9 +93,9 @@ def test_random_kills_change_nothing(pair, kills, kill_seed, record_property):
     code = broken.run(patience=20 * PATIENCE)
     assert code == 0, broken.said()
     wait_for(lambda: not broken.processes(), "the last orphan had ended")
-    told = ", ".join(f"{victim} {count}" for victim, count in sorted(struck.items()))
+    victims = ", ".join(f"{victim} {count}" for victim, count in sorted(struck.items()))
     took = f"{starts} starts, {time.monotonic() - began:.0f} s"
-    record_property("kills", f"seed {kill_seed}: {struck.total()} kills ({told}), {took}")
+    record_property("kills", f"seed {kill_seed}: {struck.total()} kills ({victims}), {took}")
     assert struck.total() > kills / 2
     assert broken.contents() == whole.contents()
     assert broken.leftovers() == []

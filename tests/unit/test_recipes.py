@@ -13,7 +13,7 @@ from cassle.strategies.base import strategies
 
 FOLDER = Path(__file__).parents[2] / "config" / "recipes"
 RECIPES = sorted(file.stem for file in FOLDER.glob("*.yaml"))
-DATA_SETS = ("digits", "cifar10", "cifar100", "imagenet100", "domainnet")
+DATASETS = ("digits", "cifar10", "cifar100", "imagenet100", "domainnet")
 EPOCHS = {"cifar10": 500, "cifar100": 500, "imagenet100": 400, "domainnet": 200}
 SIDES = {"cifar10": (32, 24), "cifar100": (32, 24), "imagenet100": (224, 96), "domainnet": (224, 96)}
 TRAINING = """
@@ -142,8 +142,8 @@ def same_source(dataset: str) -> str:
 @pytest.mark.parametrize("objective", RECIPES)
 def test_a_recipe_parses_for_its_objective_and_has_every_dataset_if_published(objective):
     entries = yaml.safe_load((FOLDER / f"{objective}.yaml").read_text())
-    assert set(entries) <= set(DATA_SETS)
-    assert set(entries) == set(DATA_SETS) or objective not in OBJECTIVES
+    assert set(entries) <= set(DATASETS)
+    assert set(entries) == set(DATASETS) or objective not in OBJECTIVES
     kind = objectives.get(objective)
     for dataset in entries:
         made = recipe(objective, dataset)
@@ -156,7 +156,7 @@ def test_a_recipe_parses_for_its_objective_and_has_every_dataset_if_published(ob
 @pytest.mark.parametrize("row", TRAINING.strip().splitlines()[1:], ids=lambda row: "-".join(row.split()[:2]))
 def test_optimizer_schedule_and_rates_are_those_of_the_source(row):
     objective, named, optimizer, lr, decay, schedule, warmup, start, min_lr, classifier = row.split()
-    for dataset in (name for name in DATA_SETS if same_source(name) == named):
+    for dataset in (name for name in DATASETS if same_source(name) == named):
         made = recipe(objective, dataset)
         assert (made.epochs, made.batch_size) == (EPOCHS[dataset], 256)
         settings = made.optimizer
@@ -174,7 +174,7 @@ def test_optimizer_schedule_and_rates_are_those_of_the_source(row):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_heads_are_those_of_the_source(objective):
-    for dataset in DATA_SETS[1:]:
+    for dataset in DATASETS[1:]:
         if (objective, dataset) == ("swav", "domainnet"):
             continue
         settings = recipe(objective, dataset).objective
@@ -192,7 +192,7 @@ def test_swav_on_domainnet_has_half_of_imagenet100s_queue_delay_and_a_freeze_of_
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_views_are_those_of_the_source(objective):
     colors, smallest, solarize, blur = VIEWS[objective]
-    for dataset in DATA_SETS[1:]:
+    for dataset in DATASETS[1:]:
         made, named = recipe(objective, dataset), same_source(dataset)
         assert len(made.views) == 2
         for number, view in enumerate(made.views):
@@ -210,7 +210,7 @@ def test_views_are_those_of_the_source(objective):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_distillation_has_the_papers_weight_and_settings(objective):
     form = distillations.get(objectives.get(objective).distillation)
-    for dataset in DATA_SETS[1:]:
+    for dataset in DATASETS[1:]:
         given = recipe(objective, dataset).strategies["cassle"]
         assert given["weight"] == form.default_weight == (25 if objective == "vicreg" else 1)
         usual = form.Settings().model_dump()
@@ -221,7 +221,7 @@ def test_the_distillation_has_the_papers_weight_and_settings(objective):
 
 @pytest.mark.parametrize("objective", ["simclr", "swav", "dino"])
 def test_multicrop_has_two_large_and_six_small_views_of_the_published_sizes_and_scales(objective):
-    for dataset in DATA_SETS[1:]:
+    for dataset in DATASETS[1:]:
         views = recipe(objective, dataset).more_views["multicrop"]
         large, small = SIDES[dataset]
         assert [view.size for view in views] == [large] * 2 + [small] * 6
@@ -235,7 +235,7 @@ def test_every_correction_of_a_script_is_noted():
 
 def test_a_correction_of_one_script_is_not_claimed_of_another():
     for objective in OBJECTIVES:
-        for dataset in DATA_SETS:
+        for dataset in DATASETS:
             noted = recipe(objective, dataset).corrections
             expected = (objective, same_source(dataset)) in CORRECTED or (objective, dataset) in CORRECTED
             borrowed = objective in ("deepclusterv2", "mocov2plus", "ressl", "simsiam", "wmse")

@@ -58,7 +58,7 @@ class Project:
             )
 
     def environment(self) -> dict[str, str]:
-        """Return the environment in which the copied code comes first, and which nobody has activated."""
+        """Return an environment that is not activated, with the copied code first."""
         others = [place for place in os.environ["PATH"].split(os.pathsep) if Path(place) != BIN]
         return {**os.environ, "PYTHONPATH": str(self.folder), "PATH": os.pathsep.join(others)}
 

@@ -77,8 +77,8 @@ def test_words_hold_for_every_grid_of_a_file_as_cassle_plan_says(fresh):
     words = ["offline=false", "objectives=[simclr]", "strategies=[finetune]"]
     planned = fresh.plan("--configfile", str(file), "--config", *words)
     assert (planned["train_first_task"], planned["train_next_task"]) == (1, 4)
-    told = re.findall(r"^(\w+) +(\d+) +0$", cost_of([str(file)], words), re.MULTILINE)
-    assert planned == {rule: int(number) for rule, number in told if rule != "total"}
+    counts = re.findall(r"^(\w+) +(\d+) +0$", cost_of([str(file)], words), re.MULTILINE)
+    assert planned == {rule: int(number) for rule, number in counts if rule != "total"}
 
 
 def test_one_experiment_is_asked_for_by_words(fresh):

@@ -129,8 +129,8 @@ def test_changed_training_code_plans_nothing_but_is_reported(project):
     code, said = project.run(*TINY, "--until", "make_table")
     assert code == 0
     before, _, end = said.rpartition("%) done")
-    told = "kept although the training code has changed since: 4 finished tasks, such as"
-    assert (told in before, told in end) == (True, True)
+    warning = "kept although the training code has changed since: 4 finished tasks, such as"
+    assert (warning in before, warning in end) == (True, True)
 
 
 def test_a_changed_recipe_plans_the_chains_of_that_objective_if_overwriting_is_allowed(project):
@@ -202,7 +202,7 @@ def test_a_chain_that_fails_stops_alone_and_says_so(project):
     assert f"{name}: cannot read checkpoint {checkpoint.relative_to(project.folder)}" in last
     assert f"log: {name.with_suffix('.log')}" in last
     assert "more were not begun." in last
-    assert "the same command goes on from there" in last
+    assert "the same command" in last
     assert said.count("Trying to restart job") == 3 * 2  # a retry that ends at once
     for strategy in ("finetune", "cassle"):
         assert (base / f"barlow_twins~batch_size=512~epochs=1/{strategy}/seed0/task1/checkpoint.pt").exists()

@@ -40,7 +40,7 @@ rule describe_study:
         plan=get_plan_file,
         digest=get_study_digest,
     message:
-        "Writing down what the tables of {wildcards.study} show"
+        "Describing the tables of {wildcards.study}"
     shell:
         "cassle study --plan {params.plan:q} --out {output.study:q} > {log:q} 2>&1"
 
@@ -156,7 +156,7 @@ rule draw_timeline:
     params:
         code=get_timeline_code,
     message:
-        "Drawing when each job of {wildcards.study} worked"
+        "Drawing the timeline of {wildcards.study}"
     shell:
         "cassle timeline --jobs {input.jobs:q} --study {input.study:q} --out {output.pdf:q} > {log:q} 2>&1"
 
