@@ -188,6 +188,11 @@ def entries(registry: Registry[Any], facts: Mapping[str, Any] | None = None) -> 
     return found
 
 
+def title(kind: type) -> str:
+    """Return the name of a method in tables and figures, empty if it has none of its own."""
+    return str(vars(kind).get("title", ""))
+
+
 def own_form_of(kind: type[Distillation]) -> str:
     """Return the objectives whose default distillation this is."""
     forms = {name: distillations.get(objective.distillation) for name, objective in shipped(objectives).items()}
@@ -208,6 +213,7 @@ def methods_page() -> str:
             *entries(
                 objectives,
                 {
+                    "Title": title,
                     "Default distillation": lambda kind: code(kind.distillation),
                     "Views": lambda kind: "two or more" if kind.many_views else "two",
                     "Learning rate of the probe `linear`": lambda kind: code(kind.linear_lr),
@@ -215,7 +221,7 @@ def methods_page() -> str:
                 },
             ),
             section("Strategies"),
-            *entries(strategies),
+            *entries(strategies, {"Title": title}),
             section("Distillations", "The mapping `distillation` of the strategy `cassle`; `name` chooses one."),
             *entries(
                 distillations,
@@ -225,9 +231,9 @@ def methods_page() -> str:
                 },
             ),
             section("Backbones"),
-            *entries(backbones),
+            *entries(backbones, {"Title": title}),
             section("Probes"),
-            *entries(probes),
+            *entries(probes, {"Title": title}),
             section("Datasets"),
             *entries(
                 datasets,
