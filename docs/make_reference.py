@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cassle.contracts import records
+from cassle.contracts import records, summary
 from cassle.contracts.records import Record
 from cassle.core.registry import Registry
 from cassle.data.base import datasets
@@ -129,7 +129,7 @@ def section(title: str, *parts: str, level: int = 2) -> str:
     return "\n\n".join([f"{'#' * level} {title}", *(part for part in parts if part)])
 
 
-def summary(owner: Any) -> str:
+def opening(owner: Any) -> str:
     """Return the first paragraph of a docstring in one line, as Markdown."""
     paragraph = (owner.__doc__ or "").strip().split("\n\n")[0]
     return " ".join(paragraph.split()).replace("``", "`")
@@ -145,23 +145,23 @@ def settings_page() -> str:
             NOTE,
             "The guide with examples is [config/README.md](../../config/README.md). An unknown key is an error that "
             "names the nearest known one. A *choice* is a name, or a mapping with `name` and the settings that differ.",
-            section("Study", summary(Study), table(Study, own)),
+            section("Study", opening(Study), table(Study, own)),
             section("Stream", "Keys beside the `name` of a stream.", table(Stream, ["class_order", "domain_order"])),
-            section("Site", summary(Site), table(Site)),
-            section("Execution", summary(Execution), table(Execution)),
-            section("Weights & Biases", summary(WandbSettings), table(WandbSettings)),
-            section("Training", summary(Training), table(Training)),
-            section("Recipe", f"{summary(Recipe)} A recipe also holds all keys of [training](#training).")
+            section("Site", opening(Site), table(Site)),
+            section("Execution", opening(Execution), table(Execution)),
+            section("Weights & Biases", opening(WandbSettings), table(WandbSettings)),
+            section("Training", opening(Training), table(Training)),
+            section("Recipe", f"{opening(Recipe)} A recipe also holds all keys of [training](#training).")
             + f"\n\n{table(Recipe, groups)}",
-            section("View", summary(ViewSettings), table(ViewSettings)),
+            section("View", opening(ViewSettings), table(ViewSettings)),
             section("Optimizer", "Keys of `optimizer`; `name` chooses one."),
             *(
-                section(f"`{kind.model_fields['name'].default}`", summary(kind), table(kind), level=3)
+                section(f"`{kind.model_fields['name'].default}`", opening(kind), table(kind), level=3)
                 for kind in (SGDSettings, LARSSettings, AdamWSettings)
             ),
             section("Schedule", "Keys of `schedule`; `name` chooses one."),
             *(
-                section(f"`{kind.model_fields['name'].default}`", summary(kind), table(kind), level=3)
+                section(f"`{kind.model_fields['name'].default}`", opening(kind), table(kind), level=3)
                 for kind in (ConstantSettings, CosineSettings, WarmupCosineSettings)
             ),
         ]
@@ -184,7 +184,7 @@ def entries(registry: Registry[Any], facts: Mapping[str, Any] | None = None) -> 
     for name, kind in shipped(registry).items():
         lines = [f"* {label}: {text}." for label, fact in (facts or {}).items() if (text := fact(kind))]
         settings = table(kind.Settings) if kind.Settings.model_fields else "No settings."
-        found.append(section(f"`{name}`", summary(sys.modules[kind.__module__]), "\n".join(lines), settings, level=3))
+        found.append(section(f"`{name}`", opening(sys.modules[kind.__module__]), "\n".join(lines), settings, level=3))
     return found
 
 
@@ -317,11 +317,14 @@ def interfaces_page() -> str:
 
 def records_page() -> str:
     """Return the page of the JSON files that jobs write."""
-    kinds = [kind for kind in vars(records).values() if isinstance(kind, type) and issubclass(kind, Record)]
+    values = [*vars(records).values(), *vars(summary).values()]
+    found = [kind for kind in dict.fromkeys(filter(inspect.isclass, values)) if issubclass(kind, Record)]
+    bases = {base for kind in found for base in kind.__mro__[1:]}
+    kinds = [kind for kind in found if kind not in bases]
     parts = ["# Records", NOTE, "The JSON files that jobs write. Readers ignore keys that they do not know."]
     for kind in kinds:
-        if kind.__module__ == records.__name__ and kind is not Record and kind.model_fields:
-            parts.append(section(f"`{kind.__name__}`", summary(kind), table(kind)))
+        if kind.model_fields:
+            parts.append(section(f"`{kind.__name__}`", opening(kind), table(kind)))
     return "\n\n".join(parts)
 
 

@@ -27,7 +27,7 @@ def test_what_decides_whether_a_job_runs_again_is_the_same_everywhere(name):
     assert {key: profile(name)[key] for key in SHARED} == {key: profile("default")[key] for key in SHARED}
 
 
-@pytest.mark.parametrize("rule", ["train_first_task", "train_next_task", "probe_checkpoint"])
+@pytest.mark.parametrize("rule", ["train_task", "probe_checkpoint"])
 @pytest.mark.parametrize("name", ["slurm", "kubernetes"])
 def test_the_twentieth_attempt_asks_for_what_a_cluster_can_give(name, rule):
     made = profile(name)
