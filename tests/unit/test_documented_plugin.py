@@ -45,9 +45,9 @@ def train(study):
     write_split("split.npz", split(stream, index))
     lines = {}
     for folder, job in plan.train.items():
-        previous = Path(job.parent, "checkpoint.pt") if job.parent else None
+        previous = Path(job.previous.checkpoint) if job.previous else None
         train_task(TrainRequest(job.spec, study.site(), Path("index.npz"), Path("split.npz"), Path(folder), previous))
-        assert load_checkpoint(Path(folder, "checkpoint.pt")).meta["spec"] == job.spec
+        assert load_checkpoint(Path(folder, "checkpoint.pt")).provenance.spec == job.spec
         lines[folder] = yaml.safe_load(Path(folder, "metrics.jsonl").read_text().splitlines()[-1])
     return lines
 
