@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
 
 import typing_extensions
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
@@ -67,6 +67,13 @@ class Options(BaseModel):
     """A strict, frozen group of settings: an unknown key is an error, every field has a description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some values changed, without the cached properties that followed from the old ones."""
+        made = super().model_copy(update=update, deep=deep)
+        for key in made.__dict__.keys() - type(made).model_fields.keys():
+            del made.__dict__[key]
+        return made
 
 
 S = typing_extensions.TypeVar("S", bound=Options, covariant=True, default=Options)

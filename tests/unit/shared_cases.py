@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from cassle.contracts.specs import Component, NetworkSpec
 from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.nets.batchnorm import synchronize
@@ -53,18 +54,19 @@ def averaged(module: nn.Module) -> dict:
 
 def task(objective: str, name: str, batchnorm: str) -> tuple[Model, Strategy, Teacher | None]:
     """Model, strategy with a memory of all images, and teacher of a second task, in double precision."""
-    spec = {
-        "backbone": {"name": "conv3-narrow", "settings": {}},
-        "objective": {"name": objective, "settings": OBJECTIVES[objective]},
-        "seed": 0,
-    }
-    model, previous = (build_model({**spec, "seed": seed}, SIDE, CLASSES) for seed in (0, 1))
+    spec = NetworkSpec(
+        seed=0,
+        backbone=Component(name="conv3-narrow", settings={}),
+        objective=Component(name=objective, settings=OBJECTIVES[objective]),
+        strategy=None,
+    )
+    model, previous = (build_model(spec.model_copy(update={"seed": seed}), SIDE, CLASSES) for seed in (0, 1))
     given = {}
     if name in ("cassle", "pnr"):
         form = {"hidden_dim": 10, **({"eps": 0.1} if objective == "wmse" else {})}
         given = {"teacher_batchnorm": batchnorm, "distillation": form}
     settings = resolve_strategy(name, given, type(model.objective))
-    strategy = build_strategy({**spec, "strategy": {"name": name, "settings": settings}}, model)
+    strategy = build_strategy(spec.model_copy(update={"strategy": Component(name=name, settings=settings)}), model)
     teacher = Teacher(previous, batchnorm) if strategy.teacher_batchnorm else None
     for module in filter(None, (model, strategy, teacher)):
         module.double()

@@ -12,8 +12,7 @@ from tests.workflow.conftest import REPOSITORY, planned_jobs
 JOBS_OF_THE_DEFAULT_STUDY = {
     "prepare_data": 1,
     "split_stream": 2,
-    "train_first_task": 4,
-    "train_next_task": 16,
+    "train_task": 20,
     "probe_checkpoint": 20,
     "probe_random_network": 1,
     "collect_runs": 1,

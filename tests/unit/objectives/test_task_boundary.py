@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cassle.contracts.specs import Component, NetworkSpec
 from cassle.objectives.base import Moment, TaskStart
 from cassle.tensors.batch import Batch
 from cassle.training.build import build_model
@@ -31,9 +32,9 @@ TAU = {"base_tau": 0.8, "final_tau": 1.0}
 
 def made(name: str, seed: int = 0, **settings):
     """A model of an objective; another seed has other weights."""
-    objective = {"name": name, "settings": {**OBJECTIVES[name], **settings}}
-    spec = {"backbone": {"name": "conv3-narrow", "settings": {}}, "objective": objective, "seed": seed}
-    return build_model(spec, SIDE, CLASSES)
+    objective = Component(name=name, settings={**OBJECTIVES[name], **settings})
+    backbone = Component(name="conv3-narrow", settings={})
+    return build_model(NetworkSpec(seed=seed, backbone=backbone, objective=objective, strategy=None), SIDE, CLASSES)
 
 
 def start(task: int, images: int = 30) -> TaskStart:

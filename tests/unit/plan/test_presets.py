@@ -21,7 +21,7 @@ from cassle.plan.presets import (
 from cassle.settings.reading import read_study
 from cassle.settings.recipe import Training
 from cassle.strategies.base import strategies
-from tests.unit.test_recipes import DATA_SETS
+from tests.unit.test_recipes import DATASETS
 
 GRID = {"streams": ["digits-domain2"], "objectives": ["swav"], "strategies": ["finetune", "cassle"]}
 
@@ -238,4 +238,4 @@ def test_gradients_of_barlow_twins_shrink_with_the_gpus_of_the_release(stream, s
 def test_every_dataset_of_the_release_has_recipes():
     kinds = map(datasets.get, datasets.names())
     named = {kind.name for kind in kinds if kind.original_training or kind.original_gpu_batch}
-    assert named <= set(DATA_SETS)
+    assert named <= set(DATASETS)

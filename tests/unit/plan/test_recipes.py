@@ -17,7 +17,7 @@ def test_named_views_of_a_recipe_are_chosen_by_one_word_which_marks_the_path():
     made = plan(training={"views": "multicrop"})
     assert all("/simclr~views=multicrop/" in folder for folder in folders(made))
     job = next(iter(made.train.values()))
-    assert [view["size"] for view in job.spec["training"]["views"]] == [16, 16, *[12] * 6]
+    assert [view.size for view in job.spec.training.views] == [16, 16, *[12] * 6]
 
 
 @pytest.mark.parametrize(

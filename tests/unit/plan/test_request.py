@@ -200,7 +200,7 @@ def test_tables_that_lose_something_are_reported_with_what_they_lose(tmp_path):
 
 
 def test_a_request_for_another_snakemake_means_the_same(tmp_path, mine):
-    request = Request({"seeds": [0, 1], "name": "it's mine"}, [str(mine)])
+    request = Request({"seeds": [0, 1], "name": "mine", "data_root": "it's mine"}, [str(mine)])
     request.save(tmp_path / "request.json")
     again = Request.load(tmp_path / "request.json")
     assert again == request

@@ -83,7 +83,7 @@ def test_no_penalty_is_no_penalty(model):
 
 def test_facts_are_those_of_the_parts():
     plan = planned("simclr", "pod+er")
-    strategy = build_parts("pod+er", next(iter(plan.memory.values())).spec["strategy"]["settings"], model_of(plan), 0)
+    strategy = build_parts("pod+er", next(iter(plan.memory.values())).spec.strategy.settings, model_of(plan), 0)
     facts = strategy.shares_first_task, strategy.keeps_memory, strategy.replays, strategy.uses_maps
     assert facts == (True, True, True, True)
     assert strategy.teacher_batchnorm == "frozen"
@@ -143,10 +143,10 @@ def test_settings_go_to_parts_and_mark_the_folder():
     study = {"streams": ["digits-domain2"], "objectives": ["simclr"]}
     choice = {"name": "cassle+er", "er": {"buffer_size": 200}, "cassle": {"weight": 2}}
     plan = resolve(read_study({**study, "strategies": ["cassle+er", choice]}))
-    assert plan.cells["strategies"] == ["cassle+er", "cassle+er~cassle.weight=2.0~er.buffer_size=200"]
-    spec = next(job.spec for folder, job in plan.train.items() if "buffer_size=200" in folder)["strategy"]
-    assert spec["settings"]["er"]["buffer_size"] == 200
-    assert spec["settings"]["cassle"]["distillation"]["hidden_dim"] == 128  # as the recipe has it for cassle alone
+    assert plan.summary().strategies == ["cassle+er", "cassle+er~cassle.weight=2.0~er.buffer_size=200"]
+    spec = next(job.spec for folder, job in plan.train.items() if "buffer_size=200" in folder).strategy
+    assert spec.settings["er"]["buffer_size"] == 200
+    assert spec.settings["cassle"]["distillation"]["hidden_dim"] == 128  # as the recipe has it for cassle alone
 
 
 def test_a_recipe_speaks_of_parts_and_of_the_whole():

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 
-from cassle.core.options import parse
 from cassle.data.base import InMemory
 from cassle.data.loaders.device import DeviceLoader
 from cassle.data.loaders.rows import TaskRows
@@ -15,7 +14,6 @@ from cassle.models.teacher import Teacher
 from cassle.objectives.base import Moment, TaskStart
 from cassle.plan import resolve
 from cassle.settings.reading import read_study
-from cassle.settings.recipe import Training
 from cassle.strategies.base import Memory, Strategy
 from cassle.training.build import build_model, build_strategy
 from cassle.training.memory import task_end
@@ -57,7 +55,7 @@ def trained(objective, strategy) -> Trained:
     """Train both tasks, with what is kept between them."""
     plan = planned(objective, strategy)
     first, second = (job.spec for job in plan.train.values())
-    images, training = noise(), parse(Training, first["training"], "training")
+    images, training = noise(), first.training
     views = Views(training.views, (0.5,) * 3, (0.25,) * 3)
     model = build_model(first, 16, 10)
     fit(model, build_strategy(first, model), None, training, images, views, 0)
