@@ -1,13 +1,11 @@
 """Every step by hand: the verbs, in the order in which the workflow calls them."""
 
-import json
-
 import pytest
 
 from cassle.cli import main
 from cassle.plan import resolve
 from cassle.settings.reading import read_study
-from tests.unit.cli.by_hand import INDEX, SPLIT, TRAINING, TYPED, WORDS
+from tests.unit.cli.by_hand import INDEX, PLAN, SPLIT, TRAINING, TYPED, WORDS, write_plan
 
 
 @pytest.fixture(scope="session")
@@ -20,14 +18,15 @@ def project(tmp_path_factory):
         assert main(["split", "--stream", "digits-domain2", "--index", INDEX, "--out", SPLIT]) == 0
         for task in (0, 1):
             assert main(["train", *TYPED, f"task={task}"]) == 0
-        plan = resolve(read_study({**WORDS, "training": TRAINING, "probe": "knn"}))
+        plan = resolve(read_study({**WORDS, "name": "mine", "training": TRAINING, "probe": "knn"}))
+        write_plan(plan)
         for file, probe in plan.probe.items():
-            words = ["--index", INDEX, "--split", SPLIT, "--out", file, "--spec", probe.key]
-            checkpoint = ["--checkpoint", f"{probe.folder}/checkpoint.pt"] if probe.trained else []
+            words = ["--plan", PLAN, "--index", INDEX, "--split", SPLIT, "--out", file]
+            checkpoint = ["--checkpoint", probe.at.checkpoint] if probe.at else []
             assert main(["probe", *words, *checkpoint]) == 0
         assert main(["collect", "--out", "results/runs.csv"]) == 0
         study = "results/studies/mine/study.json"
-        assert main(["study", "--cells", json.dumps(plan.summary()), "--out", study]) == 0
+        assert main(["study", "--plan", PLAN, "--out", study]) == 0
         what = ["--runs", "results/runs.csv", "--study", study, "--stream", "digits-domain2", "--probe", "knn"]
         assert main(["table", *what, "--out", "results/studies/mine/tables/digits-domain2/knn.md"]) == 0
         figure = "results/studies/mine/figures/digits-domain2/knn/bars.pdf"

@@ -44,8 +44,8 @@ def test_a_dataset_that_cannot_be_used_leaves_no_index(tmp_path, capsys):
     [
         (["prepare", "--dataset", "digits", "--site", "{data_root: /data}"], "--site is not JSON: "),
         (["prepare", "--dataset", "digits", "--settings", "[1]"], "--settings must be a JSON object, such as"),
-        (["split", "--index", "index.npz"], "give --stream NAME, such as digits-domain6, or --spec"),
-        (["split", "--index", "index.npz", "--spec", "digits-class2"], "--spec is not JSON: "),
+        (["split", "--index", "index.npz"], "give --stream NAME, such as digits-domain6, or --plan"),
+        (["prepare"], "give --dataset NAME, such as cifar100, or --plan"),
     ],
 )
 def test_words_that_are_no_settings_are_told(tmp_path, capsys, words, said):

@@ -10,7 +10,7 @@ from cassle.core.files import load_tensors
 from cassle.data.streams import Stream
 from cassle.plan import resolve
 from cassle.settings.reading import read_study
-from tests.unit.cli.by_hand import INDEX, SPLIT, TRAINING, WORDS, checkpoint_of
+from tests.unit.cli.by_hand import INDEX, PLAN, SPLIT, TRAINING, WORDS, checkpoint_of
 
 
 def test_any_checkpoint_is_probed_on_any_stream_by_its_name_alone(here, capsys):
@@ -29,17 +29,18 @@ def test_any_checkpoint_is_probed_on_any_stream_by_its_name_alone(here, capsys):
 
 def test_a_probe_that_cannot_succeed_is_not_tried_again_in_the_same_run_but_in_the_next_one(here, capsys):
     plan = resolve(read_study({**WORDS, "training": TRAINING, "probe": "knn"}))
-    job = next(job for job in plan.probe.values() if job.trained)
+    job = next(job for job in plan.probe.values() if job.at is not None and job.at.task == 0)
     Path("broken.pt").write_bytes(b"not a checkpoint")
-    files = ["--index", INDEX, "--split", SPLIT, "--out", "again.json", "--spec", job.key]
+    out = Path("copy", job.file)
+    files = ["--plan", PLAN, "--index", INDEX, "--split", SPLIT, "--out", str(out)]
     for attempt in ("1", "2", "3"):
         assert main(["probe", *files, "--checkpoint", "broken.pt", "--attempt", attempt]) == 1
         refused = "not tried again, as it would fail again: " if attempt > "1" else ""
         assert capsys.readouterr().err.startswith(f"cassle probe: {refused}cannot read checkpoint broken.pt: ")
-    assert json.loads(Path("again.failed").read_text())["final"]
+    assert json.loads(out.with_suffix(".failed").read_text())["final"]
     assert main(["probe", *files, "--checkpoint", str(checkpoint_of(here, 0)), "--attempt", "1"]) == 0
-    assert json.loads(Path("again.json").read_text())["accuracies"].keys() == {"knn"}
-    assert not Path("again.failed").exists()
+    assert json.loads(out.read_text())["accuracies"].keys() == {"knn"}
+    assert not out.with_suffix(".failed").exists()
 
 
 def test_a_probe_typed_by_hand_leaves_no_word_of_its_failure(here, capsys):
@@ -64,4 +65,6 @@ def test_a_file_of_other_software_is_probed_where_its_network_is_described(here,
 
 def test_a_stream_is_found_by_the_checkpoint_itself(here, capsys):
     assert main(["probe", "--checkpoint", str(checkpoint_of(here, 0)), "--probes", "knn", "--out", "own.json"]) == 0
-    assert json.loads(Path("own.json").read_text())["spec"]["stream"] == Stream.parse("digits-domain2").model_dump()
+    assert json.loads(Path("own.json").read_text())["spec"]["stream"] == Stream.parse("digits-domain2").model_dump(
+        mode="json"
+    )

@@ -12,9 +12,9 @@ from cassle.contracts.layout import index_file, split_file
 from cassle.core.files import load_tensors
 from cassle.data.facts import CIFAR10_USUAL
 from cassle.data.splits import read_split
-from cassle.data.streams import Stream
 from cassle.plan import resolve
 from cassle.settings.reading import read_study
+from tests.unit.cli.by_hand import PLAN, write_plan
 from tests.unit.data.images import write_cifar10
 
 RECIPE = """
@@ -50,17 +50,16 @@ def typed(dataset):
             }
         )
     )
-    site = ["--site", plan.study.site().model_dump_json()]
-    stream = Stream(**next(iter(plan.train.values())).spec["stream"])
-    assert main(["prepare", "--dataset", dataset, *site, "--out", index_file(stream.index)]) == 0
+    write_plan(plan)
+    stream = next(iter(plan.train.values())).spec.stream
+    assert main(["prepare", "--plan", PLAN, "--out", index_file(stream.index)]) == 0
     files = ["--index", index_file(stream.index), "--split", split_file(stream.name)]
-    assert main(["split", "--spec", stream.model_dump_json(), *site, *files[:2], "--out", files[3]]) == 0
-    for folder, job in plan.train.items():
-        previous = ["--previous", f"{job.parent}/checkpoint.pt"] if job.parent else []
-        assert main(["train", "--spec", job.key, *site, *files, *previous, "--folder", folder]) == 0
+    assert main(["split", "--plan", PLAN, *files[:2], "--out", files[3]]) == 0
+    for folder in plan.train:
+        assert main(["train", "--plan", PLAN, "--folder", folder]) == 0
     for file, job in plan.probe.items():
-        checkpoint = ["--checkpoint", f"{job.folder}/checkpoint.pt"] if job.trained else []
-        assert main(["probe", "--spec", job.key, *site, *files, *checkpoint, "--out", file]) == 0
+        checkpoint = ["--checkpoint", job.at.checkpoint] if job.at else []
+        assert main(["probe", "--plan", PLAN, *files, *checkpoint, "--out", file]) == 0
     return plan, read_split(split_file(stream.name))
 
 
