@@ -36,10 +36,9 @@ def requests(objective: str, prepared: Path, folder: Path, **training) -> list[T
     )
     made, previous = [], None
     for job in resolve(study).train.values():
-        place = folder / objective / str(job.spec["task"])
+        place = folder / objective / str(job.spec.task)
         site = Site(execution=Execution(device="cpu"))
-        spec = json.loads(job.key)
-        made.append(TrainRequest(spec, site, prepared / "index.npz", prepared / "split.npz", place, previous))
+        made.append(TrainRequest(job.spec, site, prepared / "index.npz", prepared / "split.npz", place, previous))
         previous = place / "checkpoint.pt"
     return made
 

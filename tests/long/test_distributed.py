@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from cassle.contracts.jobs import TrainJob
+from cassle.contracts.layout import TaskFolder
+from cassle.contracts.plan_file import PlanFile, PlanHead
 from cassle.models.checkpoints import load_checkpoint
+from cassle.settings.site import Execution, Site
 from cassle.training.train_task import train_task
 from tests.long.shared_training import OBJECTIVES, requests, second_tasks
 from tests.pair import run_pair
@@ -45,10 +49,12 @@ def test_both_processes_end_with_the_very_same(found, objective):
 
 def start(request, folder: Path, said: Path) -> subprocess.Popen:
     """Start a training by two processes on the command line, in a session of its own."""
-    site = {"execution": {"device": "cpu", "processes": 2, "state_minutes": 0.005}}
-    words = {"spec": json.dumps(request.spec), "site": json.dumps(site), "index": request.index, "split": request.split}
-    command = [sys.executable, "-m", "cassle.cli", "train", "--folder", str(folder)]
-    command += [word for key, value in words.items() for word in (f"--{key}", str(value))]
+    job = TrainJob(at=TaskFolder.parse(folder), spec=request.spec, gpus=0)
+    site = Site(execution=Execution(device="cpu", processes=2, state_minutes=0.005))
+    head, plan = PlanHead(site=site, figures={}, features={}), folder.parents[5] / "plan.json"
+    PlanFile(head, streams={}, train={job.folder: job}, memory={}, probe={}, studies={}).write(plan)
+    command = [sys.executable, "-m", "cassle.cli", "train", "--plan", str(plan), "--folder", str(folder)]
+    command += ["--index", str(request.index), "--split", str(request.split)]
     with said.open("a") as out:
         return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
 
@@ -74,7 +80,9 @@ def wait_for(there) -> None:
 
 def test_a_training_by_two_processes_can_be_stopped_and_killed_and_resumes(prepared, tmp_path):
     request = requests("byol", prepared, tmp_path / "unused", epochs=15)[0]
-    whole, broken, said = tmp_path / "whole", tmp_path / "broken", tmp_path / "said.log"
+    place = TaskFolder("digits-domain3", "conv3-narrow", "byol", "first", 0, 0)
+    whole, broken = (tmp_path / name / str(place) for name in ("whole", "broken"))
+    said = tmp_path / "said.log"
     assert start(request, whole, said).wait(PATIENCE) == 0
 
     stopped = start(request, broken, said)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cassle.cost.estimate import jobs_by_rule
-from cassle.plan.request import plan_study
+from cassle.plan.request import Request, plan_study
 from tests.workflow.conftest import REPOSITORY, copy_of_the_project, planned_jobs
 
 PAPER = REPOSITORY / "config" / "paper"
@@ -20,7 +20,7 @@ def fresh(tmp_path_factory):
 @pytest.mark.parametrize("name", sorted(file.stem for file in PAPER.glob("*.yaml")))
 def test_snakemake_plans_what_cassle_plan_counts_and_the_target(fresh, name):
     file = PAPER / f"{name}.yaml"
-    counted = jobs_by_rule(plan_study({}, [file], REPOSITORY))
+    counted = jobs_by_rule(plan_study(Request({}, [str(file)])))
     code, said = fresh.run("-n", "--configfile", f"config/paper/{name}.yaml")
     assert code == 0, said
     assert planned_jobs(said) == counted

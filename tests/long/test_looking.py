@@ -21,6 +21,7 @@ execution: {device: cpu}
 """
 FOLDER = "results/studies/looked"
 LOOKED = ("--configfile", "looked.yaml")
+FIRST = "results/digits-domain2/conv3-narrow/simclr~batch_size=512~epochs=1/first/seed0/task0/checkpoint.pt"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def project(tmp_path_factory):
 
 
 def test_an_unfinished_study_can_be_inspected_and_resumes_unchanged(project):
-    code, said = project.run(*LOOKED, "--until", "train_first_task", "describe_study")
+    code, said = project.run(*LOOKED, FIRST, f"{FOLDER}/study.json")
     assert code == 0, said
     words = [f"{BIN}/cassle", "table", "--partial", FOLDER]
     done = subprocess.run(words, cwd=project.folder, env=project.environment(), capture_output=True, text=True)
@@ -39,8 +40,7 @@ def test_an_unfinished_study_can_be_inspected_and_resumes_unchanged(project):
     assert done.stdout.count("missing") >= 4
     assert "0 of 2 runs finished" in (project.folder / FOLDER / "partial/report.html").read_text()
     planned = project.plan(*LOOKED)
-    assert (planned["train_next_task"], planned["probe_checkpoint"], planned["extract_features"]) == (2, 3, 3)
-    assert "train_first_task" not in planned
+    assert (planned["train_task"], planned["probe_checkpoint"], planned["extract_features"]) == (2, 3, 3)
 
 
 def test_features_of_every_checkpoint_make_figures_and_stand_on_the_page(project):

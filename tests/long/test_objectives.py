@@ -35,17 +35,17 @@ class Place:
     def train(self, plan: Plan) -> None:
         """Train every task, each from the one before it."""
         for job in plan.train.values():
-            previous = self.folder / job.parent / "checkpoint.pt" if job.parent else None
+            previous = self.folder / job.previous.checkpoint if job.previous else None
             files = self.folder / "index.npz", self.folder / "split.npz"
-            train_task(TrainRequest(json.loads(job.key), SITE, *files, self.folder / job.folder, previous))
+            train_task(TrainRequest(job.spec, SITE, *files, self.folder / job.folder, previous))
 
     def accuracies(self, plan: Plan, folder: str) -> list[float]:
         """k-NN accuracies of each task, of a checkpoint."""
-        job = next(job for job in plan.probe.values() if job.folder == folder)
+        job = next(job for job in plan.probe.values() if str(job.at) == folder)
         files = [self.folder / "index.npz"], [self.folder / "split.npz"]
         checkpoint = self.folder / folder / "checkpoint.pt"
-        request = ProbeRequest(json.loads(job.key), SITE, *files, self.folder / job.file, checkpoint)
-        return probe_checkpoint(request)["accuracies"]["knn"]
+        request = ProbeRequest(job.spec, SITE, *files, self.folder / job.file, checkpoint)
+        return probe_checkpoint(request).accuracies["knn"]
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +62,13 @@ def test_an_objective_goes_through_three_tasks_with_and_without_distillation(pla
     ends = {}
     for folder, job in plan.train.items():
         lines = [json.loads(line) for line in (place.folder / folder / "metrics.jsonl").read_text().splitlines()]
-        distilled = (job.spec["strategy"] or {}).get("name") == "cassle"
+        distilled = job.spec.strategy is not None and job.spec.strategy.name == "cassle"
         assert [line["epoch"] for line in lines] == [0, 1]
         assert all((line["penalty"] != 0) == distilled for line in lines)
         checkpoint = load_checkpoint(place.folder / folder / "checkpoint.pt")
         assert all(torch.isfinite(value).all() for value in checkpoint.model.values())
-        if job.spec["task"] == TASKS - 1:
-            ends[job.spec["strategy"]["name"]] = checkpoint.model
+        if job.spec.task == TASKS - 1:
+            ends[job.spec.strategy.name] = checkpoint.model
             found = place.accuracies(plan, folder)
             record_property(folder, found)
             assert len(found) == TASKS

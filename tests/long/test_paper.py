@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cassle.plan import Plan
-from cassle.plan.request import plan_study
+from cassle.plan.request import Request, plan_study
 from cassle.reporting.rows.names import bare
 from cassle.settings.reading import read_yaml
 from tests.long.paper_data import build
@@ -85,14 +85,14 @@ def finished(tmp_path_factory, words) -> Project:
 def parts(finished, given) -> dict[str, Plan]:
     """The plan of each study."""
     file = finished.folder / "config" / "paper" / "all.yaml"
-    return {part.study.name: part for part in plan_study(given, [file], file).parts()}
+    return {part.study.name: part for part in plan_study(Request(given, [str(file)])).parts()}
 
 
 @pytest.fixture(params=NAMES)
 def study(request, parts, finished) -> tuple[Plan, Path]:
     """One of the studies: its plan, and the folder of what came out."""
     part = parts[request.param]
-    return part, finished.folder / part.folder
+    return part, finished.folder / str(part.folder)
 
 
 def test_a_study_has_a_table_for_each_of_its_streams_under_each_of_its_probes(study):
@@ -101,7 +101,7 @@ def test_a_study_has_a_table_for_each_of_its_streams_under_each_of_its_probes(st
     assert {file.parts for file in files} == set(part.tables())
     asked = read_yaml(PAPER / f"{part.study.name}.yaml")["probes"]
     assert {file.name.partition("~")[0] for file in files} == set(asked)
-    assert {file.parent.name for file in files} == set(part.cells["streams"])
+    assert {file.parent.name for file in files} == set(part.summary().streams)
 
 
 def test_every_row_has_its_numbers_and_none_is_missing(study):
@@ -109,11 +109,11 @@ def test_every_row_has_its_numbers_and_none_is_missing(study):
     for stream, probe in part.tables():
         text = (folder / "tables" / stream / f"{probe}.md").read_text()
         table = pd.read_csv(folder / "tables" / stream / f"{probe}.csv")
-        rows = [row for row in part.cells["rows"] if (row["stream"], row["probe"]) == (stream, probe)]
+        rows = [row for row in part.rows if (row.stream, row.probe) == (stream, probe)]
         untrained = table["strategy"] == "random"
         average = table[table["metric"] == "A"]
         assert sorted(map(bare, average["strategy"])) == sorted(
-            [bare(row["strategy"]) for row in rows] + ["random"] * (probe != "online")
+            [bare(row.strategy) for row in rows] + ["random"] * (probe != "online")
         )
         assert average["mean"].between(0, 1).all()
         assert set(average["n"]) == {1}
@@ -140,7 +140,7 @@ def test_every_study_draws_the_results_figure_of_each_of_its_streams(study):
 def test_a_study_alone_finds_every_training_done_and_takes_its_accuracies_from_what_all_have_found(
     finished, parts, words
 ):
-    tables = finished.folder / parts["transfer"].folder / "tables"
+    tables = finished.folder / str(parts["transfer"].folder) / "tables"
     before = {file: file.read_text() for file in tables.rglob("*.csv")}
     asked = ("tables", "--configfile", "config/paper/transfer.yaml", *words)
     planned = finished.plan(*asked)
@@ -148,7 +148,7 @@ def test_a_study_alone_finds_every_training_done_and_takes_its_accuracies_from_w
     code, said = finished.run(*asked)
     assert code == 0, said
     for file, job in parts["transfer"].probe.items():
-        (label,) = [probe["label"] for probe in job.spec["probes"]]
+        (label,) = [probe.label for probe in job.spec.probes]
         log = (finished.folder / file).with_suffix(".log").read_text()
-        assert f"{label}: as in {job.place}/" in log
+        assert f"{label}: as in {job.output.directory}/" in log
     assert {file: file.read_text() for file in tables.rglob("*.csv")} == before

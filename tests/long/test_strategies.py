@@ -58,7 +58,7 @@ def test_memories_are_where_they_are_needed_and_are_parents_of_what_follows(fini
         folder = folder_of(finished, name)
         assert (folder / "task0/memory.pt").is_file() == (name in KEEPING)
         assert not (folder / "task1/memory.pt").exists()
-        parent = load_checkpoint(folder / "task1/checkpoint.pt").meta["memory"]
+        parent = load_checkpoint(folder / "task1/checkpoint.pt").provenance.memory
         assert parent == (load_memory(folder / "task0/memory.pt").fingerprint if name in KEEPING else None)
 
 
@@ -72,7 +72,7 @@ def test_a_lost_memory_is_made_again_with_what_follows_from_it(finished, tmp_pat
     project = finished.copy(tmp_path / "project")
     (folder_of(project, "er") / "task0/memory.pt").unlink()
     planned = project.plan(*WORDS)
-    assert (planned["build_memory"], planned["train_next_task"], planned["train_first_task"]) == (1, 1, 0)
+    assert (planned["build_memory"], planned["train_task"]) == (1, 1)
 
 
 def test_a_trainer_with_a_memory_killed_in_the_middle_ends_in_the_same_tensors(finished):

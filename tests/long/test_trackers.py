@@ -25,7 +25,8 @@ training: {epochs: 3, batch_size: 512}
 execution: {device: cpu}
 """
 EPOCHS = 3
-FIRST_TASK = ("--configfile", "tracked.yaml", "--until", "train_first_task")
+FIRST = "results/digits-domain2/conv3-narrow/simclr~batch_size=512~epochs=3/first/seed0/task0/checkpoint.pt"
+FIRST_TASK = (FIRST, "--configfile", "tracked.yaml")
 PATIENCE = 900
 """Seconds after which something counts as not happening, on a machine however loaded."""
 SECRET = "0123456789abcdef" * 3

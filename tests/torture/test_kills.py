@@ -116,7 +116,7 @@ def test_a_second_snakemake_is_refused_and_sigterm_lets_running_jobs_finish(undi
     assert study.file("checkpoint.pt").is_file()
     assert not list(study.file("probes").rglob("*.json"))
     assert study.run() == 0, study.said()
-    assert "train_next_task" not in study.said()
+    assert "Training task 1" not in study.said()
     assert equal(study, undisturbed)
 
 

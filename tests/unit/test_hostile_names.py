@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cassle.core.errors import SettingsError
 from cassle.data.base import datasets
 from cassle.plan import targets
-from cassle.plan.request import plan_study
+from cassle.plan.request import Request, plan_study
 
 GRID = {"streams": ["digits-domain2"], "objectives": ["simclr"], "strategies": ["cassle", "er"], "probes": ["knn"]}
 NOWHERE = "nowhere/'a b'/$(touch pwned)"
@@ -58,7 +58,7 @@ def declared_here_only():
 def planned(word: str, place: str):
     """The plan of a study that calls something by a word, or None where that is refused."""
     try:
-        return plan_study({**GRID, **PLACES[place](word)}, [], Path("none"))
+        return plan_study(Request({**GRID, **PLACES[place](word)}, []))
     except SettingsError:
         return None
 
@@ -92,24 +92,24 @@ def test_no_name_leads_out_of_the_results(place, word):
 def test_what_no_file_system_can_have_is_refused_by_key(key, path, message):
     given = {"data_root": path} if key == "data_root" else {"data": {"folder": {"root": path}}}
     with pytest.raises(SettingsError, match=f"(?s)'{key.rpartition('.')[2]}' = .*: {message}"):
-        plan_study({**GRID, **given}, [], Path("none"))
+        plan_study(Request({**GRID, **given}, []))
 
 
 @pytest.mark.parametrize("key", ["project", "entity"])
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", "a\\b", "a?b", "50%", "a:b", "a\nb", "a\0b", "", "x" * 129])
 def test_a_name_that_wandb_would_not_take_is_refused_at_the_dry_run(key, name):
     with pytest.raises(SettingsError, match=rf"'wandb\.{key}' = "):
-        plan_study({**GRID, "wandb": {"mode": "offline", key: name}}, [], Path("none"))
+        plan_study(Request({**GRID, "wandb": {"mode": "offline", key: name}}, []))
 
 
 def test_many_probes_and_words_share_a_name_that_a_file_system_takes():
     probes = [{"name": "knn", "k": k, "features": "projector"} for k in range(1, 12)]
-    plan = plan_study({**GRID, "probes": probes}, [], Path("none"))
-    other = plan_study({**GRID, "probes": probes[::-1]}, [], Path("none"))
+    plan = plan_study(Request({**GRID, "probes": probes}, []))
+    other = plan_study(Request({**GRID, "probes": probes[::-1]}, []))
     assert {len(Path(file).name) for file in plan.probe} == {125}
     assert not plan.probe.keys() & other.probe.keys()
     words = {"stream": "digits-domain2", "objective": "simclr", "strategy": "cassle", "seed": list(range(60))}
-    names = {plan_study({**words, "seed": words["seed"][n:]}, [], Path("none")).study.name for n in range(2)}
+    names = {plan_study(Request({**words, "seed": words["seed"][n:]}, [])).study.name for n in range(2)}
     assert len(names) == 2
     assert {len(name) for name in names} == {100}
 
@@ -117,6 +117,6 @@ def test_many_probes_and_words_share_a_name_that_a_file_system_takes():
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", float("inf"), 10**400])
 def test_a_number_that_is_none_is_refused_by_key(value):
     with pytest.raises(SettingsError, match="objective simclr: 'temperature' = "):
-        plan_study({**GRID, "objectives": [{"name": "simclr", "temperature": value}]}, [], Path("none"))
+        plan_study(Request({**GRID, "objectives": [{"name": "simclr", "temperature": value}]}, []))
     with pytest.raises(SettingsError, match=r"'optimizer\..*lr' = "):
-        plan_study({**GRID, "training": {"optimizer": {"lr": value}}}, [], Path("none"))
+        plan_study(Request({**GRID, "training": {"optimizer": {"lr": value}}}, []))

@@ -5,33 +5,31 @@ from pathlib import Path
 
 import pytest
 
-from cassle.contracts.summary import StudyRecord
 from cassle.cost.estimate import jobs_by_rule
 from cassle.plan.presets import preset_of
-from cassle.plan.request import plan_study
+from cassle.plan.request import Request, plan_study
 from cassle.reporting.rows.names import shown_names
 from cassle.settings.reading import read_yaml
 
 FOLDER = Path(__file__).parents[2] / "config" / "paper"
 JOBS = """
-study                prepare  split  first  next  build_memory  probe  random  tables
-ablations                  1      1      3   144         0    147       1       3
-cifar100_methods           1      2     13    52         0     65       1       3
-cifar100_strategies        1      2      6   132        48    138       1       3
-domainnet                  1      2     13    65         0     78       1       2
-imagenet100_class          1      2     13    52         0     65       1       3
-imagenet100_data           1      2     13    52         0     65       1       3
-knn                        3      4     20   250         0    270       4       4
-semi_supervised            1      2     12    48         0     60       1       2
-task_counts                1      4     12   192         0    210       3       9
-transfer                   2      3     12    48         0     60       1       1
-all                        4     11     58   695        48    765       7      33
+study                prepare  split  train  build_memory  probe  random  tables
+ablations                  1      1    147             0    147       1       3
+cifar100_methods           1      2     65             0     65       1       3
+cifar100_strategies        1      2    138            48    138       1       3
+domainnet                  1      2     78             0     78       1       2
+imagenet100_class          1      2     65             0     65       1       3
+imagenet100_data           1      2     65             0     65       1       3
+knn                        3      4    270             0    270       4       4
+semi_supervised            1      2     60             0     60       1       2
+task_counts                1      4    204             0    210       3       9
+transfer                   2      3     60             0     60       1       1
+all                        4     11    753            48    765       7      33
 """
 RULES = {
     "prepare": "prepare_data",
     "split": "split_stream",
-    "first": "train_first_task",
-    "next": "train_next_task",
+    "train": "train_task",
     "build_memory": "build_memory",
     "probe": "probe_checkpoint",
     "random": "probe_random_network",
@@ -45,7 +43,7 @@ EXPECTED = {
 
 def plan(name: str):
     file = FOLDER / f"{name}.yaml"
-    return plan_study({}, [file], Path("no default"))
+    return plan_study(Request({}, [str(file)]))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +67,7 @@ def test_a_study_plans_its_jobs_without_any_data(name):
     made = plan(name)
     assert made.study.name == name
     assert jobs(made) == EXPECTED[name]
-    assert len(made.figures()) == len(made.cells["streams"]) * len(made.study.figures)
+    assert len(made.figures()) == len(made.summary().streams) * len(made.study.figures)
 
 
 def test_all_plans_shared_jobs_once(everything):
@@ -89,8 +87,8 @@ def test_all_evaluates_each_checkpoint_once_on_each_stream(everything):
     asked: dict[str, set[str]] = {}
     for part in everything.parts():
         for job in part.probe.values():
-            asked.setdefault(job.place, set()).update(probe["label"] for probe in job.spec["probes"])
-    found = [(job.place, [probe["label"] for probe in job.spec["probes"]]) for job in everything.probe.values()]
+            asked.setdefault(job.output.directory, set()).update(probe.label for probe in job.spec.probes)
+    found = [(job.output.directory, [probe.label for probe in job.spec.probes]) for job in everything.probe.values()]
     assert sorted((place, sorted(labels)) for place, labels in found) == sorted(
         (place, sorted(labels)) for place, labels in asked.items()
     )
@@ -99,7 +97,7 @@ def test_all_evaluates_each_checkpoint_once_on_each_stream(everything):
 def test_everything_follows_the_preset_of_the_release_but_for_the_ablation_of_it(everything):
     presets = {"original": 0, "mixed": 0}
     for folder, job in everything.train.items():
-        found = preset_of(job.spec)
+        found = preset_of(job.spec.model_dump(mode="json"))
         presets[found] += 1
         assert found == "original" or "teacher_batchnorm=batch" not in folder
     assert presets["mixed"] == 3 * 4  # frozen BatchNorm in four tasks of three objectives
@@ -111,7 +109,7 @@ LONGEST_NAME = 40
 
 def test_tables_call_everything_by_names_that_can_be_read_and_told_apart(everything):
     for part in everything.parts():
-        study = StudyRecord.model_validate(part.summary())
+        study = part.summary()
         for stream, probe in study.tables():
             rows = study.rows_of(stream, probe)
             shown = shown_names(rows, study.names)
@@ -125,7 +123,7 @@ def test_tables_call_everything_by_names_that_can_be_read_and_told_apart(everyth
 
 
 def test_rows_of_the_ablations_say_what_is_ablated_and_the_papers_cassle_is_called_cassle(everything):
-    study = StudyRecord.model_validate(everything.part("ablations").summary())
+    study = everything.part("ablations").summary()
     rows = study.rows_of(*study.tables()[0])
     shown = shown_names(rows, study.names)
     of = {name: [shown[row[2]] for row in rows if shown[row[1]] == name] for name in ("simclr", "barlow_twins", "byol")}
@@ -142,12 +140,12 @@ def test_rows_of_the_ablations_say_what_is_ablated_and_the_papers_cassle_is_call
     }
     (cassle,) = {row[2] for row in rows if shown[row[2]] == "cassle"}
     last = next(job for job in everything.train.values() if f"/{cassle}/" in job.folder)
-    assert last.spec["strategy"]["settings"]["teacher_batchnorm"] == "batch"
+    assert last.spec.strategy.settings["teacher_batchnorm"] == "batch"
 
 
 def test_first_tasks_are_shared_by_studies_of_one_stream(everything):
-    cifar = [part for part in everything.parts() if "cifar100-class5~statistics=original" in part.cells["streams"]]
-    firsts = {part.study.name: {job.folder for job in part.train.values() if job.parent is None} for part in cifar}
+    cifar = [part for part in everything.parts() if "cifar100-class5~statistics=original" in part.summary().streams]
+    firsts = {part.study.name: {job.folder for job in part.train.values() if job.previous is None} for part in cifar}
     of_methods = firsts["cifar100_methods"]
     assert {folder for folder in firsts["cifar100_strategies"] if "class5" in folder} <= of_methods
     assert firsts["ablations"] <= of_methods

@@ -6,7 +6,7 @@ import pytest
 
 from cassle.cost.estimate import jobs_by_rule
 from cassle.cost.text import cost_of
-from cassle.plan.request import plan_study
+from cassle.plan.request import Request, plan_study
 from tests.workflow.conftest import REPOSITORY, planned_jobs
 
 JOBS_OF_THE_DEFAULT_STUDY = {
@@ -58,7 +58,7 @@ def test_studies_in_one_run_plan_shared_jobs_once_and_tables_for_each(fresh):
     (fresh.folder / "both.yaml").write_text("name: both\nstudies: [one.yaml, two.yaml]\nexecution: {device: cpu}\n")
     planned = fresh.plan("--configfile", "both.yaml")
     alone = fresh.plan("--configfile", "tiny.yaml")
-    trained = ("train_first_task", "train_next_task", "probe_checkpoint", "probe_random_network")
+    trained = ("train_task", "probe_checkpoint", "probe_random_network")
     assert {rule: planned[rule] for rule in trained} == {rule: alone[rule] for rule in trained}
     assert (planned["describe_study"], planned["make_table"]) == (2, 2 * alone["make_table"])
 
@@ -68,14 +68,14 @@ def test_a_study_of_the_paper_is_planned_without_any_data_and_asks_where_they_ar
     assert code == 0
     assert said.count("where is cifar100? Give the folder that holds it") == 1
     planned = planned_jobs(said)
-    assert planned == jobs_by_rule(plan_study({}, [REPOSITORY / "config/paper/cifar100_methods.yaml"], REPOSITORY))
+    assert planned == jobs_by_rule(plan_study(Request({}, [f"{REPOSITORY}/config/paper/cifar100_methods.yaml"])))
 
 
 def test_words_hold_for_every_grid_of_a_file_as_cassle_plan_says(fresh):
     file = REPOSITORY / "config/paper/cifar100_methods.yaml"
     words = ["offline=false", "objectives=[simclr]", "strategies=[finetune]"]
     planned = fresh.plan("--configfile", str(file), "--config", *words)
-    assert (planned["train_first_task"], planned["train_next_task"]) == (1, 4)
+    assert planned["train_task"] == 5
     counts = re.findall(r"^(\w+) +(\d+) +0$", cost_of([str(file)], words), re.MULTILINE)
     assert planned == {rule: int(number) for rule, number in counts if rule != "total"}
 
@@ -83,21 +83,21 @@ def test_words_hold_for_every_grid_of_a_file_as_cassle_plan_says(fresh):
 def test_one_experiment_is_asked_for_by_words(fresh):
     words = ["stream=digits-class5", "objective=byol", "strategy=cassle", "seed=1"]
     planned = fresh.plan("--config", *words)
-    assert (planned["train_first_task"], planned["train_next_task"]) == (1, 4)
+    assert planned["train_task"] == 5
     assert (planned["probe_checkpoint"], planned["probe_random_network"]) == (5, 1)
 
 
 def test_memories_are_planned_for_strategies_that_keep_something_and_not_after_the_last_task(fresh):
     words = ["stream=digits-domain3", "objective=byol", "strategy=[cassle,pod,er,cassle+ewc]"]
     planned = fresh.plan("--config", *words)
-    assert (planned["train_first_task"], planned["train_next_task"], planned["build_memory"]) == (1, 8, 4)
+    assert (planned["train_task"], planned["build_memory"]) == (9, 4)
 
 
 def test_the_ablations_plan_each_choice_once_and_share_first_tasks_and_offline_models(fresh):
     planned = fresh.plan("--configfile", "config/ablations.yaml")
     default = JOBS_OF_THE_DEFAULT_STUDY
-    assert planned["train_first_task"] == default["train_first_task"]
-    assert planned["train_next_task"] == 14 * default["train_next_task"] // 2
+    first = 4  # of two objectives and their offline models
+    assert planned["train_task"] == first + 14 * (default["train_task"] - first) // 2
     assert "build_memory" not in planned
 
 

@@ -15,7 +15,7 @@ from tests.workflow.conftest import copy_of_the_project
 TINY = ("--configfile", "tiny.yaml")
 HOSTILE = 'it\'s `touch pwned` "$(touch pwned)"; touch pwned; \\ \nü'
 """A name that no shell may ever read."""
-CHAINS_OF_ONE_OBJECTIVE = {"train_first_task": 2, "train_next_task": 2, "probe_checkpoint": 4}
+CHAINS_OF_ONE_OBJECTIVE = {"train_task": 4, "probe_checkpoint": 4}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_paths_in_settings_reach_jobs_as_they_are_and_no_shell_reads_them(projec
     study = yaml.safe_load((project.folder / "tiny.yaml").read_text()) | {"objectives": ["simclr"], "offline": False}
     study |= {"plugins": [plugin], "first_checkpoint": given, "data_root": f"/{HOSTILE}"}
     (project.folder / f"{HOSTILE}.yaml").write_text(yaml.safe_dump(study))
-    code, said = project.run("--configfile", f"{HOSTILE}.yaml", "--until", "train_first_task")
+    code, said = project.run("--configfile", f"{HOSTILE}.yaml", "--until", "train_task")
     assert code == 0, said
     logs = project.folder.glob("results/digits-domain2/*/*/first/seed0/task0/train.log")
     (taken,) = (log.parent for log in logs if "the plugin was loaded" in log.read_text())
@@ -165,14 +165,14 @@ def test_a_table_that_fails_is_named_with_its_log(project):
 
 def test_another_seed_adds_runs_and_touches_no_finished_one(project):
     planned = project.plan(*TINY, "--config", "seeds=[0,1]")
-    assert (planned["train_first_task"], planned["train_next_task"]) == (4, 4)
+    assert planned["train_task"] == 8
     assert "prepare_data" not in planned
 
 
 def test_a_lost_checkpoint_is_trained_again_with_what_follows_from_it(project):
     shutil.rmtree(project.folder / "results/digits-domain2/conv3-narrow/simclr~batch_size=512~epochs=1/first")
     planned = project.plan(*TINY)
-    assert (planned["train_first_task"], planned["train_next_task"]) == (1, 2)
+    assert planned["train_task"] == 3
 
 
 def test_a_chain_that_fails_stops_alone_and_says_so(project):
