@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from cassle.contracts.specs import MemorySpec, ProbeSpec, TrainSpec
-from cassle.core.errors import CassleError, DataError, SettingsError
+from cassle.core.errors import DataError, SettingsError
 from cassle.core.files import fingerprint, write_json, write_text
 from cassle.core.options import parse
 
@@ -112,6 +112,8 @@ class ProbeRecord(Record):
                     raise ValueError(f"{kind} of {probe} has {values} values for {tasks} tasks")
             if probe not in self.execution.precision:
                 raise ValueError(f"execution says no precision of {probe}")
+        if set(self.identity) != set(self.accuracies):
+            raise ValueError("identity names other probes than accuracies")
         return self
 
 
@@ -223,6 +225,11 @@ def parse_record(kind: type[R], text: str, where: str) -> R:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"cannot read {where}: {error}; delete that file and run the workflow again") from error
+    return record_of(kind, value, where)
+
+
+def record_of(kind: type[R], value: object, where: str) -> R:
+    """Return a record from its JSON value; raises `DataError` as `read_record`, naming ``where``."""
     if not isinstance(value, dict):
         raise DataError(f"{where}: it holds no keys and values; delete that file and run the workflow again")
     version = value.get("version", kind.VERSION)
@@ -233,5 +240,7 @@ def parse_record(kind: type[R], text: str, where: str) -> R:
         )
     try:
         return parse(kind, value, where)
-    except (SettingsError, CassleError) as error:
-        raise DataError(f"{error}; delete that file and run the workflow again") from error
+    except SettingsError as error:
+        first, *others = str(error).splitlines()
+        more = f" (and {len(others)} more errors)" if others else ""
+        raise DataError(f"{first}{more}; delete that file and run the workflow again") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from typing import Self
 
 from pydantic import Field, JsonValue
 
@@ -25,10 +25,18 @@ class Component(Options):
 class Spec(Options):
     """A specification; two jobs with equal specifications have equal results."""
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits that name the specification."""
-        return fingerprint(self.model_dump(mode="json"))
+        if "_digest" not in self.__dict__:  # computed once, and under a name that is no field of `dict(spec)`
+            self.__dict__["_digest"] = fingerprint(self.model_dump(mode="json"))
+        return str(self.__dict__["_digest"])
+
+    def __copy__(self) -> Self:
+        """Return a copy, such as that of `model_copy`, which computes its own digest."""
+        copy = super().__copy__()
+        copy.__dict__.pop("_digest", None)
+        return copy
 
 
 class NetworkSpec(Options):

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from cassle.contracts.records import Provenance
-from cassle.core.errors import CheckpointError, SettingsError
+from cassle.contracts.records import Provenance, record_of
+from cassle.core.errors import CheckpointError, DataError
 from cassle.core.files import fingerprint, fingerprint_tensors, load_tensors, save_tensors
-from cassle.core.options import parse
 
 FORMAT = 2
 """Raised when the meaning of a checkpoint's fields changes."""
@@ -58,14 +57,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} has checkpoint format {value['format']}, this version reads {FORMAT}; retrain it"
         )
-    for room in ("model", "strategy"):
-        tensors = value.get(room)
+    for part in ("model", "strategy"):
+        tensors = value.get(part)
         if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-            raise CheckpointError(f"{path} is damaged: its part '{room}' holds no named tensors; retrain it")
+            raise CheckpointError(f"{path} is damaged: its part '{part}' holds no named tensors; retrain it")
     try:
-        provenance = parse(Provenance, value.get("provenance") or {}, f"{path}, provenance")
-    except SettingsError as error:
-        raise CheckpointError(f"{error}; it was not written by this version: retrain it") from error
+        provenance = record_of(Provenance, value.get("provenance"), f"{path}, provenance")
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
     return Checkpoint(value["model"], value["strategy"], provenance)
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cassle.contracts.records import MemoryProvenance
+from cassle.contracts.records import MemoryProvenance, record_of
 from cassle.contracts.specs import MemorySpec, TrainSpec
-from cassle.core.errors import CheckpointError, SettingsError
+from cassle.core.errors import CheckpointError, DataError, SettingsError
 from cassle.core.files import fingerprint, fingerprint_tensors, load_tensors, save_tensors
-from cassle.core.options import differences, parse
+from cassle.core.options import differences
 from cassle.core.provenance import versions
 from cassle.core.random import seed_of
 from cassle.data.base import InMemory, read_index
@@ -69,12 +69,13 @@ def load_memory(path: str | Path) -> MemoryFile:
         raise CheckpointError(
             f"{path} has memory format {value['format']}, this version reads {FORMAT}; delete it and run again"
         )
+    tensors = value["memory"]
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise CheckpointError(f"{path} is damaged: its part 'memory' holds no named tensors; delete it and run again")
     try:
-        return MemoryFile(
-            value["memory"], parse(MemoryProvenance, value.get("provenance") or {}, f"{path}, provenance")
-        )
-    except SettingsError as error:
-        raise CheckpointError(f"{error}; delete it and run again") from error
+        return MemoryFile(tensors, record_of(MemoryProvenance, value.get("provenance"), f"{path}, provenance"))
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def check_memory(path: str | Path, memory: MemoryFile, spec: TrainSpec, parent: str | None, data: str) -> None:

@@ -31,7 +31,7 @@ def made(tmp_path):
     told = Told()
     prepare(told, str(root), 32, str(tmp_path / "index.npz"), 1)
     assert told.sent == [("imported", 0), ("images", 250)]
-    return root, str(tmp_path / "index.npz"), specs(settings.words())[0]["training"]
+    return root, str(tmp_path / "index.npz"), specs(settings.words())[0].training.model_dump(mode="json")
 
 
 def test_made_up_files_fill_a_hundred_classes_and_are_too_different_to_be_kept_in_memory(made):

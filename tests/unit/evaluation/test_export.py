@@ -10,6 +10,7 @@ from cassle.data.streams import Stream
 from cassle.models.checkpoints import Checkpoint, save_checkpoint
 from cassle.nets.base import backbones
 from cassle.training.build import build_model
+from tests.unit.specs import changed, provenance, train_specs
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
 
@@ -19,11 +20,11 @@ def exported(folder, stream, data, backbone, capsys):
     settings = backbones.get(backbone["name"]).Settings(**backbone["settings"])
     backbone = {"name": backbone["name"], "settings": settings.model_dump(mode="json")}
     cut = Stream.parse(stream, data)
-    objective = {"name": "simclr", "settings": {}}
-    spec = {"stream": cut.model_dump(mode="json"), "backbone": backbone, "objective": objective, "seed": 0}
+    some = train_specs(stream="digits-domain2", objective="simclr", strategy="finetune")[0]
+    spec = changed(some, stream=cut.model_dump(mode="json"), backbone=backbone, objective={"settings": {}})
     dataset = cut.open({})
     model = build_model(spec, dataset.image_size, dataset.num_classes)
-    save_checkpoint(folder / "checkpoint.pt", Checkpoint(model.state_dict(), {}, {"spec": spec}))
+    save_checkpoint(folder / "checkpoint.pt", Checkpoint(model.state_dict(), {}, provenance(spec)))
     words = ["export", "--checkpoint", str(folder / "checkpoint.pt"), "--out", "backbone.pt"]
     assert main(words) == 0
     return model.backbone.eval(), dataset, capsys.readouterr().out

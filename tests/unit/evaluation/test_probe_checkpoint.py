@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 import cassle.evaluation.evaluations as module
+from cassle.contracts.records import ProbeExecution, ProbeRecord, read_record, write_record
 from cassle.core.errors import CheckpointError, DataError, DivergenceError
-from cassle.core.files import read_json, write_json
-from cassle.data.base import Index, LabeledComponent, content_fingerprint, read_index, write_index
+from cassle.data.base import Index, Part, content_fingerprint, read_index, write_index
 from cassle.data.splits import split, write_split
 from cassle.data.streams import Stream
 from cassle.evaluation.probe_checkpoint import probe_checkpoint
 from cassle.evaluation.request import ProbeRequest
 from cassle.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from cassle.plan import probe_component, probe_spec, resolve
-from cassle.settings.reading import read_study
+from cassle.plan.probes import probe_component, probe_spec
 from cassle.settings.site import Site
 from cassle.training.build import build_model
+from tests.unit.specs import changed, provenance, train_specs
 
 SITE = Site(execution={"device": "cpu", "state_minutes": 0})
 CACHED = {"classifier": "linear_cached"}
@@ -30,7 +30,7 @@ def half(count, seed):
     draw = np.random.default_rng(seed)
     labels, domains = np.arange(count) % 10, np.arange(count) // 10 % 6
     pixels = (20 * labels[:, None, None, None] + draw.integers(0, 60, (count, 3, 16, 16))).astype(np.uint8)
-    return LabeledComponent(labels.astype(np.int64), domains.astype(np.int64), pixels)
+    return Part(labels.astype(np.int64), domains.astype(np.int64), pixels)
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +44,15 @@ def folder(tmp_path_factory):
     for name in ("digits-class5", "digits-domain2", "digits-domain6"):
         write_split(place / f"{name}.npz", split(Stream.parse(name), read_index(place / "index.npz")))
     study = {"stream": "digits-class5", "objective": "simclr", "strategy": "finetune", "backbone": "conv3-narrow"}
-    spec = next(iter(resolve(read_study(study)).train.values())).spec
+    spec = train_specs(**study)[0]
     model = build_model(spec, 16, 10)
-    save_checkpoint(place / "checkpoint.pt", Checkpoint(model.state_dict(), {}, {"spec": spec}))
+    save_checkpoint(place / "checkpoint.pt", Checkpoint(model.state_dict(), {}, provenance(spec)))
     return place
+
+
+def with_spec(request, **changes):
+    """Return a request whose specification has changed fields."""
+    return replace(request, spec=changed(request.spec, **changes))
 
 
 def request(folder, out, probes, stream="digits-class5", others=(), **changes):
@@ -71,7 +76,7 @@ def test_all_probes_share_one_extraction_and_give_an_accuracy_per_task(folder, t
     ]
     found = probe_checkpoint(request(folder, tmp_path / "out.json", probes))
     assert len(extracted) == 2  # training and test half
-    assert list(found["accuracies"]) == [
+    assert list(found.accuracies) == [
         "linear_cached",
         "knn",
         "knn~features=projector",
@@ -79,20 +84,20 @@ def test_all_probes_share_one_extraction_and_give_an_accuracy_per_task(folder, t
         "linear~epochs=2",
         "semi_10~classifier=linear_cached",
     ]
-    assert all(len(row) == 5 for row in found["accuracies"].values())
-    for label, row in found["accuracies"].items():
-        assert all(aware >= free for aware, free in zip(found["task_aware"][label], row, strict=True))
-    assert found["accuracies"]["linear_cached"][0] > 0.5
-    assert sum(found["task_aware"]["online"]) > sum(found["accuracies"]["online"])
-    assert found["own_tasks"] == {}
-    assert read_json(tmp_path / "out.json") == found
+    assert all(len(row) == 5 for row in found.accuracies.values())
+    for label, row in found.accuracies.items():
+        assert all(aware >= free for aware, free in zip(found.task_aware[label], row, strict=True))
+    assert found.accuracies["linear_cached"][0] > 0.5
+    assert sum(found.task_aware["online"]) > sum(found.accuracies["online"])
+    assert found.own_tasks == {}
+    assert read_record(ProbeRecord, tmp_path / "out.json") == found
 
 
 def test_where_tasks_hold_all_classes_knowing_the_task_changes_nothing(folder, tmp_path):
     probes = ["knn", {"name": "domain_aware", **CACHED}]
     found = probe_checkpoint(request(folder, tmp_path / "out.json", probes, "digits-domain6"))
-    assert found["task_aware"] == found["accuracies"]
-    assert len(found["accuracies"]["domain_aware~classifier=linear_cached"]) == 6
+    assert found.task_aware == found.accuracies
+    assert len(found.accuracies["domain_aware~classifier=linear_cached"]) == 6
 
 
 def test_images_that_are_in_no_task_are_neither_trained_nor_tested_on(folder, tmp_path, monkeypatch):
@@ -111,12 +116,12 @@ def test_images_that_are_in_no_task_are_neither_trained_nor_tested_on(folder, tm
 def test_transfer_is_evaluated_on_the_tasks_of_the_other_stream(folder, tmp_path):
     probes = ["knn", {"name": "transfer", "to": "digits-domain2", **CACHED}]
     found = probe_checkpoint(request(folder, tmp_path / "out.json", probes, others=["digits-domain2"]))
-    own, other = found["accuracies"].values()
+    own, other = found.accuracies.values()
     assert (len(own), len(other)) == (5, 2)
-    (names,) = found["own_tasks"].values()
+    (names,) = found.own_tasks.values()
     assert names == ["digits edges", "digits striped"]
     direct = probe_checkpoint(request(folder, tmp_path / "direct.json", ["linear_cached"], "digits-domain2"))
-    assert other == direct["accuracies"]["linear_cached"]
+    assert other == direct.accuracies["linear_cached"]
 
 
 def test_a_file_that_was_not_given_or_is_of_another_stream_is_named(folder, tmp_path):
@@ -130,11 +135,10 @@ def test_a_file_that_was_not_given_or_is_of_another_stream_is_named(folder, tmp_
 
 
 def test_the_random_network_has_neither_projector_nor_online_classifier(folder, tmp_path):
-    asked = request(folder, tmp_path / "out.json", ["knn"], checkpoint=None)
-    asked.spec["backbone"] = {"name": "conv3-narrow", "settings": {}}
-    found = probe_checkpoint(asked)
-    assert found["checkpoint"] is None
-    asked.spec["probes"] = request(folder, "x", ["online"]).spec["probes"]
+    network = {"backbone": {"name": "conv3-narrow", "settings": {}}}
+    asked = with_spec(request(folder, tmp_path / "out.json", ["knn"], checkpoint=None), **network)
+    assert probe_checkpoint(asked).checkpoint is None
+    asked = with_spec(request(folder, tmp_path / "out.json", ["online"], checkpoint=None), **network)
     with pytest.raises(CheckpointError, match="holds no online classifier"):
         probe_checkpoint(asked)
 
@@ -143,7 +147,7 @@ def test_the_same_request_gives_the_same_numbers_whatever_other_probes_run(folde
     short = {"name": "linear", "epochs": 2}
     alone = probe_checkpoint(request(folder, tmp_path / "alone.json", [short]))
     beside = probe_checkpoint(request(folder, tmp_path / "beside.json", ["knn", "linear_cached", short]))
-    assert alone["accuracies"]["linear~epochs=2"] == beside["accuracies"]["linear~epochs=2"]
+    assert alone.accuracies["linear~epochs=2"] == beside.accuracies["linear~epochs=2"]
 
 
 def test_a_failed_evaluation_leaves_its_state_and_a_finished_one_does_not(folder, tmp_path, monkeypatch):
@@ -164,62 +168,64 @@ def test_a_failed_evaluation_leaves_its_state_and_a_finished_one_does_not(folder
         probe_checkpoint(request(folder, out, probes))
     assert [path.name for path in out.parent.iterdir()] == [".out.state"]
     monkeypatch.setattr(module.Source, "crops", crops)
-    assert probe_checkpoint(request(folder, out, probes))["accuracies"] == whole["accuracies"]
+    assert probe_checkpoint(request(folder, out, probes)).accuracies == whole.accuracies
     assert [path.name for path in out.parent.iterdir()] == ["out.json"]
 
 
 def test_an_evaluation_records_how_it_ran_and_in_which_precision_each_probe_saw_its_images(folder, tmp_path):
     probes = ["knn", SHORT, "linear_cached", {"name": "semi_10", "classifier": SHORT}]
     asked = request(folder, tmp_path / "out.json", probes)
-    labels = [part["label"] for part in asked.spec["probes"]]
+    labels = [probe.label for probe in asked.spec.probes]
     site = Site(execution={"device": "cpu", "precision": "bf16", "threads": 2})
-    assert probe_checkpoint(replace(asked, site=site))["execution"] == {
-        "device": "cpu",
-        "precision": dict(zip(labels, ["fp32", "bf16", "fp32", "bf16"], strict=True)),
-        "threads": 2,
-    }
-    assert set(probe_checkpoint(asked)["execution"]["precision"].values()) == {"fp32"}
+    assert probe_checkpoint(replace(asked, site=site)).execution == ProbeExecution(
+        device="cpu",
+        precision=dict(zip(labels, ["fp32", "bf16", "fp32", "bf16"], strict=True)),
+        threads=2,
+    )
+    assert set(probe_checkpoint(asked).execution.precision.values()) == {"fp32"}
 
 
 def test_the_fingerprint_of_the_code_names_the_probes_that_ran(folder, tmp_path):
     codes = [
-        probe_checkpoint(request(folder, tmp_path / "out.json", [probe]))["code"]
+        probe_checkpoint(request(folder, tmp_path / "out.json", [probe])).code
         for probe in ("knn", "online", {"name": "semi_10", "classifier": "knn"})
     ]
     assert len(set(codes)) == 3
 
 
+MARK = 0.123456789
+
+
 def marked(file, **changes):
     """Give every accuracy of a file a value that no evaluation finds."""
-    found = read_json(file)
-    found["accuracies"] = {label: [-1.0] * len(row) for label, row in found["accuracies"].items()}
-    write_json(file, {**found, **changes})
+    found = read_record(ProbeRecord, file)
+    accuracies = {label: [MARK] * len(row) for label, row in found.accuracies.items()}
+    write_record(file, changed(found, accuracies=accuracies, **changes))
     return file
 
 
 def test_what_a_file_of_other_probes_knows_of_the_checkpoint_is_taken_over(folder, tmp_path, monkeypatch, capsys):
     transfer = {"name": "transfer", "to": "digits-domain2", **CACHED}
     whole = probe_checkpoint(request(folder, tmp_path / "whole.json", ["knn", transfer], others=["digits-domain2"]))
-    execution = {**whole["execution"], "precision": dict.fromkeys(whole["accuracies"], "bf16")}
-    known = [marked(tmp_path / "whole.json", execution=execution), tmp_path / "gone.json"]
-    mixed = probe_checkpoint(request(folder, tmp_path / "mixed.json", ["online", "knn"], known=known))
-    assert mixed["accuracies"]["knn"] == [-1.0] * 5
-    assert min(mixed["accuracies"]["online"]) >= 0
-    assert mixed["execution"]["precision"] == {"online": "fp32", "knn": "bf16"}
-    assert capsys.readouterr().out == f"knn: as in {known[0]}\n"
+    execution = {"precision": dict.fromkeys(whole.accuracies, "bf16")}
+    reuse = [marked(tmp_path / "whole.json", execution=execution), tmp_path / "gone.json"]
+    mixed = probe_checkpoint(request(folder, tmp_path / "mixed.json", ["online", "knn"], reuse=reuse))
+    assert mixed.accuracies["knn"] == [MARK] * 5
+    assert MARK not in mixed.accuracies["online"]
+    assert mixed.execution.precision == {"online": "fp32", "knn": "bf16"}
+    assert capsys.readouterr().out == f"knn: as in {reuse[0]}\n"
     monkeypatch.setattr(module, "features_of", lambda *what: pytest.fail("images were looked at"))
-    again = request(folder, tmp_path / "again.json", [transfer], others=["digits-domain2"], known=known)
+    again = request(folder, tmp_path / "again.json", [transfer], others=["digits-domain2"], reuse=reuse)
     found = probe_checkpoint(again)
-    (label,) = found["accuracies"]
+    (label,) = found.accuracies
     for key in ("task_aware", "own_tasks", "identity"):
-        assert found[key] == {label: whole[key][label]}
+        assert getattr(found, key) == {label: getattr(whole, key)[label]}
 
 
 def other_checkpoint(folder, place, monkeypatch):
-    spec = load_checkpoint(folder / "checkpoint.pt").meta["spec"]
-    save_checkpoint(
-        place / "other.pt", Checkpoint(build_model(spec, 16, 10).state_dict(), {}, {"spec": spec, "new": 1})
-    )
+    made = load_checkpoint(folder / "checkpoint.pt").provenance
+    tensors = build_model(made.spec, 16, 10).state_dict()
+    save_checkpoint(place / "other.pt", Checkpoint(tensors, {}, changed(made, code="other")))
     return {"checkpoint": place / "other.pt"}
 
 
@@ -255,10 +261,9 @@ OTHERS = [other_checkpoint, other_data, other_code, other_execution, other_preci
 def test_what_was_found_under_other_conditions_is_found_anew(folder, tmp_path, monkeypatch, change):
     probe_checkpoint(request(folder, tmp_path / "knn.json", ["knn"]))
     changes = change(folder, tmp_path, monkeypatch)
-    asked = replace(request(folder, tmp_path / "new.json", ["knn"], known=[marked(tmp_path / "knn.json")]), **changes)
-    assert min(probe_checkpoint(asked)["accuracies"]["knn"]) >= 0
-    asked.spec["seed"] = 1
-    assert min(probe_checkpoint(asked)["accuracies"]["knn"]) >= 0
+    asked = replace(request(folder, tmp_path / "new.json", ["knn"], reuse=[marked(tmp_path / "knn.json")]), **changes)
+    assert MARK not in probe_checkpoint(asked).accuracies["knn"]
+    assert MARK not in probe_checkpoint(with_spec(asked, seed=1)).accuracies["knn"]
 
 
 def test_a_fit_never_goes_on_from_that_of_another_network_other_data_precision_or_code(folder, tmp_path, monkeypatch):
@@ -271,8 +276,8 @@ def test_a_fit_never_goes_on_from_that_of_another_network_other_data_precision_o
     assert len(set(names)) == len(names) == 5
 
 
-@pytest.mark.parametrize("content", ["[1]", '{"loss": 1}'])
-def test_a_file_of_something_else_is_not_taken_for_accuracies(folder, tmp_path, content):
+@pytest.mark.parametrize(("content", "message"), [("[1]", "holds no keys and values"), ('{"loss": 1}', "is missing")])
+def test_a_file_of_something_else_is_not_taken_for_accuracies(folder, tmp_path, content, message):
     (tmp_path / "other.json").write_text(content)
-    with pytest.raises(DataError, match=r"other\.json holds no accuracies"):
-        probe_checkpoint(request(folder, tmp_path / "out.json", ["knn"], known=[tmp_path / "other.json"]))
+    with pytest.raises(DataError, match=rf"other\.json: .*{message}.*; delete that file"):
+        probe_checkpoint(request(folder, tmp_path / "out.json", ["knn"], reuse=[tmp_path / "other.json"]))

@@ -9,11 +9,10 @@ from cassle.data.base import datasets, read_index
 from cassle.data.streams import Stream
 from cassle.data.views import clean_view
 from cassle.evaluation.snapshot import SnapshotRequest, write_snapshot
-from cassle.models.checkpoints import Checkpoint, save_checkpoint
-from cassle.plan import resolve
-from cassle.settings.reading import read_study
+from cassle.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from cassle.settings.site import Execution, Site
 from cassle.training.build import build_model
+from tests.unit.specs import provenance, train_specs
 
 STREAM = "digits-class5"
 
@@ -25,17 +24,15 @@ def folder(tmp_path_factory):
     assert main(["prepare", "--dataset", "digits", "--out", str(folder / "index.npz")]) == 0
     words = ["--stream", STREAM, "--index", str(folder / "index.npz"), "--out", str(folder / "split.npz")]
     assert main(["split", *words]) == 0
-    study = read_study({"stream": STREAM, "backbone": "conv3-narrow", "objective": "simclr", "strategy": "finetune"})
-    spec = next(iter(resolve(study).train.values())).spec
+    spec = train_specs(stream=STREAM, backbone="conv3-narrow", objective="simclr", strategy="finetune")[0]
     model = build_model(spec, 16, 10)
-    save_checkpoint(folder / "checkpoint.pt", Checkpoint(model.state_dict(), {}, {"spec": spec}))
+    save_checkpoint(folder / "checkpoint.pt", Checkpoint(model.state_dict(), {}, provenance(spec)))
     return folder
 
 
 def snapshot(folder, images, out="features.npz"):
-    stream = Stream.parse(STREAM).model_dump(mode="json")
     files = [folder / name for name in ("index.npz", "split.npz", "checkpoint.pt", out)]
-    write_snapshot(SnapshotRequest(stream, Site(execution=Execution(device="cpu")), *files, images))
+    write_snapshot(SnapshotRequest(Stream.parse(STREAM), Site(execution=Execution(device="cpu")), *files, images))
     return dict(np.load(folder / out))
 
 
@@ -45,9 +42,9 @@ def test_features_are_those_of_the_network_on_clean_test_images(folder):
     digits = datasets.get("digits")()
     test = digits.load(index, None, "test")
     chosen = torch.linspace(0, len(test) - 1, 7).round().long()
-    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
-    model = build_model(checkpoint["meta"]["spec"], 16, 10)
-    model.load_state_dict(checkpoint["model"])
+    checkpoint = load_checkpoint(folder / "checkpoint.pt")
+    model = build_model(checkpoint.provenance.spec, 16, 10)
+    model.load_state_dict(checkpoint.model)
     with torch.no_grad():
         images = clean_view(test.read(chosen), digits.image_size, digits.mean, digits.std)
         wanted = model.backbone.eval()(images)

@@ -2,24 +2,27 @@
 
 import torch
 
-from cassle.evaluation.subject import load_subject
+from cassle.contracts.specs import Component
+from cassle.data.streams import Stream
+from cassle.evaluation.subject import load_own_subject, load_subject
 from cassle.models.checkpoints import Checkpoint, save_checkpoint
-from cassle.plan import resolve
-from cassle.settings.reading import read_study
+from cassle.plan.probes import probe_component, probe_spec
 from cassle.training.build import build_model
+from tests.unit.specs import provenance, train_specs
 
 STUDY = {"stream": "digits-class5", "objective": "byol", "strategy": "finetune", "backbone": "conv3-narrow"}
 
 
 def checkpoint(path):
-    spec = next(iter(resolve(read_study(STUDY)).train.values())).spec
+    spec = train_specs(**STUDY)[0]
     model = build_model(spec, 16, 10)
-    save_checkpoint(path, Checkpoint(model.state_dict(), {}, {"spec": spec}))
-    return load_subject({}, path, {})
+    save_checkpoint(path, Checkpoint(model.state_dict(), {}, provenance(spec)))
+    return load_own_subject(path, {})
 
 
 def untrained():
-    return load_subject({"backbone": {"name": "conv3-narrow", "settings": {}}, "image_size": 16, "seed": 0}, None, {})
+    stream, backbone = Stream.parse("digits-class5"), Component(name="conv3-narrow", settings={})
+    return load_subject(probe_spec([probe_component("knn")], stream, 0, {}, backbone), None, {})
 
 
 def test_what_a_network_makes_of_an_image_depends_on_no_other_image(tmp_path):

@@ -11,8 +11,9 @@ from torch import nn
 from cassle.core.errors import CheckpointError
 from cassle.core.files import save_tensors
 from cassle.models.checkpoints import FORMAT, Checkpoint, load_checkpoint, load_into, save_checkpoint
+from tests.unit.specs import changed, provenance, train_specs
 
-META = {"spec": {"seed": 3, "strategy": None, "training": {"lr": 0.1}}, "parent": "00ff", "domains": ["a", "b"]}
+MADE = provenance(train_specs(stream="digits-domain2", objective="simclr", strategy="finetune")[0], parent="00ff")
 
 
 def rooms():
@@ -28,7 +29,7 @@ def rooms():
 
 def checkpoint(**changes):
     model, strategy = rooms()
-    return Checkpoint(**{"model": model, "strategy": strategy, "meta": META, **changes})
+    return Checkpoint(**{"model": model, "strategy": strategy, "provenance": MADE, **changes})
 
 
 def refusal(path):
@@ -49,7 +50,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path):
         assert list(after) == list(before)
         assert all(after[key].dtype == before[key].dtype for key in before)
         assert all(torch.equal(after[key], before[key]) for key in before)
-    assert loaded.meta == META
+    assert loaded.provenance == MADE
     assert loaded.fingerprint == saved.fingerprint
 
 
@@ -74,7 +75,8 @@ def test_the_fingerprint_does_not_depend_on_the_bytes_of_the_file(tmp_path):
     turned = {key: value.t().contiguous().t() if value.ndim == 2 else value for key, value in reversed(model.items())}
     one, two = tmp_path / "one.pt", tmp_path / "two.pt"
     save_checkpoint(one, checkpoint())
-    save_checkpoint(two, Checkpoint(turned, dict(reversed(strategy.items())), dict(reversed(META.items()))))
+    reordered = changed(MADE, versions=dict(reversed(MADE.versions.items())))
+    save_checkpoint(two, Checkpoint(turned, dict(reversed(strategy.items())), reordered))
     assert one.read_bytes() != two.read_bytes()
     assert load_checkpoint(one).fingerprint == load_checkpoint(two).fingerprint
 
@@ -111,15 +113,24 @@ def other_memory(model, strategy):
 def test_the_fingerprint_depends_on_every_tensor(change):
     model, strategy = rooms()
     change(model, strategy)
-    assert Checkpoint(model, strategy, META).fingerprint != checkpoint().fingerprint
+    assert Checkpoint(model, strategy, MADE).fingerprint != checkpoint().fingerprint
 
 
 @pytest.mark.parametrize(
-    "meta",
-    [{}, {**META, "parent": None}, {**META, "spec": {**META["spec"], "seed": 4}}, {**META, "domains": ["b", "a"]}],
+    "changes",
+    [
+        {"parent": None},
+        {"memory": "00ff"},
+        {"data": "other"},
+        {"code": "other"},
+        {"versions": {"torch": "3"}},
+        {"spec": {"seed": 4}},
+        {"spec": {"training": {"epochs": 4}}},
+    ],
+    ids=str,
 )
-def test_the_fingerprint_depends_on_what_made_the_tensors(meta):
-    assert checkpoint(meta=meta).fingerprint != checkpoint().fingerprint
+def test_the_fingerprint_depends_on_what_made_the_tensors(changes):
+    assert checkpoint(provenance=changed(MADE, **changes)).fingerprint != checkpoint().fingerprint
 
 
 def network():
@@ -195,20 +206,42 @@ def test_a_file_of_other_software_is_told_from_a_checkpoint(tmp_path, value):
 
 def test_a_file_that_holds_no_tensors_is_refused(tmp_path):
     path = tmp_path / "checkpoint.pt"
-    path.write_text(json.dumps({"format": FORMAT, "model": {}, "strategy": {}, "meta": {}}))
+    path.write_text(json.dumps({"format": FORMAT, "model": {}, "strategy": {}, "provenance": {}}))
     assert "was not written by this software" in refusal(path)
 
 
-@pytest.mark.parametrize("room", ["model", "strategy", "meta", "format"])
-def test_a_checkpoint_without_one_of_its_rooms_is_refused(tmp_path, room):
-    value = {"format": FORMAT, "model": {}, "strategy": {}, "meta": {}}
-    del value[room]
-    save_tensors(tmp_path / "checkpoint.pt", value)
-    assert "is not a checkpoint of this software" in refusal(tmp_path / "checkpoint.pt")
+COMPLETE = {"format": FORMAT, "model": {}, "strategy": {}, "provenance": MADE.as_json()}
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("format", "is not a checkpoint of this software"),
+        ("model", "is damaged: its part 'model' holds no named tensors; retrain it"),
+        ("strategy", "is damaged: its part 'strategy' holds no named tensors; retrain it"),
+        ("provenance", "provenance: it holds no keys and values"),
+    ],
+)
+def test_a_checkpoint_without_one_of_its_parts_is_refused(tmp_path, part, message):
+    save_tensors(tmp_path / "checkpoint.pt", {key: value for key, value in COMPLETE.items() if key != part})
+    assert message in refusal(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("part", ["model", "strategy"])
+@pytest.mark.parametrize("content", [{"weight": 3}, [torch.zeros(2)], None])
+def test_a_part_that_holds_anything_but_named_tensors_is_refused(tmp_path, part, content):
+    save_tensors(tmp_path / "checkpoint.pt", {**COMPLETE, part: content})
+    assert f"is damaged: its part '{part}' holds no named tensors" in refusal(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("content", [None, [], 3, {"spec": {}}, {**MADE.as_json(), "code": 3}, {"version": 2}])
+def test_a_checkpoint_with_another_provenance_is_refused(tmp_path, content):
+    save_tensors(tmp_path / "checkpoint.pt", {**COMPLETE, "provenance": content})
+    assert refusal(tmp_path / "checkpoint.pt").endswith("delete that file and run the workflow again")
 
 
 @pytest.mark.parametrize("other", [FORMAT - 1, FORMAT + 1])
 def test_a_checkpoint_of_another_format_is_refused_with_both_numbers(tmp_path, other):
     path = tmp_path / "checkpoint.pt"
-    save_tensors(path, {"format": other, "model": {}, "strategy": {}, "meta": {}})
+    save_tensors(path, {"format": other, "model": {}, "strategy": {}, "provenance": {}})
     assert f"has checkpoint format {other}, this version reads {FORMAT}; retrain it" in refusal(path)

@@ -6,7 +6,7 @@ import pytest
 
 import cassle.monitor.timing as timing
 from cassle.core.errors import Interrupted
-from cassle.monitor.timing import read_attempts, timed, times_file
+from cassle.monitor.timing import timed, times_file
 
 
 @pytest.fixture
@@ -17,10 +17,10 @@ def clock(monkeypatch):
 
 def test_an_attempt_leaves_its_beginning_its_end_and_its_host(tmp_path, clock):
     with timed(tmp_path / "train.json", leased="cpu"):
-        assert "ended" not in read_attempts(tmp_path / "train.times.jsonl")[0]
+        assert read_attempts(tmp_path / "train.times.jsonl")[0].ended is None
     (attempt,) = read_attempts(tmp_path / "train.times.jsonl")
-    assert (attempt["began"], attempt["ended"], attempt["leased"]) == (100.0, 110.0, "cpu")
-    assert attempt["host"]
+    assert (attempt.began, attempt.ended, attempt.leased) == (100.0, 110.0, "cpu")
+    assert attempt.host
 
 
 def test_attempts_add_up_and_one_that_fails_has_its_end_too(tmp_path, clock):
@@ -29,15 +29,15 @@ def test_attempts_add_up_and_one_that_fails_has_its_end_too(tmp_path, clock):
     with timed(tmp_path / "knn.json"):
         pass
     attempts = read_attempts(times_file(tmp_path / "knn.json"))
-    assert [(attempt["began"], attempt["ended"]) for attempt in attempts] == [(100.0, 110.0), (120.0, 130.0)]
-    assert [attempt.get("error") for attempt in attempts] == ["KeyError: 'seed'", None]
+    assert [(attempt.began, attempt.ended) for attempt in attempts] == [(100.0, 110.0), (120.0, 130.0)]
+    assert [attempt.error for attempt in attempts] == ["KeyError: 'seed'", None]
 
 
 def test_an_attempt_that_was_told_to_stop_says_by_what(tmp_path):
     for stop in (Interrupted("stopped at epoch 3", 143), KeyboardInterrupt()):
         with pytest.raises(type(stop)), timed(tmp_path / "train.json"):
             raise stop
-    errors = [attempt["error"] for attempt in read_attempts(tmp_path / "train.times.jsonl")]
+    errors = [attempt.error for attempt in read_attempts(tmp_path / "train.times.jsonl")]
     assert errors == ["stopped at epoch 3", "KeyboardInterrupt"]
 
 

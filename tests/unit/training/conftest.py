@@ -1,11 +1,11 @@
 """A small world for training jobs: digits with two tasks, a narrow network, one epoch."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from cassle.plan import TrainJob, resolve
+from cassle.contracts.jobs import TrainJob
+from cassle.plan import resolve
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
 from cassle.training.task import TrainRequest
@@ -42,9 +42,8 @@ def request_for(prepared, tmp_path):
     def make(
         job: TrainJob, previous: Path | None = None, folder: str | Path | None = None, **execution
     ) -> TrainRequest:
-        spec = json.loads(job.key)
         site = Site(execution=Execution(**execution))
         place = tmp_path / (folder or job.folder)
-        return TrainRequest(spec, site, prepared / "index.npz", prepared / "split.npz", place, previous)
+        return TrainRequest(job.spec, site, prepared / "index.npz", prepared / "split.npz", place, previous)
 
     return make

@@ -1,16 +1,15 @@
 """From settings to objects: weights follow from the seed alone, and the code's name from the methods used."""
 
-import copy
-import json
-
 import pytest
 import torch
 
+from cassle.contracts.specs import Component
 from cassle.data.base import datasets
 from cassle.objectives.base import objectives
 from cassle.strategies.base import strategies
 from cassle.training import build
 from cassle.training.build import build_backbone, build_model, build_strategy, training_code
+from tests.unit.specs import changed
 from tests.unit.training.conftest import planned
 
 SIZE, CLASSES = datasets.get("digits").image_size, 10
@@ -19,8 +18,8 @@ STRATEGIES = pytest.mark.parametrize("strategy", strategies.names())
 
 
 def spec_of(objective="simclr", strategy="cassle", seed=0):
-    """The settings of a run's second task."""
-    return {**json.loads(planned(objective, strategy)[1].key), "seed": seed}
+    """The specification of a run's second task."""
+    return changed(planned(objective, strategy)[1].spec, seed=seed)
 
 
 def model_of(spec):
@@ -38,13 +37,13 @@ def equal(one, two):
 @OBJECTIVES
 def test_the_same_seed_gives_the_same_weights_for_every_objective(objective):
     spec = spec_of(objective)
-    assert equal(model_of(spec), model_of(copy.deepcopy(spec)))
+    assert equal(model_of(spec), model_of(spec.model_copy(deep=True)))
 
 
 @STRATEGIES
 def test_the_weights_of_a_model_do_not_depend_on_the_strategy(strategy):
     model = model_of(spec_of(strategy=strategy))
-    assert equal(model, model_of({**spec_of(strategy=strategy), "strategy": None}))
+    assert equal(model, model_of(changed(spec_of(strategy=strategy), strategy=None)))
     assert equal(model, model_of(spec_of(strategy="finetune")))
 
 
@@ -59,14 +58,13 @@ def test_another_seed_gives_other_weights_to_every_part(objective):
 @OBJECTIVES
 def test_the_weights_of_the_backbone_do_not_depend_on_the_objective(objective):
     spec = spec_of(objective)
-    assert equal(model_of(spec).backbone, build_backbone(spec["backbone"], SIZE, seed=0))
+    assert equal(model_of(spec).backbone, build_backbone(spec.backbone, SIZE, seed=0))
 
 
 @OBJECTIVES
 def test_the_weights_of_the_backbone_do_not_depend_on_the_objectives_settings(objective):
     spec = spec_of(objective)
-    other = copy.deepcopy(spec)
-    other["objective"]["settings"] |= {"output_dim": 24}
+    other = changed(spec, objective={"settings": {"output_dim": 24}})
     assert equal(model_of(spec).backbone, model_of(other).backbone)
 
 
@@ -84,12 +82,12 @@ def test_the_weights_of_the_heads_do_not_depend_on_how_the_backbone_is_drawn(mon
 
 @pytest.mark.parametrize("task", [0, 1, 4])
 def test_initial_weights_do_not_depend_on_the_task(task):
-    assert equal(model_of({**spec_of(), "task": task}), model_of(spec_of()))
+    assert equal(model_of(changed(spec_of(), task=task)), model_of(spec_of()))
 
 
 def test_backbones_of_two_names_or_seeds_are_drawn_apart():
     made = [
-        build_backbone({"name": name, "settings": {}}, SIZE, seed).blocks[0][0].weight[:8]
+        build_backbone(Component(name=name, settings={}), SIZE, seed).blocks[0][0].weight[:8]
         for name in ("conv3", "conv3-narrow")
         for seed in (0, 1)
     ]
@@ -97,7 +95,7 @@ def test_backbones_of_two_names_or_seeds_are_drawn_apart():
 
 
 def test_a_backbone_computes_with_channels_last():
-    maps, _ = build_backbone({"name": "conv3", "settings": {}}, SIZE, 0).stages(torch.rand(2, 3, SIZE, SIZE))
+    maps, _ = build_backbone(Component(name="conv3", settings={}), SIZE, 0).stages(torch.rand(2, 3, SIZE, SIZE))
     assert all(stage.is_contiguous(memory_format=torch.channels_last) for stage in maps)
 
 
@@ -110,7 +108,7 @@ def strategy_of(spec):
 @STRATEGIES
 def test_the_same_seed_gives_the_same_weights_for_every_strategy(strategy):
     spec = spec_of(strategy=strategy)
-    assert equal(strategy_of(spec), strategy_of(copy.deepcopy(spec)))
+    assert equal(strategy_of(spec), strategy_of(spec.model_copy(deep=True)))
 
 
 @OBJECTIVES
@@ -129,7 +127,7 @@ def test_building_a_strategy_leaves_the_model_as_it_was(strategy):
 
 
 def test_a_shared_first_task_is_plain_fine_tuning():
-    spec = {**spec_of(), "strategy": None}
+    spec = changed(spec_of(), strategy=None)
     strategy = build_strategy(spec, model_of(spec))
     assert type(strategy) is strategies.get("finetune")
     assert not list(strategy.parameters())
@@ -144,7 +142,7 @@ def test_the_code_of_a_training_changes_with_the_objective():
 
 
 def test_the_code_of_a_training_changes_with_the_strategy():
-    codes = {training_code({**spec_of(), "strategy": None})}
+    codes = {training_code(changed(spec_of(), strategy=None))}
     for name in strategies.names():
         codes.add(training_code(spec_of(strategy=name)))
     assert len(codes) == len(strategies.names()) + 1
@@ -157,25 +155,24 @@ def test_the_code_of_a_training_changes_with_the_form_of_distillation():
 
 def test_the_code_of_a_training_changes_with_the_backbone():
     spec = spec_of()
-    assert training_code({**spec, "backbone": {"name": "resnet18", "settings": {}}}) != training_code(spec)
+    assert training_code(changed(spec, backbone={"name": "resnet18", "settings": {}})) != training_code(spec)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda spec: spec.update(seed=7, task=4),
-        lambda spec: spec["objective"]["settings"].update(temperature=0.7, output_dim=3),
-        lambda spec: spec["strategy"]["settings"].update(weight=0.3, teacher_batchnorm="batch"),
-        lambda spec: spec["strategy"]["settings"]["distillation"].update(hidden_dim=5),
-        lambda spec: spec["training"].update(epochs=9),
-        lambda spec: spec["stream"].update(tasks=5),
+        {"seed": 7, "task": 4},
+        {"objective": {"settings": {"temperature": 0.7, "output_dim": 3}}},
+        {"strategy": {"settings": {"weight": 0.3, "teacher_batchnorm": "batch"}}},
+        {"strategy": {"settings": {"distillation": {"hidden_dim": 5}}}},
+        {"training": {"epochs": 9}},
+        {"stream": {"tasks": 5}},
     ],
     ids=["seed and task", "objective", "strategy", "distillation", "training", "stream"],
 )
 def test_the_code_of_a_training_does_not_change_with_hyper_parameters(change):
     spec = spec_of()
-    other = copy.deepcopy(spec)
-    change(other)
+    other = changed(spec, **change)
     assert other != spec
     assert training_code(other) == training_code(spec)
 

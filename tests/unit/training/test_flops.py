@@ -4,21 +4,23 @@ from pathlib import Path
 
 import pytest
 
+from cassle.contracts.specs import Component
 from cassle.cost.estimate import cost_of_training
 from cassle.objectives.base import objectives
-from cassle.plan import RECIPES, resolve
+from cassle.plan import resolve
+from cassle.plan.sources import RECIPES
 from cassle.settings.reading import read_study, read_yaml
 from cassle.training.build import build_model, build_strategy
 from cassle.training.flops import forward_flops, step_cost, training_flops
+from tests.unit.specs import train_specs
 
 PAPER = RECIPES.parent / "paper"
-RESNET = {"name": "resnet18", "settings": {"stem_padding": 2}}
+RESNET = Component(name="resnet18", settings={"stem_padding": 2})
 
 
 def specs(objective, strategy, **changes):
-    """The settings of the first and the second task of a run on digits."""
-    words = {"stream": "digits-domain2", "objective": objective, "strategy": strategy, **changes}
-    return [job.spec for job in resolve(read_study(words)).train.values()]
+    """The specifications of the first and the second task of a run on digits."""
+    return train_specs(stream="digits-domain2", objective=objective, strategy=strategy, **changes)
 
 
 def test_a_cassle_task_on_cifar_costs_11_58_gigaflops_per_image_and_a_plan_adds_the_clean_one():
@@ -30,13 +32,13 @@ def test_a_cassle_task_on_cifar_costs_11_58_gigaflops_per_image_and_a_plan_adds_
         step = step_cost(job.spec, 32, 100).flops
         assert step == pytest.approx(gigaflops * 1e9, rel=0.02)
         planned = cost_of_training(job, Path("nothing is prepared"))
-        assert planned["flops"] / planned["images"] == pytest.approx(step + forward_flops(RESNET, 32))
+        assert planned.flops / planned.images == pytest.approx(step + forward_flops(RESNET, 32))
 
 
 def test_a_forward_pass_is_counted_layer_by_layer():
     # conv3-narrow on 16 pixels: 3x3 convolutions 3->8 at 16x16, 8->16 at 8x8, 16->32 at 4x4
     by_hand = 2 * 9 * (3 * 8 * 256 + 8 * 16 * 64 + 16 * 32 * 16)
-    assert forward_flops({"name": "conv3-narrow", "settings": {}}, 16) == by_hand
+    assert forward_flops(Component(name="conv3-narrow", settings={}), 16) == by_hand
     assert forward_flops(RESNET, 32) == pytest.approx(1.407e9, rel=1e-3)
 
 

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cassle.contracts.specs import Component, MemorySpec
 from cassle.core.errors import Interrupted
 from cassle.data.base import datasets, write_index
 from cassle.data.splits import split, write_split
-from cassle.data.streams import Stream
 from cassle.evaluation.probe_checkpoint import probe_checkpoint
 from cassle.evaluation.request import ProbeRequest
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.simclr import SimCLR
-from cassle.plan import probe_component, probe_spec, resolve
+from cassle.plan import resolve
+from cassle.plan.probes import probe_component, probe_spec
 from cassle.settings.reading import read_study
 from cassle.settings.site import Execution, Site
 from cassle.strategies.compose import resolve_strategy
@@ -64,7 +65,7 @@ def world(tmp_path_factory, own_names):
     words = {"stream": STREAM, "objective": "simclr", "strategy": "finetune", "backbone": "conv3-narrow"}
     study = read_study({**words, "data": data, "recipes": str(top)})
     job = next(iter(resolve(study).train.values()))
-    stream = Stream(**job.spec["stream"])
+    stream = job.spec.stream
     index = stream.open(data).index(None)
     assert index.size is None
     write_index(top / "index.npz", index)
@@ -106,21 +107,19 @@ def test_an_interrupted_training_on_files_ends_in_the_same_bits(world, tmp_path,
 def test_a_checkpoint_of_files_is_probed(world, tmp_path):
     request = world(tmp_path / "task0")
     train_task(request)
-    stream = Stream(**request.spec["stream"])
-    spec = probe_spec(
-        [probe_component("knn"), probe_component("linear"), probe_component("online")], stream, 0, request.site.data
-    )
-    spec["probes"][1]["settings"]["epochs"] = 1
+    probes = [probe_component(choice) for choice in ("knn", {"name": "linear", "epochs": 1}, "online")]
+    spec = probe_spec(probes, request.spec.stream, 0, request.site.data)
     files = ([request.index], [request.split], tmp_path / "probe.json", request.folder / "checkpoint.pt")
-    accuracies = probe_checkpoint(ProbeRequest(spec, request.site, *files))["accuracies"]
-    assert {name: len(each) for name, each in accuracies.items()} == {"knn": 2, "linear": 2, "online": 2}
+    accuracies = probe_checkpoint(ProbeRequest(spec, request.site, *files)).accuracies
+    assert {name: len(each) for name, each in accuracies.items()} == {"knn": 2, "linear~epochs=1": 2, "online": 2}
 
 
 def test_what_a_strategy_keeps_is_made_of_files(world, tmp_path):
     request = world(tmp_path / "task0")
     train_task(request)
     settings = resolve_strategy("ewc+er", {"ewc": {"fisher_batch_size": 4, "fisher_batches": 2}}, SimCLR)
-    spec = {**request.spec, "strategy": {"name": "ewc+er", "settings": settings}}
+    strategy = Component(name="ewc+er", settings=settings)
+    spec = MemorySpec(**{**dict(request.spec), "strategy": strategy})
     files = (request.index, request.split, request.folder / "checkpoint.pt", tmp_path / "memory.pt")
     build_memory(MemoryRequest(spec, request.site, *files))
     kept = load_memory(tmp_path / "memory.pt").tensors

@@ -1,25 +1,27 @@
 """Outputs of a training: found again under second names if undamaged, forgotten when they are another job's."""
 
-import json
 import subprocess
 import sys
 
 import pytest
 import torch
 
+from cassle.contracts.records import write_record
 from cassle.core.errors import CassleError
 from cassle.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from cassle.training.outputs import finished, forget, keep, remove_leftovers, require_room
+from tests.unit.specs import changed, provenance, train_record, train_specs
 
+MADE = provenance(train_specs(stream="digits-domain2", objective="simclr", strategy="finetune")[0])
 NAMES = ("checkpoint.pt", "train.json")
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Finished outputs of the job `mine`, with their second names."""
-    checkpoint = Checkpoint({"weight": torch.arange(5.0)}, {}, {"spec": {}})
+    """Finished outputs of the training of `MADE`, with their second names."""
+    checkpoint = Checkpoint({"weight": torch.arange(5.0)}, {}, MADE)
     save_checkpoint(tmp_path / "checkpoint.pt", checkpoint)
-    (tmp_path / "train.json").write_text(json.dumps({"key": "mine", "checkpoint": checkpoint.fingerprint}))
+    write_record(tmp_path / "train.json", train_record(MADE, checkpoint=checkpoint.fingerprint))
     keep(tmp_path)
     return tmp_path
 
@@ -36,7 +38,7 @@ def hidden(folder):
 def test_deleted_outputs_come_back(folder, deleted):
     for name in deleted:
         (folder / name).unlink()
-    assert finished(folder, "mine")
+    assert finished(folder, MADE.key)
     assert visible(folder) == set(NAMES)
     assert torch.equal(load_checkpoint(folder / "checkpoint.pt").model["weight"], torch.arange(5.0))
 
@@ -45,7 +47,7 @@ def test_deleted_outputs_come_back(folder, deleted):
 def test_outputs_of_another_job_are_not_taken_and_their_second_names_go(folder, deleted):
     for name in deleted:
         (folder / name).unlink()
-    assert not finished(folder, "other")
+    assert not finished(folder, changed(MADE, code="other").key)
     assert hidden(folder) == set()
     assert visible(folder) == set(NAMES) - set(deleted)
 
@@ -53,27 +55,27 @@ def test_outputs_of_another_job_are_not_taken_and_their_second_names_go(folder, 
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_outputs_are_not_taken(folder, name):
     file = folder / name
-    file.write_bytes(file.read_bytes()[:-1])
-    assert not finished(folder, "mine")
+    file.write_bytes(file.read_bytes()[:-10])
+    assert not finished(folder, MADE.key)
     assert hidden(folder) == set()
 
 
 def test_an_undamaged_second_name_replaces_a_damaged_first_one(folder):
     (folder / "checkpoint.pt").unlink()
     (folder / "checkpoint.pt").write_bytes(b"damaged")
-    assert finished(folder, "mine")
+    assert finished(folder, MADE.key)
     assert torch.equal(load_checkpoint(folder / "checkpoint.pt").model["weight"], torch.arange(5.0))
 
 
 def test_a_checkpoint_of_another_record_is_not_taken(folder):
     (folder / "checkpoint.pt").unlink()
-    save_checkpoint(folder / "checkpoint.pt", Checkpoint({"weight": torch.zeros(5)}, {}, {"spec": {}}))
+    save_checkpoint(folder / "checkpoint.pt", Checkpoint({"weight": torch.zeros(5)}, {}, MADE))
     (folder / ".finished.checkpoint.pt").unlink()
-    assert not finished(folder, "mine")
+    assert not finished(folder, MADE.key)
 
 
 def test_an_empty_folder_is_not_finished(tmp_path):
-    assert not finished(tmp_path, "mine")
+    assert not finished(tmp_path, MADE.key)
 
 
 def test_forgotten_second_names_free_the_space_of_deleted_outputs(folder):

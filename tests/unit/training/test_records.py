@@ -1,15 +1,18 @@
 """What a training tells while it runs: metrics that survive an interruption, and a heartbeat that ends with it."""
 
-import json
 import os
 from types import SimpleNamespace
 
 import pytest
 
+from cassle.contracts.records import EpochRecord, ProgressRecord, read_lines, read_record
 from cassle.training import progress as records
 from cassle.training.progress import PRINT_EVERY, Heartbeat, Metrics
 
-EPOCHS = [{"epoch": epoch, "loss": 1 / (epoch + 3), "lr": 0.1 * 0.3**epoch} for epoch in range(4)]
+EPOCHS = [
+    EpochRecord(epoch=epoch, loss=1 / (epoch + 3), objective=1.0, penalty=0.0, online=2.0, lr=0.1 * 0.3**epoch)
+    for epoch in range(4)
+]
 
 
 @pytest.fixture
@@ -32,21 +35,21 @@ def terminal(monkeypatch):
 
 
 def read(path):
-    return json.loads(path.read_text())
+    return read_record(ProgressRecord, path)
 
 
 def test_metrics_are_one_json_object_per_epoch_that_keeps_every_digit(tmp_path):
     metrics = Metrics(tmp_path)
     for values in EPOCHS:
         metrics.append(values)
-    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == EPOCHS
+    assert read_lines(EpochRecord, tmp_path / "metrics.jsonl") == EPOCHS
 
 
 def test_metrics_of_a_process_that_writes_no_files_are_kept_in_mind_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     metrics = Metrics(None)
     metrics.append(EPOCHS[0])
-    assert [json.loads(line) for line in metrics.lines] == EPOCHS[:1]
+    assert [EpochRecord.model_validate_json(line) for line in metrics.lines] == EPOCHS[:1]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -90,33 +93,26 @@ def test_restored_lines_are_not_changed_by_what_follows(tmp_path):
 
 
 def test_a_heartbeat_tells_what_trains_where_and_how_it_stands(tmp_path, clock):
-    heartbeat = Heartbeat(tmp_path, {"task": 2, "device": "cpu"})
+    heartbeat = Heartbeat(tmp_path, 2, "cpu")
     clock.now += 7
     heartbeat.beat(epoch=3, loss=0.5, seconds_left=None)
-    assert read(tmp_path / "progress.json") == {
-        "task": 2,
-        "device": "cpu",
-        "host": os.uname().nodename,
-        "pid": os.getpid(),
-        "epoch": 3,
-        "loss": 0.5,
-        "seconds_left": None,
-        "updated": 6007.0,
-    }
+    host, pid = os.uname().nodename, os.getpid()
+    expected = ProgressRecord(task=2, device="cpu", host=host, pid=pid, epoch=3, loss=0.5, updated=6007.0)
+    assert read(tmp_path / "progress.json") == expected
 
 
 def test_a_heartbeat_is_rewritten_and_not_extended(tmp_path, clock):
-    heartbeat = Heartbeat(tmp_path, {})
+    heartbeat = Heartbeat(tmp_path, 2, "cpu")
     heartbeat.beat(epoch=3, loss=0.5)
     heartbeat.beat(epoch=4)
     found = read(heartbeat.path)
-    assert found["epoch"] == 4
-    assert "loss" not in found
+    assert found.epoch == 4
+    assert found.loss is None
     assert [path.name for path in tmp_path.iterdir()] == ["progress.json"]
 
 
 def test_a_heartbeat_is_due_at_once_and_then_when_the_last_one_is_old(tmp_path, clock):
-    heartbeat = Heartbeat(tmp_path, {}, every=5.0)
+    heartbeat = Heartbeat(tmp_path, 2, "cpu", every=5.0)
     assert heartbeat.due()
     heartbeat.beat()
     due = []
@@ -128,19 +124,19 @@ def test_a_heartbeat_is_due_at_once_and_then_when_the_last_one_is_old(tmp_path, 
 
 
 def test_the_end_removes_the_heartbeat(tmp_path, clock):
-    heartbeat = Heartbeat(tmp_path, {})
+    heartbeat = Heartbeat(tmp_path, 2, "cpu")
     heartbeat.beat()
     heartbeat.end()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_training_that_never_beat_can_end(tmp_path):
-    Heartbeat(tmp_path, {}).end()
+    Heartbeat(tmp_path, 2, "cpu").end()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_log_gets_a_line_only_now_and_then(tmp_path, clock, terminal, capsys):
-    heartbeat = Heartbeat(tmp_path, {"task": 1})
+    heartbeat = Heartbeat(tmp_path, 1, "cpu")
     step = PRINT_EVERY / 4
     for beat in range(10):
         heartbeat.beat(epoch=beat, loss=0.5)
@@ -151,28 +147,28 @@ def test_a_log_gets_a_line_only_now_and_then(tmp_path, clock, terminal, capsys):
 
 def test_a_terminal_gets_no_lines_because_it_shows_a_bar(tmp_path, clock, terminal, capsys):
     terminal(True)
-    heartbeat = Heartbeat(tmp_path, {})
+    heartbeat = Heartbeat(tmp_path, 2, "cpu")
     clock.now += 2 * PRINT_EVERY
     heartbeat.beat(epoch=1)
     assert capsys.readouterr().out == ""
-    assert read(heartbeat.path)["epoch"] == 1
+    assert read(heartbeat.path).epoch == 1
 
 
 def test_metrics_that_found_no_room_are_written_with_the_next_ones(disk, capsys):
     metrics = Metrics(disk.folder)
     metrics.append(EPOCHS[0])
     disk.fill(leaving=0)
-    metrics.append({"epoch": 1, "much": "x" * 10_000})
+    metrics.append(EPOCHS[1])
     assert "the metrics of this epoch are written later: cannot write" in capsys.readouterr().out
     disk.free()
     assert metrics.path.read_text().count("\n") == 1
     metrics.append(EPOCHS[2])
-    assert [json.loads(line)["epoch"] for line in metrics.path.read_text().splitlines()] == [0, 1, 2]
+    assert [epoch.epoch for epoch in read_lines(EpochRecord, metrics.path)] == [0, 1, 2]
 
 
 def test_a_heartbeat_that_finds_no_room_ends_no_training(disk):
-    heartbeat = Heartbeat(disk.folder, {})
+    heartbeat = Heartbeat(disk.folder, 2, "cpu")
     heartbeat.beat(epoch=1)
     disk.fill(leaving=0)
-    heartbeat.beat(epoch=2, much="x" * 10_000)
-    assert read(heartbeat.path)["epoch"] == 1
+    heartbeat.beat(epoch=2)
+    assert read(heartbeat.path).epoch == 1

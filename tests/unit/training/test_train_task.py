@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,13 @@ from cassle.training.state import StopRequest
 from cassle.training.step import training_step
 from cassle.training.task import assemble
 from cassle.training.train_task import begin, fit, train_task
+from tests.unit.specs import changed
 from tests.unit.training.conftest import planned
+
+
+def with_spec(request, **changes):
+    """Return a request whose specification has changed fields."""
+    return replace(request, spec=changed(request.spec, **changes))
 
 
 def tensors_of(folder):
@@ -50,7 +57,8 @@ def test_a_task_leaves_checkpoint_record_and_metrics_and_no_state(request_for, f
     checkpoint = load_checkpoint(request.folder / "checkpoint.pt")
     assert record["parent"] == load_checkpoint(first_task).fingerprint
     assert record["checkpoint"] == checkpoint.fingerprint
-    assert record["spec"] == request.spec == checkpoint.meta["spec"]
+    assert record["spec"] == request.spec.model_dump(mode="json")
+    assert checkpoint.provenance.spec == request.spec
     lines = [json.loads(line) for line in (request.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [0]
     assert lines[0]["loss"] == pytest.approx(lines[0]["objective"] + lines[0]["penalty"])
@@ -87,7 +95,8 @@ def test_every_epoch_is_trained_at_its_own_rate_from_the_first_to_the_last(reque
 
 
 def test_a_checkpoint_says_what_made_it_but_not_when_or_where(request_for, first_task):
-    assert set(load_checkpoint(first_task).meta) == {"spec", "code", "versions", "data", "parent", "memory"}
+    made = load_checkpoint(first_task).provenance.as_json()
+    assert set(made) == {"version", "spec", "code", "versions", "data", "parent", "memory"}
 
 
 def test_the_same_job_gives_the_same_bits(request_for):
@@ -175,8 +184,7 @@ def test_losses_are_computed_in_single_precision_where_networks_are_not(request_
 
 def test_another_seed_gives_other_weights(request_for):
     job = planned()[0]
-    one, two = request_for(job, folder="one"), request_for(job, folder="two")
-    two.spec["seed"] = 1
+    one, two = request_for(job, folder="one"), with_spec(request_for(job, folder="two"), seed=1)
     for request in (one, two):
         train_task(request)
     assert (
@@ -424,7 +432,7 @@ def test_a_record_tells_the_operations_of_every_image_that_a_step_saw(request_fo
     asked = []
 
     def counted(spec, image_size, num_classes):
-        asked.append((spec["task"], image_size, num_classes))
+        asked.append((spec.task, image_size, num_classes))
         return 2.5
 
     request = request_for(planned(epochs=2)[0])
@@ -440,11 +448,9 @@ def test_a_state_of_other_settings_is_thrown_away(request_for, monkeypatch, caps
         stop_after(2, patch)
         with pytest.raises(Interrupted):
             train_task(request)
-    request.spec["seed"] = 5
-    train_task(request)
+    train_task(with_spec(request, seed=5))
     assert "made with other settings, parents or code and is deleted" in capsys.readouterr().out
-    fresh = request_for(planned(epochs=2)[0], folder="fresh")
-    fresh.spec["seed"] = 5
+    fresh = with_spec(request_for(planned(epochs=2)[0], folder="fresh"), seed=5)
     train_task(fresh)
     assert_equal_bits(request.folder, fresh.folder)
 
@@ -486,15 +492,13 @@ def test_a_missing_checkpoint_is_refused_by_name(request_for, tmp_path):
 
 
 def test_a_checkpoint_of_another_backbone_is_refused(request_for, first_task):
-    request = request_for(planned()[1], first_task)
-    request.spec["backbone"] = {"name": "conv3", "settings": {}}
+    request = with_spec(request_for(planned()[1], first_task), backbone={"name": "conv3", "settings": {}})
     with pytest.raises(CheckpointError, match="holds a conv3-narrow backbone, this task continues conv3"):
         train_task(request)
 
 
 def test_a_checkpoint_of_another_size_is_refused_in_one_line(request_for, first_task):
-    request = request_for(planned()[1], first_task)
-    request.spec["objective"]["settings"]["output_dim"] = 7
+    request = with_spec(request_for(planned()[1], first_task), objective={"settings": {"output_dim": 7}})
     with pytest.raises(CheckpointError, match=r"of another shape .*7.*Is it of another backbone\?") as refused:
         train_task(request)
     assert "\n" not in str(refused.value)
