@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from cassle.core.errors import SettingsError, nearest
 from cassle.core.files import canonical_json, fingerprint
 from cassle.core.options import Options, differences, parse
-from cassle.data.base import Dataset, datasets
+
+if TYPE_CHECKING:
+    from cassle.data.base import Dataset
 
 Scenario = Literal["class", "data", "domain", "all"]
 SCENARIOS = ("class", "data", "domain", "all")
@@ -42,7 +44,7 @@ class Stream(Options):
     @property
     def index_data(self) -> dict[str, Any]:
         """The settings of the dataset that determine its index, not only how its images are used."""
-        unused = datasets.get(self.dataset).view_keys
+        unused = _dataset(self.dataset).view_keys
         return {key: value for key, value in self.data.items() if key not in unused}
 
     @cached_property
@@ -51,12 +53,12 @@ class Stream(Options):
         return _labeled(self.dataset, self._unusual(self.index_data))
 
     def _unusual(self, data: dict[str, Any]) -> dict[str, Any]:
-        usual = datasets.get(self.dataset)().determining()
+        usual = _dataset(self.dataset)().determining()
         return differences({key: usual.get(key) for key in data}, data)
 
     def open(self, places: Mapping[str, Mapping[str, Any]]) -> Dataset:
         """Return the dataset with the stream's settings; ``places``: settings per dataset of where this runs."""
-        return datasets.get(self.dataset)(**{**places.get(self.dataset, {}), **self.data})
+        return _dataset(self.dataset)(**{**places.get(self.dataset, {}), **self.data})
 
     @classmethod
     def parse(cls, text: str, data: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> Stream:
@@ -68,7 +70,7 @@ class Stream(Options):
         if match is None:
             raise SettingsError(f"'{text}' is not a stream: write dataset, scenario and tasks, such as cifar100-class5")
         name, scenario, number = match.groups()
-        kind = datasets.get(name)
+        kind = _dataset(name)
         if scenario not in SCENARIOS:
             raise SettingsError(f"stream {text}: there is no scenario '{scenario}': {nearest(scenario, SCENARIOS)}")
         dataset = kind(**(data or {}).get(name, {}))
@@ -119,7 +121,7 @@ def class_order(stream: Stream, num_classes: int) -> list[int]:
         made = torch.Generator().manual_seed(stream.class_order)
         return torch.randperm(num_classes, generator=made).tolist()  # type: ignore[no-any-return]
     if stream.class_order == "paper":
-        return list(datasets.get(stream.dataset).class_order or range(num_classes))
+        return list(_dataset(stream.dataset).class_order or range(num_classes))
     _check_order(stream.name, stream.class_order, num_classes)
     return stream.class_order
 
@@ -127,3 +129,9 @@ def class_order(stream: Stream, num_classes: int) -> list[int]:
 def _check_order(name: str, order: list[int], num_classes: int) -> None:
     if sorted(order) != list(range(num_classes)):
         raise SettingsError(f"{name}: class_order must name each class from 0 to {num_classes - 1} once")
+
+
+def _dataset(name: str) -> type[Dataset]:
+    from cassle.data.base import datasets  # and with it numpy, which `cassle status` can do without
+
+    return datasets.get(name)

@@ -4,9 +4,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from cassle.contracts.records import Provenance, TrainRecord
-from cassle.contracts.specs import TrainSpec
+from cassle.contracts.records import ProbeRecord, Provenance, TrainRecord
+from cassle.contracts.specs import ProbeComponent, ProbeSpec, TrainSpec
 from cassle.core.options import merged
+from cassle.data.streams import Stream
 from cassle.plan import resolve
 from cassle.settings.reading import read_study
 
@@ -34,3 +35,33 @@ def train_record(made: Provenance, **changes: Any) -> TrainRecord:
     execution = {"device": "cpu", "precision": "fp32", "threads": 1, "processes": 1, "loader": "device"}
     cost = {"seconds": 1.0, "images_per_second": 100.0, "flops": None}
     return TrainRecord(**dict(made), **{**execution, **cost, "checkpoint": "0" * 16, **changes})
+
+
+def probe_record(
+    accuracies: dict[str, list[float]], checkpoint: str | None, stream: str = "digits-domain2", **changes: Any
+) -> ProbeRecord:
+    """Return the record of an evaluation on a CPU; ``accuracies`` per probe, which knowing the task does not change."""
+    known = Stream.parse(stream)
+    tasks = len(next(iter(accuracies.values())))
+    spec = ProbeSpec(
+        stream=known,
+        seed=0,
+        probes=tuple(ProbeComponent(name=probe.split("~")[0], settings={}, label=probe) for probe in accuracies),
+    )
+    usual = {
+        "spec": spec,
+        "accuracies": accuracies,
+        "task_aware": accuracies,
+        "own_tasks": {},
+        "identity": dict.fromkeys(accuracies, "1d"),
+        "stream": stream,
+        "dataset": known.dataset,
+        "scenario": known.scenario,
+        "tasks": tasks,
+        "task_names": [f"part {task}" for task in range(tasks)],
+        "checkpoint": checkpoint,
+        "code": "c0de",
+        "execution": {"device": "cpu", "precision": dict.fromkeys(accuracies, "fp32"), "threads": 1},
+        "seconds": 3.6,
+    }
+    return ProbeRecord.model_validate({**usual, **changes})

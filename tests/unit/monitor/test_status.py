@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from cassle.contracts.records import PlanRecord, write_record
 from cassle.core.errors import CassleError
 from cassle.monitor import status
-from cassle.monitor.status import as_text, last_words, lines_of, snakemake_at, write_plan
+from cassle.monitor.status import as_text, last_words, lines_of, snakemake_at
 from cassle.runtime.locks import clear_stale, exclusive
 
 FOLDERS = [f"results/s/b/o/cassle/seed0/task{task}" for task in range(5)]
@@ -29,7 +30,8 @@ BEAT = {
 }
 
 
-PROBES = [f"results/probe{number}.json" for number in range(3)]
+PROBED = "results/s/b/random/seed0/probes/s"
+PROBES = [f"{PROBED}/probe{number}.json" for number in range(3)]
 DATA = {"results/index.npz": "results/prepare.log"}
 
 
@@ -37,9 +39,11 @@ DATA = {"results/index.npz": "results/prepare.log"}
 def study(tmp_path):
     """A study of five trainings: done, running, stopped, failed, waiting; and of four probes, of which one is done."""
     folder = tmp_path / "results/studies/mine"
-    write_plan(folder, FOLDERS, PROBES, {}, DATA)
-    (tmp_path / "results/probe0.json").write_text("{}")
-    (tmp_path / "results/probe0.log").write_text("cassle probe: an earlier error\n")
+    plan = PlanRecord(host="here", train=FOLDERS, probes=PROBES, trackers={}, others=DATA)
+    write_record(folder / "plan.json", plan)
+    (tmp_path / PROBED).mkdir(parents=True)
+    (tmp_path / PROBED / "probe0.json").write_text("{}")
+    (tmp_path / PROBED / "probe0.log").write_text("cassle probe: an earlier error\n")
     done, running, stopped, failed, _ = (tmp_path / name for name in FOLDERS)
     for place in (done, running, stopped, failed):
         place.mkdir(parents=True)
@@ -47,7 +51,7 @@ def study(tmp_path):
     (running / "progress.json").write_text(json.dumps({**BEAT, "pid": os.getpid(), "updated": time.time()}))
     (stopped / "progress.json").write_text(json.dumps({**BEAT, "pid": 2**22 + 1, "updated": time.time()}))
     (stopped / "state.pt").write_bytes(b"")
-    (failed / "failed.json").write_text(json.dumps({"spec": {}, "message": "the loss is NaN"}))
+    (failed / "failed.json").write_text(json.dumps({"digest": "d", "message": "the loss is NaN", "final": True}))
     with exclusive(running):
         yield folder
 
@@ -91,33 +95,35 @@ def test_a_training_that_hangs_is_told_to_be_silent(study, tmp_path):
 
 
 def test_a_probe_that_failed_is_told_with_its_log_while_others_run(study, tmp_path):
-    (tmp_path / "results/probe1.log").write_text("a warning\ncassle probe: cannot read checkpoint x: damaged\n\n")
-    (tmp_path / "results/probe2.log").write_text("at work\n")
+    (tmp_path / PROBED / "probe1.log").write_text("a warning\ncassle probe: cannot read checkpoint x: damaged\n\n")
+    (tmp_path / PROBED / "probe2.log").write_text("at work\n")
     text = as_text(study)
     assert (
-        "failed   results/probe1.json\n         cannot read checkpoint x: damaged\n         log: results/probe1.log"
+        f"failed   {PROBED}/probe1.json\n         cannot read checkpoint x: damaged\n         log: {PROBED}/probe1.log"
         in text
     )
-    assert "results/probe2" not in text
-    assert "results/probe0" not in text
+    assert f"{PROBED}/probe2" not in text
+    assert f"{PROBED}/probe0" not in text
 
 
 def test_a_probe_that_was_not_tried_again_is_told_by_why_it_failed_first(study, tmp_path):
-    (tmp_path / "results/probe1.log").write_text("cassle probe: not tried again, as it would fail again: ...\n")
-    (tmp_path / "results/probe1.failed").write_text(json.dumps({"spec": {}, "message": "x is damaged", "final": True}))
-    told = "results/probe1.json\n         x is damaged\n         log: results/probe1.log"
+    (tmp_path / PROBED / "probe1.log").write_text("cassle probe: not tried again, as it would fail again: ...\n")
+    (tmp_path / PROBED / "probe1.failed").write_text(
+        json.dumps({"digest": "d", "message": "x is damaged", "final": True})
+    )
+    told = f"{PROBED}/probe1.json\n         x is damaged\n         log: {PROBED}/probe1.log"
     assert f"failed   {told}" in as_text(study)
-    assert "results/probe1.json: x is damaged\n    log: results/probe1.log" in last_words(study)
+    assert f"{PROBED}/probe1.json: x is damaged\n    log: {PROBED}/probe1.log" in last_words(study)
 
 
 def test_an_evaluation_at_work_is_told_and_one_that_was_stopped_has_not_failed(study, tmp_path):
-    (tmp_path / "results/probe1.log").write_text("cassle probe: stopped by Ctrl-C; the same command goes on\n")
-    with (tmp_path / "results/probe2.log").open("w") as log:
+    (tmp_path / PROBED / "probe1.log").write_text("cassle probe: stopped by Ctrl-C; the same command goes on\n")
+    with (tmp_path / PROBED / "probe2.log").open("w") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
         text = as_text(study)
-    assert "stopped  results/probe1.json  stopped by Ctrl-C; the same command goes on\n" in text
-    assert "running  results/probe2.json\n" in text
-    assert "results/probe1.json: stopped by Ctrl-C; the same command goes on\n" in last_words(study)
+    assert f"stopped  {PROBED}/probe1.json  stopped by Ctrl-C; the same command goes on\n" in text
+    assert f"running  {PROBED}/probe2.json\n" in text
+    assert f"{PROBED}/probe1.json: stopped by Ctrl-C; the same command goes on\n" in last_words(study)
 
 
 def test_an_error_of_python_is_told_by_its_last_line(study, tmp_path):
@@ -147,12 +153,12 @@ def test_of_logs_only_the_ends_of_those_of_unfinished_jobs_are_read(study, tmp_p
         opened.append(path.name)
         return usual(path, *words, **options)
 
-    (tmp_path / "results/probe1.log").write_text("cassle probe: too early\n" + "\n" * 2000)
-    (tmp_path / "results/probe2.log").write_text("progress\n" * 2000 + "cassle probe: at the end\n")
+    (tmp_path / PROBED / "probe1.log").write_text("cassle probe: too early\n" + "\n" * 2000)
+    (tmp_path / PROBED / "probe2.log").write_text("progress\n" * 2000 + "cassle probe: at the end\n")
     monkeypatch.setattr(Path, "open", watched)
     monkeypatch.setattr(status, "TAIL", 60)
     text = as_text(study)
-    assert "results/probe2.json\n         at the end\n" in text
+    assert f"{PROBED}/probe2.json\n         at the end\n" in text
     assert "too early" not in text
     assert sorted(name for name in opened if name.endswith(".log")) == ["prepare.log", "probe1.log", "probe2.log"]
     assert not {"train.json", "metrics.jsonl", "probe0.json"} & set(opened)
@@ -161,7 +167,7 @@ def test_of_logs_only_the_ends_of_those_of_unfinished_jobs_are_read(study, tmp_p
 def test_the_last_words_name_what_failed_why_and_where_its_log_is(study, tmp_path):
     (tmp_path / FOLDERS[3] / "train.log").write_text("cassle train: not tried again, as ...\n")
     (tmp_path / FOLDERS[2] / "train.log").write_text("resuming at epoch 3, step 1\n")
-    (tmp_path / "results/probe1.log").write_text("")
+    (tmp_path / PROBED / "probe1.log").write_text("")
     assert last_words(study).splitlines() == [
         "3 of 9 jobs did not end well:",
         f"  {FOLDERS[2]}/train.json: ended without a word, as when it is killed or memory runs out; its log ends: "
@@ -169,8 +175,8 @@ def test_the_last_words_name_what_failed_why_and_where_its_log_is(study, tmp_pat
         f"    log: {FOLDERS[2]}/train.log",
         f"  {FOLDERS[3]}/train.json: the loss is NaN",
         f"    log: {FOLDERS[3]}/train.log",
-        "  results/probe1.json: ended without a word, as when it is killed or memory runs out",
-        "    log: results/probe1.log",
+        f"  {PROBED}/probe1.json: ended without a word, as when it is killed or memory runs out",
+        f"    log: {PROBED}/probe1.log",
         "4 more were not begun.",
         "Whatever has finished is kept: the same command goes on from there.",
     ]

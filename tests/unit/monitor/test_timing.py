@@ -5,8 +5,13 @@ import json
 import pytest
 
 import cassle.monitor.timing as timing
-from cassle.core.errors import Interrupted
+from cassle.contracts.records import AttemptRecord, read_lines, write_lines
+from cassle.core.errors import DataError, Interrupted
 from cassle.monitor.timing import timed, times_file
+
+
+def read_attempts(file):
+    return read_lines(AttemptRecord, file)
 
 
 @pytest.fixture
@@ -43,20 +48,21 @@ def test_an_attempt_that_was_told_to_stop_says_by_what(tmp_path):
 
 def test_a_killed_attempt_keeps_its_beginning_only(tmp_path, clock):
     file = times_file(tmp_path / "train.json")
-    file.write_text(json.dumps({"began": 5.0, "host": "a"}) + "\n")
+    write_lines(file, [AttemptRecord(began=5.0, host="a")])
     with timed(tmp_path / "train.json"):
         pass
-    assert [attempt.get("ended") for attempt in read_attempts(file)] == [None, 110.0]
+    assert [attempt.ended for attempt in read_attempts(file)] == [None, 110.0]
 
 
 @pytest.mark.parametrize(("heard", "ended"), [(70.0, 70.0), (3.0, None), ("soon", None)])
 def test_the_next_attempt_notes_when_a_killed_one_was_last_heard(tmp_path, clock, heard, ended):
     file = times_file(tmp_path / "train.json")
-    file.write_text(json.dumps({"began": 5.0, "host": "a"}) + "\n")
-    (tmp_path / "progress.json").write_text(json.dumps({"updated": heard}))
+    write_lines(file, [AttemptRecord(began=5.0, host="a")])
+    beat = {"task": 0, "device": "cpu", "host": "a", "pid": 1, "updated": heard}
+    (tmp_path / "progress.json").write_text(json.dumps(beat))
     with timed(tmp_path / "train.json"):
         pass
-    assert read_attempts(file)[0].get("ended") == ended
+    assert read_attempts(file)[0].ended == ended
 
 
 def test_a_place_that_cannot_be_written_to_harms_no_job(tmp_path):
@@ -66,9 +72,12 @@ def test_a_place_that_cannot_be_written_to_harms_no_job(tmp_path):
     assert done
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"{", b"[]\n3\n", b'{"ended": 3}\n', b'{"began": "x"}\n'])
-def test_lines_that_are_no_attempts_are_passed_over(tmp_path, content):
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[]\n3\n", b'{"ended": 3}\n', b'{"began": "x"}\n'])
+def test_a_damaged_file_of_attempts_is_refused_by_name_and_replaced_by_the_next_attempt(tmp_path, content):
     file = tmp_path / "train.times.jsonl"
     file.write_bytes(content)
-    assert read_attempts(file) == []
-    assert read_attempts(tmp_path / "none") == []
+    with pytest.raises(DataError, match=r"train\.times\.jsonl.*; delete that file and run the workflow again"):
+        read_attempts(file)
+    with timed(tmp_path / "train.json"):
+        pass
+    assert len(read_attempts(file)) == 1

@@ -5,7 +5,7 @@ from cassle.monitor.tracking.lines import trackable
 
 def only(results):
     plan = read_plan(results.study)
-    (training,) = trackable(results.root, plan["train"], plan["probes"])
+    (training,) = trackable(results.root, plan.train, plan.probes)
     return training
 
 

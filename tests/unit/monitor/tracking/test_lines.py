@@ -5,7 +5,7 @@ from tests.unit.monitor.tracking.conftest import FOLDER
 
 def read(results):
     plan = read_plan(results.study)
-    return list(trackable(results.root, plan["train"], plan["probes"]))
+    return list(trackable(results.root, plan.train, plan.probes))
 
 
 def test_what_has_not_begun_is_not_shown(results):

@@ -16,7 +16,7 @@ from cassle.monitor.tracking.follow import follow
 from cassle.monitor.tracking.lines import TrackingError, trackable
 from cassle.monitor.tracking.wandb import WandbTracker
 from cassle.settings.site import WandbSettings
-from tests.unit.monitor.tracking.conftest import FOLDER, Results
+from tests.unit.monitor.tracking.conftest import FOLDER, SPEC, Results
 from tests.unit.monitor.tracking.offline import read_back
 
 
@@ -40,7 +40,7 @@ def test_offline_a_finished_training_is_written_once_and_reads_back(results):
     assert [row["step"] for row in found["history"]] == [0, 1, 2]
     assert [row["loss"] for row in found["history"]] == [1, 1 / 2, 1 / 3]
     assert found["config"]["folder"] == FOLDER
-    assert found["config"]["spec"] == {"seed": 0}
+    assert found["config"]["spec"] == SPEC.model_dump(mode="json")
     assert found["summary"]["digits-domain2/knn/mean"] == 0.625
 
 
@@ -61,7 +61,7 @@ def test_offline_files_of_a_killed_tracker_are_replaced(results):
     results.finish()
     tracker, folder = offline(results)
     plan = read_plan(results.study)
-    (training,) = trackable(results.root, plan["train"], plan["probes"])
+    (training,) = trackable(results.root, plan.train, plan.probes)
     run = tracker._begin("f" * 16, training.task, training.run, "train")
     run.finish()
     left = Path(run.dir).parent
