@@ -204,7 +204,12 @@ class StudyFolder:
 
         Paths are not resolved: ``results`` may be a symbolic link to a directory of another name.
         """
-        return Path(os.path.abspath(study)).parents[2]
+        return StudyFolder.results_of(study).parent
+
+    @staticmethod
+    def results_of(study: Path) -> Path:
+        """Return the directory of results that a study's directory belongs to, whatever its name."""
+        return Path(os.path.abspath(study)).parents[1]
 
 
 def features_of(path: str | Path) -> tuple[TaskFolder, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cassle.contracts.layout import RESULTS, STUDY, StudyFolder
+from cassle.contracts.layout import STUDY, StudyFolder
 from cassle.contracts.summary import read_summary
 from cassle.core.errors import CassleError
 from cassle.reporting.figures import figures, write_figure
@@ -30,7 +30,7 @@ def write_partial(folder: Path) -> Path:
         )
     if not study.is_file():
         raise CassleError(f"nothing is known of {folder}: start the study once, its first job writes {study}")
-    summary, results, out = read_summary(study), StudyFolder.root_of(folder) / RESULTS, folder / "partial"
+    summary, results, out = read_summary(study), StudyFolder.results_of(folder), folder / "partial"
     runs, jobs = out / "runs.csv", out / "benchmark.csv"
     write_runs(runs, collect(results))
     write_jobs(jobs, jobs_of(results))

@@ -17,6 +17,7 @@ from cassle.contracts.summary import StudyRecord
 from cassle.core.errors import DataError
 from cassle.core.files import write_text
 from cassle.monitor.timing import times_file
+from cassle.reporting.rows.frame import REMEDY, check_range
 
 Row = dict[str, Any]
 COLUMNS = {
@@ -127,18 +128,19 @@ def write_jobs(path: str | Path, rows: list[Row]) -> None:
 
 
 def read_jobs(path: str | Path) -> pd.DataFrame:
-    """Read ``benchmark.csv``; `DataError` if it is missing, damaged or has other columns."""
+    """Read ``benchmark.csv``; `DataError` as `read_runs` raises it."""
     if not Path(path).is_file():
         raise DataError(f"there is no {path}; check the path, or run `cassle collect --jobs`, which writes it")
-    remedy = "delete it and run `cassle collect`"
     numbers = [column for column, kind in COLUMNS.items() if kind == "float64"]
     try:
         empty = {column: [""] for column in numbers}
         frame = pd.read_csv(path, dtype=COLUMNS, keep_default_na=False, na_values=empty)
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}; {remedy}") from error
+        raise DataError(f"cannot read {path}: {error}; {REMEDY}") from error
     if list(frame.columns) != list(COLUMNS):
-        raise DataError(f"{path} is not a table of jobs; {remedy}")
+        raise DataError(f"{path} is not a table of jobs; {REMEDY}")
+    check_range(frame, path, (*numbers, "task"), 0)
+    check_range(frame, path, ("attempts",), 1)
     return frame
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cassle.contracts.summary import StudyRecord
 from cassle.data.streams import Stream
 from cassle.plan import resolve
 from cassle.reporting.rows.benchmark import COLUMNS as JOBS
@@ -24,7 +23,7 @@ SEEDS = [0, 1, 2]
 def filled_tables(name: str) -> Iterator[Table]:
     """Yield every table of a study of the paper with the widest of columns."""
     plan = resolve(read_study({**read_yaml(PAPER / f"{name}.yaml"), "seeds": SEEDS}))
-    study = StudyRecord.model_validate(plan.summary())
+    study = plan.summary()
     for stream, probe in study.tables():
         places = [row.model_dump() for row in study.rows if (row.stream, row.probe) == (stream, probe)]
         backbones = dict.fromkeys(place["backbone"] for place in places)

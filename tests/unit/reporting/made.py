@@ -4,7 +4,9 @@ from itertools import product
 
 from cassle.contracts.summary import StudyRecord
 from cassle.core.files import write_json
+from cassle.data.streams import Stream
 from cassle.reporting.rows.frame import write_runs
+from tests.unit.specs import changed, probe_record, train_specs
 
 STREAM, PROBE = "digits-domain2", "knn"
 TITLES = {
@@ -103,31 +105,13 @@ def write_study(folder, rows, **changes):
     return folder / "runs.csv", folder / "study.json"
 
 
-def training_spec(scenario: str = "domain", **parts) -> dict:
-    """Settings of a training on digits, as far as anything reads them from a record."""
-    stream = {"dataset": "digits", "scenario": scenario, "data": {}}
-    named = {"name": "simclr", "settings": {}}
-    training = {"batch_size": 64, "views": [{"size": 16}, {"size": 16}]}
-    usual = {"stream": stream, "backbone": named, "objective": named, "strategy": None, "training": training}
-    return {**usual, **parts}
+def training_spec(scenario: str = "domain", **changes) -> dict:
+    """Return the specification of a training on digits, as JSON."""
+    stream = Stream.parse("digits-all" if scenario == "all" else STREAM)
+    spec = train_specs(stream=STREAM, backbone="conv3", objective="simclr", strategy="finetune")[0]
+    return changed(spec, stream=stream.model_dump(mode="json"), **changes).model_dump(mode="json")
 
 
 def evaluation(accuracies, checkpoint, stream=STREAM, **changes) -> dict:
-    """What `cassle probe` writes: ``accuracies`` per probe, which knowing the task does not change."""
-    tasks = len(next(iter(accuracies.values())))
-    return {
-        "spec": {"probes": [{"label": probe, "name": probe, "settings": {}} for probe in accuracies]},
-        "accuracies": accuracies,
-        "task_aware": accuracies,
-        "own_tasks": {},
-        "stream": stream,
-        "dataset": "digits",
-        "scenario": stream.split("-")[1].rstrip("0123456789"),
-        "tasks": tasks,
-        "task_names": [f"part {task}" for task in range(tasks)],
-        "checkpoint": checkpoint,
-        "code": "c0de",
-        "execution": {"device": "cpu", "precision": dict.fromkeys(accuracies, "fp32"), "threads": 1},
-        "seconds": 3.6,
-        **changes,
-    }
+    """Return the record that `cassle probe` writes, as JSON."""
+    return probe_record(accuracies, checkpoint, stream, **changes).model_dump(mode="json")

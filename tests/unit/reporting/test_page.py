@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cassle.core.files import write_json
+from cassle.contracts.records import write_record
+from cassle.contracts.specs import TrainSpec
 from cassle.reporting.figures import write_figure
 from cassle.reporting.page import cost_of, write_page
 from cassle.reporting.rows.benchmark import jobs_of, write_jobs
@@ -20,10 +21,10 @@ from tests.unit.reporting.made import (
     OFFLINE,
     RANDOM_ROW,
     STREAM,
-    evaluation,
     training_spec,
     write_summary,
 )
+from tests.unit.specs import probe_record, provenance, train_record
 
 RUN = f"{STREAM}/conv3/simclr"
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -56,31 +57,22 @@ class Page(HTMLParser):
 def write_results(results, strange="simclr"):
     """The files of a finished study of three strategies, as its jobs leave them."""
     run = f"{STREAM}/conv3/{strange}"
-    spec = training_spec(seed=0, objective={"name": strange, "settings": {}})
-    execution = {
-        "device": "cpu",
-        "precision": "fp32",
-        "loader": "device",
-        "threads": 1,
-        "code": "c0de",
-        "seconds": 36.0,
-    }
-    facts = {**execution, "images_per_second": 1000.0, "versions": {"torch": "2.15.0"}, "data": "da7a"}
+    objective = {"name": strange, "settings": {}}
     first, joint = f"{run}/first/seed0/task0", f"digits-all/conv3/{strange}/first/seed0/task0"
     places = {first: (FINETUNE[0], "f1", None, 0), joint: (OFFLINE[0], "a1", None, 0)}
     for name, matrix in (("finetune", FINETUNE), ("cassle", CASSLE)):
         places[f"{run}/{name}/seed0/task1"] = (matrix[1], name, "f1", 1)
     for place, (accuracies, checkpoint, parent, task) in places.items():
-        stream = training_spec("all")["stream"] if place == joint else spec["stream"]
-        made = {**spec, "task": task, "stream": stream}
-        record = {**facts, "spec": made, "checkpoint": checkpoint, "parent": parent}
-        write_json(results / place / "train.json", record)
+        spec = training_spec("all" if place == joint else "domain", task=task, objective=objective)
+        made = provenance(TrainSpec.model_validate(spec), parent=parent, versions={"torch": "2.15.0"})
+        record = train_record(made, checkpoint=checkpoint, seconds=36.0, images_per_second=1000.0)
+        write_record(results / place / "train.json", record)
         write_probe(results / place, accuracies, checkpoint)
     write_probe(results / f"{STREAM}/conv3/random/seed0", RANDOM_ROW, None)
 
 
 def write_probe(place, accuracies, checkpoint):
-    write_json(place / "probes" / STREAM / "knn.json", evaluation({"knn": accuracies}, checkpoint))
+    write_record(place / "probes" / STREAM / "knn.json", probe_record({"knn": accuracies}, checkpoint))
 
 
 def write_all(folder, strange="simclr", **changes):

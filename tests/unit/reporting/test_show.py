@@ -6,9 +6,13 @@ from types import SimpleNamespace
 import pytest
 
 import cassle.reporting.show as show
+from cassle.contracts.records import write_record
+from cassle.contracts.specs import TrainSpec
 from cassle.core.errors import CassleError
-from cassle.core.files import write_json, write_text
+from cassle.core.files import write_text
 from cassle.reporting.show import listing, time_spent, where
+from tests.unit.reporting.made import training_spec
+from tests.unit.specs import probe_record, provenance, train_record
 
 BEGAN, NOW = 1_000_000.0, 1_000_100.0
 RUN = "digits-domain2/conv3/simclr/cassle/seed0/task1"
@@ -64,8 +68,12 @@ def results(tmp_path, monkeypatch):
     """Two trainings and their evaluations, one of each before the moment in question, and the untrained network."""
     monkeypatch.setattr(show, "time", SimpleNamespace(time=lambda: NOW))
 
+    spec = TrainSpec.model_validate(training_spec())
+
     def put(place, name, seconds, wall, when):
-        write_json(tmp_path / place / f"{name}.json", {"seconds": seconds})
+        probed = probe_record({"knn": [0.5]}, None, seconds=seconds)
+        record = train_record(provenance(spec), seconds=seconds) if name == "train" else probed
+        write_record(tmp_path / place / f"{name}.json", record)
         write_text(tmp_path / place / f"{name}.benchmark.tsv", f"s\th:m:s\n{wall}\t0:00:00\n")
         for suffix in ("json", "benchmark.tsv"):
             os.utime(tmp_path / place / f"{name}.{suffix}", (when, when))

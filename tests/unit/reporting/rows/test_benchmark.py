@@ -4,35 +4,47 @@ import math
 
 import pytest
 
+from cassle.contracts.records import AttemptRecord, write_lines, write_record
+from cassle.contracts.specs import TrainSpec
 from cassle.core.errors import DataError
 from cassle.core.files import write_json, write_text
 from cassle.reporting.rows.benchmark import COLUMNS, jobs_of, jobs_of_study, read_jobs, spent_on_run, write_jobs
-from tests.unit.reporting.made import STREAM, summary
+from tests.unit.reporting.made import STREAM, summary, training_spec
+from tests.unit.specs import probe_record, provenance, train_record
 
 RUN = f"{STREAM}/conv3/simclr"
 
 
-def put(results, place, name, seconds=None, wall=None, attempts=(), **record):
-    """What a job leaves beside ``name``."""
+MADE = provenance(TrainSpec.model_validate(training_spec()))
+
+
+def put(results, place, name, record=None, wall=None, attempts=()):
+    """Write what a job leaves beside ``name``."""
     stem = results / place / name
-    if seconds is not None:
-        write_json(stem.with_name(f"{name}.json"), {"seconds": seconds, **record})
+    if record is not None:
+        write_record(stem.with_name(f"{name}.json"), record)
     if wall is not None:
         text = f"s\th:m:s\tmax_rss\tmax_vms\n{wall}\t0:00:01\t512.5\t-\n"
         write_text(stem.with_name(f"{name}.benchmark.tsv"), text)
     if attempts:
-        write_text(stem.with_name(f"{name}.times.jsonl"), "\n".join(attempts) + "\n")
+        write_lines(stem.with_name(f"{name}.times.jsonl"), attempts)
 
 
 @pytest.fixture
 def results(tmp_path):
-    put(tmp_path, f"{RUN}/first/seed0/task0", "train", 3600.0, 3700.0, device="cpu", images_per_second=100.0, flops=7)
-    attempts = ['{"began": 0, "host": "atlas"}', '{"began": 60, "ended": 120, "host": "atlas", "gpu_mb": 2048.0}']
-    put(tmp_path, f"{RUN}/cassle/seed0/task1", "train", 1800.0, 1900.0, attempts, device="H100", flops=4)
-    put(tmp_path, f"{RUN}/cassle/seed0/task1/probes/{STREAM}", "knn+online", 5.0, 6.0)
+    first = train_record(MADE, seconds=3600.0, images_per_second=100.0, flops=7)
+    put(tmp_path, f"{RUN}/first/seed0/task0", "train", first, 3700.0)
+    killed = AttemptRecord(began=0, host="atlas")
+    attempts = [killed, AttemptRecord(began=60, ended=120, host="atlas", gpu_mb=2048.0)]
+    second = train_record(MADE, seconds=1800.0, device="H100", flops=4)
+    put(tmp_path, f"{RUN}/cassle/seed0/task1", "train", second, 1900.0, attempts)
+    probed = probe_record({"knn": [0.5], "online": [0.5]}, "c0", seconds=5.0)
+    put(tmp_path, f"{RUN}/cassle/seed0/task1/probes/{STREAM}", "knn+online", probed, 6.0)
     put(tmp_path, f"{RUN}/cassle/seed0/task0", "build_memory", wall=9.0)
-    put(tmp_path, f"{STREAM}/conv3/random/seed0/probes/{STREAM}", "knn", 2.0)
-    put(tmp_path, "digits-all/conv3/simclr/first/seed0/task0", "train", 7200.0)
+    put(
+        tmp_path, f"{STREAM}/conv3/random/seed0/probes/{STREAM}", "knn", probe_record({"knn": [0.5]}, None, seconds=2.0)
+    )
+    put(tmp_path, "digits-all/conv3/simclr/first/seed0/task0", "train", train_record(MADE, seconds=7200.0))
     for name in (".finished.train.json", "progress.json", "failed.json"):
         write_json(tmp_path / RUN / "cassle/seed0/task1" / name, {"seconds": 1.0})
     return tmp_path
@@ -112,6 +124,19 @@ def test_a_bad_file_is_refused_with_its_name_and_what_to_do(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"benchmark\.csv(.|\n)*delete it and run `cassle collect`"):
         read_jobs(file)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("seconds", -1.0), ("flops", float("inf")), ("attempts", 0), ("task", -1), ("memory_mb", -3.0)],
+)
+def test_a_number_out_of_its_range_is_refused_with_its_line(results, column, value):
+    rows = jobs_of(results)
+    rows[1][column] = value
+    write_jobs(results / "benchmark.csv", rows)
+    message = rf"benchmark\.csv, line 3: {column} = {value}.*; delete it and run `cassle collect`"
+    with pytest.raises(DataError, match=message):
+        read_jobs(results / "benchmark.csv")
 
 
 def test_no_results_give_an_empty_table(tmp_path):

@@ -4,12 +4,14 @@ import re
 
 import pytest
 
+from cassle.contracts.specs import TrainSpec
 from cassle.core.errors import DataError
 from cassle.core.files import read_json, write_json
 from cassle.reporting.rows.benchmark import jobs_of
 from cassle.reporting.rows.collect import IDENTITY, collect
 from cassle.reporting.rows.frame import COLUMNS
 from tests.unit.reporting.made import evaluation, training_spec
+from tests.unit.specs import provenance, train_record
 
 STREAM = "digits-domain2"
 BACKBONE = f"{STREAM}/conv3"
@@ -23,19 +25,9 @@ class Results:
         self.folder = folder
 
     def train(self, place, checkpoint, parent=None, scenario="domain", **changes):
-        record = {
-            "spec": training_spec(scenario),
-            "checkpoint": checkpoint,
-            "parent": parent,
-            "device": "cpu",
-            "precision": "fp32",
-            "loader": "device",
-            "threads": 1,
-            "code": "c0de",
-            "seconds": 12.5,
-            **changes,
-        }
-        write_json(self.folder / place / "train.json", record)
+        made = provenance(TrainSpec.model_validate(training_spec(scenario)), parent=parent)
+        record = train_record(made, checkpoint=checkpoint).as_json()
+        write_json(self.folder / place / "train.json", {**record, **changes})
 
     def probe(self, place, checkpoint, stream=STREAM, changes=None, **accuracies):
         file = self.folder / place / "probes" / stream / f"{'+'.join(accuracies)}.json"
@@ -279,25 +271,23 @@ def test_a_first_task_that_strategies_share_is_named_once(results, capsys):
 def test_a_folder_without_a_number_is_refused_by_its_name(results, name):
     results.add(f"{SIMCLR}/cassle/{name}", "aaaa")
     wrong = f"{SIMCLR}/cassle/{name.removesuffix('/task1')}"
-    with pytest.raises(DataError, match=f"{re.escape(wrong)}: '(seed|task)' wants a number behind it; rename"):
+    with pytest.raises(DataError, match=f"{re.escape(wrong)}.*: '.*' should be '(seed|task)' and a number; rename"):
         results.collect()
-    with pytest.raises(DataError, match=f"{re.escape(wrong)}: '(seed|task)' wants a number behind it; rename"):
+    with pytest.raises(DataError, match=f"{re.escape(wrong)}.*: '.*' should be '(seed|task)' and a number; rename"):
         jobs_of(results.folder)
 
 
 def test_a_random_networks_folder_without_a_number_is_refused_by_its_name(results):
     results.probe(f"{BACKBONE}/random/seed0b", None, knn=[0.1, 0.2])
     for read in (collect, jobs_of):
-        with pytest.raises(DataError, match="random/seed0b: 'seed' wants a number"):
+        with pytest.raises(DataError, match="random/seed0b: 'seed0b' should be 'seed' and a number"):
             read(results.folder)
 
 
 def test_a_record_whose_settings_are_incomplete_is_refused_by_its_name(results):
     place = f"{SIMCLR}/cassle/seed0/task1"
-    results.add(place, "aaaa", spec={"strategy": None})
-    with pytest.raises(
-        DataError, match=r"task1/train\.json: its settings are incomplete .'training'.; delete that file"
-    ):
+    results.add(place, "aaaa", spec={key: value for key, value in training_spec().items() if key != "training"})
+    with pytest.raises(DataError, match=r"task1/train\.json: 'spec\.training' is missing; delete that file"):
         results.collect()
 
 

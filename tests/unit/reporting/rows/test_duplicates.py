@@ -5,19 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from cassle.contracts.records import Evaluated
 from cassle.core.errors import DataError
 from cassle.evaluation.base import probes
 from cassle.evaluation.code import code_of_probes
 from cassle.reporting.rows.duplicates import SHOWN, Found, settled
-from tests.unit.reporting.made import evaluation
+from tests.unit.specs import changed, probe_record
 
 TODAY = code_of_probes([probes.get("knn")()])
 
 
 def found(*values, code="c0de"):
     rows = [{"probe": "knn", "accuracy": value, "task_aware": value} for value in values]
-    return Found(Evaluated(**evaluation({"knn": list(values)}, "aaaa", code=code)), rows)
+    return Found(probe_record({"knn": list(values)}, "aaaa", code=code), rows)
 
 
 def told(files):
@@ -76,7 +75,8 @@ def test_evaluations_of_different_tasks_contradict_each_other():
 
 def test_a_probe_that_is_not_known_here_is_of_no_code_of_today():
     strange = found(0.9)
-    strange.evaluated.spec["probes"][0]["name"] = "of a plugin"
+    probe = {**strange.evaluated.spec.probes[0].model_dump(mode="json"), "name": "of_a_plugin"}
+    strange.evaluated = changed(strange.evaluated, spec={"probes": [probe]})
     assert told({"a.json": strange, "b.json": found(0.1, code=TODAY)}) == [0.1]
 
 

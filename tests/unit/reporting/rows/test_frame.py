@@ -78,6 +78,27 @@ def test_a_bad_file_is_refused_with_its_name_the_reason_and_what_to_do(tmp_path,
     assert str(error.value).endswith("delete it and run `cassle collect`")
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("accuracy", 7.5),
+        ("accuracy", -0.1),
+        ("accuracy", float("inf")),
+        ("task_aware", 62.5),
+        ("task", -1),
+        ("evaluated_task", -1),
+        ("tasks", 0),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_with_its_line(tmp_path, column, value):
+    rows = all_rows()
+    rows[2][column] = value
+    write_runs(tmp_path / "runs.csv", rows)
+    message = rf"runs\.csv, line 4: {column} = {value}.*; delete it and run `cassle collect`"
+    with pytest.raises(DataError, match=message):
+        read_runs(tmp_path / "runs.csv")
+
+
 @pytest.mark.parametrize("read", [read_runs, read_jobs])
 def test_a_missing_file_is_refused_with_its_name_and_nobody_is_told_to_delete_it(tmp_path, read):
     with pytest.raises(DataError, match=r"there is no .*runs\.csv; check the path, or run `cassle collect") as error:
