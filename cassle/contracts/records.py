@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from cassle.contracts.specs import MemorySpec, ProbeSpec, TrainSpec
-from cassle.core.errors import DataError, SettingsError
+from cassle.core.errors import CassleError, DataError
 from cassle.core.files import fingerprint, write_json, write_text
 from cassle.core.options import parse
 
@@ -240,7 +240,7 @@ def record_of(kind: type[R], value: object, where: str) -> R:
         )
     try:
         return parse(kind, value, where)
-    except SettingsError as error:
+    except CassleError as error:
         first, *others = str(error).splitlines()
         more = f" (and {len(others)} more errors)" if others else ""
         raise DataError(f"{first}{more}; delete that file and run the workflow again") from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from pydantic import Field, JsonValue
 
 from cassle.core.files import fingerprint
@@ -31,12 +29,6 @@ class Spec(Options):
         if "_digest" not in self.__dict__:  # computed once, and under a name that is no field of `dict(spec)`
             self.__dict__["_digest"] = fingerprint(self.model_dump(mode="json"))
         return str(self.__dict__["_digest"])
-
-    def __copy__(self) -> Self:
-        """Return a copy, such as that of `model_copy`, which computes its own digest."""
-        copy = super().__copy__()
-        copy.__dict__.pop("_digest", None)
-        return copy
 
 
 class NetworkSpec(Options):
