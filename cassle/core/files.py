@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,48 +21,64 @@ if TYPE_CHECKING:
 
 @contextmanager
 def written_aside(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is flushed to disk and takes its place.
+    """Yield an empty temporary file next to ``path``; on success, flush it to disk and rename it to ``path``.
 
-    What processes of this machine that were killed while they wrote the same file have left is removed. Raises
-    `CassleError` naming the file when the disk is full, read-only or otherwise refuses the write.
+    The temporary file is new: its name has a random part, and the kernel refuses an existing file or symbolic link of
+    that name. Leftovers of killed processes of this machine that wrote the same file are removed. Raises `CassleError`
+    with the path if the disk is full, read-only or otherwise refuses the write.
     """
     path = Path(path)
-    aside = _beside(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}@{os.uname().nodename}.partial")
+    created = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
+        _remove_leftovers(path)
+        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
+        created = True
         yield aside
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
+        _sync(aside, os.O_NOFOLLOW)
         os.replace(aside, path)
+        with suppress(OSError):  # some file systems cannot sync a directory
+            _sync(path.parent, os.O_DIRECTORY)
     except OSError as error:
         raise CassleError(
             f"cannot write {path}: {error.strerror or error}; make room or fix the permissions, then run the "
             "same command again"
         ) from error
     finally:
-        with suppress(OSError):
-            aside.unlink()
+        if created:
+            with suppress(OSError):
+                aside.unlink()
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.partial")
+def _sync(path: Path, flags: int) -> None:
+    """Flush a file or a directory to disk."""
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _sweep(path: Path) -> None:
-    pattern = f".{glob.escape(path.name)}.{glob.escape(os.uname().nodename)}.*.partial"
-    for left in path.parent.glob(pattern):
-        if not is_alive(int(left.name.split(".")[-2])):
-            left.unlink(missing_ok=True)
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporary files of ``path`` whose process on this machine has died; never fails."""
+    host = re.escape(os.uname().nodename)
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.[0-9a-f]{{8}}@{host}\.partial")
+    with suppress(OSError):  # a directory without read permission
+        for entry in os.listdir(path.parent):
+            leftover = name.fullmatch(entry)
+            if leftover and not is_alive(int(leftover[1])):
+                with suppress(OSError):  # it stays; this write has a name of its own
+                    path.with_name(entry).unlink()
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether this machine runs a process of that number."""
+    """Return whether this machine runs a process with this id."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # the latter for an id that no process can have
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # a process of another user
         return True
     return True
 
@@ -156,8 +172,9 @@ def unreadable(error: Exception) -> str:
 
 
 def link(path: Path, name: Path) -> None:
-    """Give a file a second name that costs no space and outlives the first; a copy where links are refused."""
+    """Hard-link ``path`` to ``name``, which costs no space and survives the deletion of ``path``; copy if refused."""
     with written_aside(name) as aside:
+        aside.unlink()
         try:
             os.link(path, aside)
         except OSError:

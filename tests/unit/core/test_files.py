@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import resource
+import secrets
+import stat
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -159,16 +161,115 @@ with written_aside(sys.argv[1]) as aside:
 """
 
 
+DEAD = 2**22 + 1
+"""A process id above Linux's largest."""
+
+
 def test_the_next_write_removes_what_a_killed_one_left(tmp_path):
     path = tmp_path / "a[b]*.json"
     subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(path)])
     left = listed(tmp_path)
     assert len(left) == 1
-    others = [f".{path.name}.another-machine.{2**22 + 1}.partial", f".{path.name}.{os.uname().nodename}.1.partial"]
+    host = os.uname().nodename
+    others = [f".{path.name}.{DEAD}.0123abcd@another-machine.partial", f".{path.name}.1.0123abcd@{host}.partial"]
     for name in others:  # of another machine, and of a living process
         (tmp_path / name).write_text("half")
     write_text(path, "new")
     assert listed(tmp_path) == sorted([*others, path.name])
+
+
+def test_what_a_killed_process_left_has_a_name_that_a_trainer_of_any_machine_finds(tmp_path):
+    path = tmp_path / "state.pt"
+    subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(path)])
+    assert [file.name for file in tmp_path.glob(".state.pt.*.partial")] == listed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".file.txt.{dead}.0123abcd@{host}.other.partial",  # a host whose name begins with this one's
+        ".file.txt.{dead}.0123abcd@other.{host}.partial",
+        ".file.txt.{host}.{dead}.partial",
+        ".file.txt.{host}.abc.partial",
+        ".file.txt.abc.0123abcd@{host}.partial",
+        ".file.txt.more.{dead}.0123abcd@{host}.partial",  # of the file `file.txt.more`
+        ".file.txt..0123abcd@{host}.partial",
+        ".fileatxt.{dead}.0123abcd@{host}.partial",
+    ],
+)
+def test_names_that_this_machine_does_not_give_are_no_leftovers_and_hinder_no_write(tmp_path, name):
+    other = tmp_path / name.format(dead=DEAD, host=os.uname().nodename)
+    other.write_text("half")
+    write_text(tmp_path / "file.txt", "new")
+    assert (tmp_path / "file.txt").read_text() == "new"
+    assert other.read_text() == "half"
+
+
+def test_a_leftover_that_cannot_be_removed_hinders_no_write(tmp_path):
+    leftover = tmp_path / f".file.txt.{DEAD}.0123abcd@{os.uname().nodename}.partial"
+    leftover.mkdir()
+    write_text(tmp_path / "file.txt", "new")
+    assert listed(tmp_path) == sorted([leftover.name, "file.txt"])
+
+
+def test_a_process_id_too_long_for_any_process_is_a_dead_one(tmp_path):
+    leftover = tmp_path / f".file.txt.{10**30}.0123abcd@{os.uname().nodename}.partial"
+    leftover.touch()
+    write_text(tmp_path / "file.txt", "new")
+    assert listed(tmp_path) == ["file.txt"]
+
+
+def test_temporary_names_cannot_be_foreseen(tmp_path):
+    seen = set()
+    for _ in range(20):
+        with written_aside(tmp_path / "file.txt") as aside:
+            seen.add(aside.name)
+    assert len(seen) == 20
+
+
+def test_a_link_planted_under_the_temporary_name_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)
+    with written_aside(tmp_path / "file.txt") as aside:
+        name = aside.name
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / name).symlink_to(victim)
+    with pytest.raises(CassleError, match=f"cannot write {tmp_path / 'file.txt'}: File exists"):
+        write_text(tmp_path / "file.txt", "new")
+    assert victim.read_text() == "precious"
+    assert (tmp_path / name).is_symlink(), "it is somebody else's"
+
+
+def test_the_folder_is_synced_after_the_rename(tmp_path, monkeypatch):
+    synced = []
+
+    def sync(descriptor):
+        synced.append((os.path.realpath(f"/proc/self/fd/{descriptor}"), (tmp_path / "file.txt").exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    write_text(tmp_path / "file.txt", "new")
+    (_, before), (folder, after) = synced
+    assert (before, folder, after) == (False, str(tmp_path), True)
+
+
+def test_a_folder_that_cannot_be_synced_ends_no_write(tmp_path, monkeypatch):
+    def sync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    write_text(tmp_path / "file.txt", "new")
+    assert listed(tmp_path) == ["file.txt"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_a_written_file_has_the_permissions_that_the_user_asks_for(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "file.txt", "new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o666 & ~mask
 
 
 def test_a_second_name_outlives_the_first_and_costs_no_space(tmp_path):

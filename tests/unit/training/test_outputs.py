@@ -92,7 +92,7 @@ def test_forgetting_needs_no_torch():
 
 
 def test_what_killed_processes_left_half_written_is_removed(folder):
-    (folder / ".state.pt.host.12.partial").write_bytes(b"half")
+    (folder / ".state.pt.12.0123abcd@some-machine.partial").write_bytes(b"half")
     remove_leftovers(folder)
     assert hidden(folder) == {f".finished.{name}" for name in NAMES}
 

@@ -257,7 +257,7 @@ def test_a_damaged_checkpoint_is_replaced_by_the_job_that_wrote_it(request_for, 
 
 
 def test_half_written_files_of_a_killed_trainer_are_removed(request_for, first_task):
-    left = first_task.parent / ".state.pt.some-machine.12.partial"
+    left = first_task.parent / ".state.pt.12.0123abcd@some-machine.partial"
     left.write_bytes(b"half")
     train_task(request_for(planned()[0]))
     assert not left.exists()
