@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -13,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from cassle.core.errors import CassleError
+from cassle.runtime.locks import FileLock
 
 BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "FLUX_JOB_ID", "OAR_JOB_ID", "_CONDOR_SLOT")
 """Variables that name the job a batch system has given this process."""
@@ -96,32 +96,15 @@ def lease(count: int, jobs_per_gpu: int = 1, timeout: float = 24 * 3600) -> Iter
         yield [names[key] for key in names if key in taken]
 
 
-class _Lock:
-    """A kernel lock on a file, freed by `close` or by the end of the process and of all that inherited the file."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self.file, self.owner = file, os.getpid()
-
-    def close(self) -> None:
-        """Free the lock, unless this is a forked copy of the process that took it."""
-        if os.getpid() == self.owner:
-            fcntl.flock(self.file, fcntl.LOCK_UN)
-        self.file.close()
-
-
-def _lock(path: Path, how: int = fcntl.LOCK_EX, text: str | None = None) -> _Lock | None:
-    """Return a lock on a file, made and filled with ``text`` if need be, or None if another process holds it."""
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+def _lock(path: Path, shared: bool = False, text: str | None = None) -> FileLock | None:
+    """Return the lock of a file, created if missing and signed with ``text``, or None if another process holds it."""
+    lock = FileLock(path)
+    if not lock.take(shared):
+        lock.close()
         return None
     if text is not None:
-        file.truncate(0)
-        file.write(text)
-        file.flush()
-    return _Lock(file)
+        lock.sign(text)
+    return lock
 
 
 class _Wish(NamedTuple):
@@ -177,7 +160,7 @@ def _take(folder: Path, wish: _Wish, ticket: Path | None, held: ExitStack) -> se
 def _slot(folder: Path, key: str, share: int) -> tuple[int, ExitStack] | None:
     """Return the number of the first free slot of a device and its locks, or None."""
     with ExitStack() as locks:
-        if (whole := _lock(folder / key, fcntl.LOCK_SH if share > 1 else fcntl.LOCK_EX)) is not None:
+        if (whole := _lock(folder / key, shared=share > 1)) is not None:
             locks.callback(whole.close)
             for number in range(share):
                 if (slot := _lock(folder / f"{key}.{number}", text=str(os.getpid()))) is not None:
@@ -190,10 +173,9 @@ def _holders(folder: Path, key: str) -> str:
     """Return who holds a device, in words."""
     pids = []
     for slot in sorted(folder.glob(f"{key}.*")):
-        if (free := _lock(slot, fcntl.LOCK_SH)) is None:
-            pids.append(slot.read_text())
-        else:
-            free.close()
+        with closing(FileLock(slot)) as lock:
+            if not lock.take(shared=True):
+                pids.append(lock.signature())
     return f"is held by process {', '.join(pids)}" if pids else "is kept for a job that waits longer"
 
 
@@ -213,11 +195,11 @@ def _earlier(folder: Path, ticket: Path | None) -> Iterator[_Wish]:
     for path in sorted(folder.glob("ticket.*")):
         if path == ticket:
             return
-        if (dead := _lock(path, fcntl.LOCK_SH)) is not None:
+        if (dead := _lock(path, shared=True)) is not None:
             path.unlink(missing_ok=True)
             dead.close()
         else:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, ValueError):  # the latter for a ticket that a full disk has cut short
                 yield _Wish(*json.loads(path.read_text()))
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from cassle.contracts.layout import StudyFolder, tracking_folder
 from cassle.core.files import is_alive
 from cassle.monitor.status import read_plan
 from cassle.monitor.tracking.lines import Tracker, trackable
+from cassle.runtime.locks import FileLock
 
 EVERY = 10.0
 """Seconds between two looks."""
@@ -41,10 +41,10 @@ def follow(
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold a tracker's folder; waits for a follower that is still ending: nothing is shown twice."""
+    """Hold a tracker's directory; wait for a follower that is about to end, so that nothing is shown twice."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with closing(FileLock(folder / ".lock")) as lock:
+        lock.wait()
         yield
 
 
