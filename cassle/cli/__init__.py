@@ -20,6 +20,7 @@ from cassle.runtime.signals import say_stopped, stoppable
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; errors in the user's words go to standard error, and the exit code is not 0."""
+    _open_closed_streams()
     args = build_parser().parse_args(arguments)
     args.arguments = sys.argv[1:] if arguments is None else arguments
     hold_log()
@@ -38,6 +39,17 @@ def main(arguments: list[str] | None = None) -> int:
         say_stopped(args.verb, signal.SIGINT)
         return 128 + signal.SIGINT
     return 0
+
+
+def _open_closed_streams() -> None:
+    """Open the null device for each standard stream that the caller closed, as with ``2>&-``.
+
+    Python sets such a stream to None. The next file that a verb opens would get its descriptor, and messages of
+    libraries would be written into that file.
+    """
+    for name in ("stdin", "stdout", "stderr"):  # the order of their descriptors: `open` takes the lowest free one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
 
 
 def _reader_is_gone() -> bool:

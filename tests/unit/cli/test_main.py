@@ -54,6 +54,41 @@ def test_a_verb_that_cannot_says_why_and_exits_with_1(here, capsys, words, messa
     assert message in said.err
 
 
+CLOSED = """
+import os, subprocess, sys
+def close():
+    for number in map(int, sys.argv[1]):
+        os.close(number)
+done = subprocess.run([sys.executable, "-m", "cassle.cli", *sys.argv[3:]], preexec_fn=close)
+with open(sys.argv[2], "w") as file:
+    file.write(str(done.returncode))
+"""
+
+
+@pytest.mark.parametrize("closed", ["2", "1", "012"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["prepare", "--dataset", "digits", "--out", "made.npz"], "0"),
+        (["prepare", "--dataset", "digit", "--out", "made.npz"], "1"),
+        (["prepare", "--dataste", "digits"], "2"),
+    ],
+    ids=["works", "refuses", "mistyped"],
+)
+def test_a_verb_works_with_standard_streams_closed(tmp_path, monkeypatch, closed, words, code):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-c", CLOSED, closed, "code", *words], check=True, capture_output=True)
+    assert Path("code").read_text() == code
+    assert Path("made.npz").exists() == (code == "0")
+
+
+def test_an_error_does_not_go_to_standard_output_where_standard_error_is_closed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["prepare", "--dataset", "digit", "--out", "made.npz"]
+    code = [sys.executable, "-c", CLOSED, "2", "code", *words]
+    assert subprocess.run(code, capture_output=True, text=True).stdout == ""
+
+
 @pytest.mark.parametrize(
     ("words", "made"),
     [
