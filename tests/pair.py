@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from cassle.runtime.distributed import joined
+from cassle.runtime.distributed import process_group
 from cassle.runtime.launch import RENDEZVOUS
 
 ROOT = Path(__file__).parents[1]
@@ -36,5 +36,5 @@ def run_pair(module: str, folder: Path, *arguments: str) -> list:
 def as_one_of_a_pair(run) -> None:
     """Call a function in one of the two processes, and leave what it returns for the other side."""
     torch.set_num_threads(1)
-    with joined(torch.device("cpu")):
+    with process_group(torch.device("cpu")):
         torch.save(run(*sys.argv[2:]), sys.argv[1])

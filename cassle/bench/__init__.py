@@ -1,1 +1,1 @@
-"""Measurements of single parts, each in one run, with the machine they were made on."""
+"""Benchmarks of single parts, each with a description of the machine."""

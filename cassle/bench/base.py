@@ -1,4 +1,4 @@
-"""How parts are timed, and how a measurement is shown."""
+"""Timing of parts, and tables of measurements."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cassle.settings.site import Site
 from cassle.training.precision import resolve_device
 
 LEAST = 0.2
-"""Seconds that one turn of a case takes at least, so that the clock's grain does not count."""
+"""Minimum duration of one turn of a case in seconds, well above the resolution of the clock."""
 
 
 def begin(site: Site) -> torch.device:
-    """Set the process up as a job would, and return the device it computes on."""
+    """Set up the process as a job does, and return its device."""
     torch.set_num_threads(site.execution.threads)
     torch.manual_seed(0)
     return resolve_device(site.execution.device)
@@ -31,9 +31,9 @@ def begin(site: Site) -> torch.device:
 def seconds_per_call(
     cases: Mapping[str, Callable[[], Any]], device: torch.device, rounds: int
 ) -> dict[str, list[float]]:
-    """Return the times of one call of every case, ``rounds`` each, taken in turns so that all see the same machine.
+    """Return the times of one call of every case, ``rounds`` each, interleaved so that all cases see the same load.
 
-    A first turn warms up and finds how many calls fill `LEAST` seconds; it is not counted. The device has finished
+    An uncounted first turn warms up and determines how many calls take `LEAST` seconds. The device has finished
     before the clock is read.
     """
     calls = {}

@@ -1,4 +1,4 @@
-"""What a folder of very many image files costs: time and memory of preparing it, and of iterating it.
+"""Time and memory of preparing and iterating a directory of many image files.
 
 Each case is a process of its own. Its memory is the proportional set size (PSS) of it and all processes it started,
 looked at ten times a second; a page that several share counts once.
@@ -30,7 +30,7 @@ from cassle.settings.site import Site
 
 
 def prepare(told: Connection, root: str, image_size: int, index: str, cores: int) -> None:
-    """Do what `cassle prepare` does to a folder."""
+    """Prepare a directory as `cassle prepare` does."""
     from cassle.core.files import write_text
     from cassle.data.base import datasets, write_index
     from cassle.data.report import describe_index
@@ -54,7 +54,7 @@ def iterate(
     device: str,
     steps: int | None,
 ) -> None:
-    """Read the index and make batches, as a training on all images of the folder would."""
+    """Read the index and draw batches, as a training on all images of the directory does."""
     import torch
 
     from cassle.data.base import read_index
@@ -92,7 +92,7 @@ def iterate(
 
 
 def _tell_imported(told: Connection) -> None:
-    """Say that nothing but imports has happened, and wait until it was looked at."""
+    """Report the end of imports, and wait until the memory was measured."""
     told.send(("imported", 0))
     told.recv()
 
@@ -100,7 +100,7 @@ def _tell_imported(told: Connection) -> None:
 __all__ = ["BenchSettings", "as_text", "measure"]
 
 LOOK_EVERY = 0.1
-"""Seconds between two looks at a case's memory."""
+"""Seconds between two measurements of a case's memory."""
 CLASSES, CONTENTS = 100, 64
 
 

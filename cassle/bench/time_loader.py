@@ -1,4 +1,4 @@
-"""How fast batches with their views and labeled images arrive, loader by loader, from image files made up for it."""
+"""Throughput of every loader, views and labeled images included, on synthetic image files."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
 
 
 class Steps:
-    """Each call takes what a loader has for the next step."""
+    """A case whose calls take the next batch of a loader."""
 
     def __init__(self, loader: Loader, views: Views) -> None:
         self.loader, self.views, self.steps = loader, views, self.all()
@@ -74,7 +74,7 @@ class Steps:
         next(self.steps)
 
     def all(self) -> Iterator[None]:
-        """Go through epochs without end."""
+        """Iterate over epochs without end."""
         for epoch in count():
             for step, batch in enumerate(self.loader.epoch(epoch)):
                 if batch.views is None:

@@ -1,4 +1,4 @@
-"""How long an evaluation takes: features of images, and every probe on features."""
+"""Time of an evaluation: features of images, and every probe on features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a training step of the second task is: views, network, distillation, optimizer and online classifier."""
+"""Throughput of a training step of the second task: views, network, distillation, optimizer, online classifier."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L
 
 
 class BenchSettings(RecipeSettings):
-    """One step on made-up images in memory."""
+    """One step on synthetic images in memory."""
 
     backbone: Choice | None = Field(None, description="backbone; null: the dataset's default")
     strategy: Choice = Field("cassle", description="strategy")

@@ -1,4 +1,4 @@
-"""What a step of each strategy costs against fine-tuning: time, and memory that is held."""
+"""Cost of a step of each strategy relative to fine-tuning: time and memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MIB = 2**20
 
 
 class BenchSettings(RecipeSettings):
-    """One step of one objective, strategy by strategy, on made-up images in memory."""
+    """One step of one objective, strategy by strategy, on synthetic images in memory."""
 
     backbone: Choice | None = Field(None, description="backbone; null: the dataset's default")
     strategies: list[Choice] = Field(default_factory=list, description="strategies beside fine-tuning; none: all")

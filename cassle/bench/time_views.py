@@ -1,4 +1,4 @@
-"""How fast views are made: the original release's PIL chain, torchvision's transforms, and all images at once."""
+"""Throughput of views: the PIL transforms of the original release, those of torchvision, and batched views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step of training that is measured: made-up images in memory, everything else as in a training job."""
+"""The measured training step: synthetic images in memory, everything else as in a training job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a measurement takes from the settings: views and sizes of a recipe, and made-up images."""
+"""The workload of a benchmark: views and sizes of a recipe, and synthetic images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RecipeSettings(Options):
         return datasets.get(self.dataset)()
 
     def image_size(self) -> tuple[int, int]:
-        """Return height and width of the images that are made up."""
+        """Return height and width of the synthetic images."""
         side = self.facts().image_size
         large = side > 64
         return self.height or (375 if large else side), self.width or (500 if large else side)
@@ -58,7 +58,7 @@ def specs(words: dict[str, Any], backbone: Choice | None = None) -> list[TrainSp
 
 
 def pictures(count: int, height: int, width: int) -> Tensor:
-    """Return made-up images (count, 3, height, width) uint8: smooth, with some noise, as photographs are."""
+    """Return synthetic images (count, 3, height, width) uint8: smooth, with some noise, as photographs are."""
     rng = np.random.default_rng(0)
     made = []
     for _ in range(count):

@@ -1,1 +1,1 @@
-"""What every part of the package uses: errors, files, options, registries, random draws, provenance."""
+"""Basics of every package: errors, files, options, registries, random draws, provenance."""

@@ -1,4 +1,4 @@
-"""Files that are there completely or not at all, and fingerprints of what they hold."""
+"""Files that are written completely or not at all, and fingerprints of content."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_if_there(path: str | Path) -> dict[str, Any] | None:
-    """Return a JSON object; None for a file that is not there, is damaged, is none, or is just being removed."""
+    """Return a JSON object; None for a file that is missing, damaged or not a JSON object."""
     try:
         value = read_json(path)
     except CassleError:
@@ -133,7 +133,7 @@ def save_tensors(path: str | Path, value: Any) -> None:
 
 
 class _Watched:
-    """A file to write to that remembers why the disk refused."""
+    """A writable file that keeps the error of a failed write."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file

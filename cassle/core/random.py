@@ -1,4 +1,4 @@
-"""Random draws that depend on what they are for, and on nothing that happened before."""
+"""Random generators seeded by purpose, independent of earlier draws."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def seed_of(*key: int | str) -> int:
 
 
 def generator(*key: int | str, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a fresh generator for a key; the same key gives the same draws, whatever ran in between."""
+    """Return a fresh generator for a key; the same key gives the same draws, independent of other draws."""
     made = torch.Generator(device=device)
     made.manual_seed(seed_of(*key))
     return made

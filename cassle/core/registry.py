@@ -1,4 +1,4 @@
-"""Names for objectives, strategies, datasets, ...: one decorator, one look-up, found by file."""
+"""Registries of objectives, strategies, datasets, ...: a decorator registers a name, a module per entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dataset is: facts known before it is read, an index made once, and images read by position."""
+"""The base class of datasets: facts known before files are read, an index built once, images read by sample index."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ __all__ = [
 ]
 
 RESIDENT_BYTES = 2 * 2**30
-"""Decoded images of a dataset that are still kept in memory as a whole; the same on every machine."""
+"""Largest size of the decoded images of a dataset that is kept in memory; the same on every machine."""
 
 
 class Images(Protocol):
-    """Images of one half of a dataset, read by position."""
+    """Images of one half of a dataset, read by sample index."""
 
     labels: Tensor
     domains: Tensor
@@ -56,12 +56,12 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: Tensor) -> Tensor:
-        """Return the images (B, 3, H, W) uint8 at positions (B,)."""
+        """Return the images (B, 3, H, W) uint8 with sample indices (B,)."""
         ...
 
 
 class InMemory:
-    """Decoded images in one tensor, which may live on a GPU."""
+    """Decoded images in one tensor, which may be on a GPU."""
 
     def __init__(self, images: Tensor, labels: Tensor, domains: Tensor) -> None:
         self.images, self.labels, self.domains = images, labels, domains
@@ -70,12 +70,12 @@ class InMemory:
         return len(self.images)
 
     def read(self, index: Tensor) -> Tensor:
-        """Return the images (B, 3, H, W) uint8 at positions (B,)."""
+        """Return the images (B, 3, H, W) uint8 with sample indices (B,)."""
         return self.images[index]
 
-    def image(self, position: int) -> Tensor:
-        """Return the image (3, H, W) uint8 at a position."""
-        return self.images[position]
+    def image(self, sample: int) -> Tensor:
+        """Return the image (3, H, W) uint8 with a sample index."""
+        return self.images[sample]
 
     def to(self, device: torch.device | str) -> InMemory:
         """Return the same images on a device."""
@@ -83,29 +83,29 @@ class InMemory:
 
 
 class Rooted(Options):
-    """Settings of a dataset that lies in files of the user's."""
+    """Settings of a dataset stored in files of the user."""
 
-    root: PathText | None = Field(None, description="folder of this dataset: absolute, or counted from data_root")
+    root: PathText | None = Field(None, description="directory of this dataset: absolute, or relative to data_root")
 
 
 class Dataset:
-    """Facts of a dataset as attributes; `index` looks at the files once, `load` gives the images.
+    """A dataset: facts as attributes; `index` reads the files once, `load` returns the images.
 
-    ``image_size`` is the side views are made for; ``num_classes`` and ``domains`` are known beforehand or None and
-    empty; ``mean`` and ``std`` are per channel, of pixels in 0-1; ``gpus`` is what one training wants by default.
-    Facts of the class hold without settings; those of an object follow its settings.
+    ``image_size`` is the side of views in pixels; ``num_classes`` and ``domains`` are None and empty if unknown before
+    the index is built; ``mean`` and ``std`` are per channel, of pixels in 0-1; ``gpus`` is the default of a training.
+    Attributes of the class hold for default settings; those of an instance depend on its settings.
     """
 
     Settings: ClassVar[type[Options]] = Options
     original: ClassVar[Mapping[str, Any]] = {}
     """Settings of the official release where they differ from the defaults; `preset: original` sets them."""
     original_training: ClassVar[Mapping[str, Any]] = {}
-    """The same for settings of the training."""
+    """Training settings of the official release where they differ from the defaults."""
     original_gpu_batch: ClassVar[int | None] = None
     """Images per GPU of the official release, if it trained on several."""
     name: ClassVar[str]
     kind: ClassVar[str | None] = None
-    """The dataset that this one is under another name, see `declare`; recipes of that one suit it too."""
+    """Name of the dataset of which this one is a declared copy (see `declare`); its recipes apply too."""
     image_size: int
     num_classes: int | None = None
     domains: tuple[str, ...] = ()
@@ -116,23 +116,23 @@ class Dataset:
     gpus: ClassVar[int] = 1
     default_backbone: ClassVar[str] = "resnet18"
     default_folder: ClassVar[str] = "."
-    """Where the files lie below data_root if no ``root`` is set."""
+    """Directory of the files below data_root if no ``root`` is set."""
     places: ClassVar[frozenset[str]] = frozenset({"root", "download"})
-    """Settings that say where files are, and determine no result."""
+    """Settings that locate files and do not affect results."""
     view_keys: ClassVar[frozenset[str]] = frozenset({"image_size", "statistics", "mean", "std"})
-    """Settings that determine how images are used, and leave the index as it is."""
+    """Settings that change how images are used but not the index."""
 
     def __init__(self, **settings: Any) -> None:
         own = {key: value for key, value in settings.items() if key != "kind"}
         self.settings: Any = parse(self.Settings, own, f"dataset {self.name}")
 
     def determining(self) -> dict[str, Any]:
-        """Return the settings that determine results, as JSON; places are none of them."""
+        """Return the settings that affect results, as JSON; paths are not among them."""
         values: dict[str, Any] = self.settings.model_dump(mode="json")
         return {key: value for key, value in values.items() if key not in self.places}
 
     def folder(self, root: Path | None) -> Path:
-        """Return the folder that paths of the index count from; `DataError` if it is unknown or not there."""
+        """Return the directory of the index's relative paths; `DataError` if it is unknown or missing."""
         if (question := self.unplaced(root)) is not None:
             raise DataError(question)
         own = getattr(self.settings, "root", None)
@@ -145,7 +145,7 @@ class Dataset:
         return place
 
     def unplaced(self, root: Path | None) -> str | None:
-        """Return the question where the files are, if neither ``root`` nor the settings answer it."""
+        """Return a message that asks for the directory, if neither ``root`` nor the settings name it."""
         own = getattr(self.settings, "root", None)
         if root is not None or (own is not None and Path(own).is_absolute()):
             return None
@@ -155,11 +155,11 @@ class Dataset:
         )
 
     def index(self, root: Path | None, cores: int = 1) -> Index:
-        """Return the index, made with ``cores`` processes; `DataError` for whatever is missing or broken."""
+        """Return the index, built with ``cores`` processes; `DataError` for missing or damaged files."""
         raise NotImplementedError
 
     def resident(self, index: Index) -> bool:
-        """Return whether `load` may be asked for the images: one size, and small enough to be kept in memory."""
+        """Return whether `load` supports the images: they have one size and fit into `RESIDENT_BYTES`."""
         if index.size is None:
             return False
         height, width = index.size
@@ -177,8 +177,8 @@ datasets: Registry[type[Dataset]] = Registry("dataset", "cassle.data.datasets", 
 def declare(data: Mapping[str, Mapping[str, Any]]) -> None:
     """Register the datasets that settings declare by their ``kind``: ``{birds: {kind: folder}}``.
 
-    So several folders of images have names of their own. Raises `SettingsError` for a name that is taken or that no
-    stream could be called by.
+    This gives several image directories a name each. Raises `SettingsError` for a name that is taken or that is not
+    allowed in the name of a stream.
     """
     for name, settings in data.items():
         if "kind" not in settings:

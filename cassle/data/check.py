@@ -1,4 +1,4 @@
-"""Looks at many image files, each once, in parallel and with bounded memory."""
+"""Checks of image files: each is read once, in parallel and with bounded memory."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from cassle.data.index import Part
 from cassle.data.report import SHOWN
 
 CHUNK = 256
-"""Files that a process looks at before it reports."""
-TOLD_EVERY = 30.0
-"""Seconds between two lines about how far the check is."""
+"""Files that a process checks before it reports."""
+REPORT_EVERY = 30.0
+"""Seconds between two progress messages."""
 VERIFIED = 32
 """Files that are compared with the index before they are read for training."""
 
 
 @dataclass
 class Look:
-    """What was found in N files.
+    """The properties of N files.
 
-    ``digests`` (N,) uint64 name their content; ``sizes`` (N, 2) int32 height and width, 0 where ``problems``, by
-    position, says why the file cannot be used; ``kinds`` counts what was converted.
+    ``digests`` (N,) uint64 name their content; ``sizes`` (N, 2) int32 height and width, 0 for unusable files;
+    ``problems`` maps the index of such a file to the reason; ``kinds`` counts conversions.
     """
 
     digests: NDArray[np.uint64]
@@ -44,12 +44,12 @@ class Look:
 
 
 def digest_of(content: bytes | memoryview) -> int:
-    """Return 64 bits that name a content."""
+    """Return a 64-bit hash of a content."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def look_at(folder: Path, paths: Sequence[str], cores: int) -> Look:
-    """Read and decode every file once, with ``cores`` processes where there are enough files for that."""
+    """Read and decode every file once, with ``cores`` processes if there are enough files."""
     look = Look(np.zeros(len(paths), dtype=np.uint64), np.zeros((len(paths), 2), dtype=np.int32))
     work = partial(_look_at_chunk, str(folder))
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
@@ -93,13 +93,13 @@ def _gather(look: Look, chunks: Iterable[list[Found]]) -> None:
             elif kind:
                 look.kinds[kind] += 1
             place += 1
-        if time.monotonic() - told > TOLD_EVERY:
+        if time.monotonic() - told > REPORT_EVERY:
             told = time.monotonic()
             print(f"checked {place} of {len(look.digests)} images in {told - started:.0f} s", flush=True)
 
 
 def check_classes(name: str, classes: Sequence[str], train: Part, test: Part) -> None:
-    """Raise `DataError` for a half without images and for classes that nothing can be learned of."""
+    """Raise `DataError` for a half without images and for classes without training images."""
     for which, part in (("training", train), ("test", test)):
         if not len(part.labels):
             raise DataError(f"{name} has no {which} images; see docs/data.md for how its files must lie")
@@ -115,7 +115,7 @@ def check_classes(name: str, classes: Sequence[str], train: Part, test: Part) ->
 def verify(folder: Path, part: Part, what: str) -> None:
     """Raise `DataError` unless some of a half's files, evenly spread, are still those of the index.
 
-    Called before files are read for training: it notices a wrong folder and replaced files at next to no cost.
+    Called before files are read for training: it detects a wrong directory and replaced files at little cost.
     """
     if part.digests is None:
         return
@@ -126,7 +126,7 @@ def verify(folder: Path, part: Part, what: str) -> None:
 
 
 def changed(what: str, path: str) -> str:
-    """Return what to say of a file whose content is not the one that was prepared."""
+    """Return the message for a file whose content differs from the prepared one."""
     return (
         f"{path} is not what it was when {what} was prepared; give the folder that was prepared, or delete the index "
         "in results/data and run the same command again"

@@ -20,7 +20,7 @@ GRAY = (0.299, 0.587, 0.114)
 
 
 SMALL = 64
-"""Side of images up to which matrix products are the fastest way to crop and blur on a CPU too."""
+"""Largest side of images for which matrix products crop and blur fastest on a CPU."""
 
 
 def luminance(images: Tensor) -> Tensor:

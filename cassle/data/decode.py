@@ -1,4 +1,4 @@
-"""One image file to red, green and blue, whatever it holds; what cannot be read is said plainly."""
+"""Decoding of one image file to RGB, with an error message that names file and reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RGB = NDArray[np.uint8]
 ORIENTATION = 0x0112
-"""EXIF tag: how the camera was held."""
+"""EXIF tag of the orientation."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -28,7 +28,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""Orientation -> what turns the image upright; 1 and anything else: nothing."""
+"""EXIF orientation -> transposition that turns the image upright; none for 1 and invalid values."""
 KINDS = {
     "RGB": "",
     "RGBX": "",
@@ -72,7 +72,7 @@ def read_rgb(path: str | Path) -> RGB:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Return a file's content; `DataError` if it is not there, unreadable or empty."""
+    """Return a file's content; `DataError` if it is missing, unreadable or empty."""
     try:
         with open(path, "rb") as file:
             content = file.read()

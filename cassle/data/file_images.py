@@ -1,4 +1,4 @@
-"""Images that stay in files and are decoded when they are read."""
+"""Images that stay in files and are decoded on each read."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MARGIN = 256 / 224
 class FileImages:
     """One half of a dataset whose images stay in files.
 
-    ``size`` is the side of clean views, ``workers`` the number of threads that decode. Paths lie in two arrays, which
-    forked processes share; Python strings would be copied into each of them.
+    ``size`` is the side of clean views, ``workers`` the number of threads that decode. Paths are stored in two arrays,
+    which forked processes share; Python strings would be copied into each process.
     """
 
     def __init__(self, folder: Path, part: Part, size: int, workers: int = 1) -> None:
@@ -37,24 +37,24 @@ class FileImages:
     def __len__(self) -> int:
         return len(self.ends)
 
-    def path(self, position: int) -> Path:
-        """Return the file of an image."""
-        start = self.ends[position - 1] if position else 0
-        return self.folder / os.fsdecode(self.names[start : self.ends[position]].tobytes())
+    def path(self, sample: int) -> Path:
+        """Return the path of a sample."""
+        start = self.ends[sample - 1] if sample else 0
+        return self.folder / os.fsdecode(self.names[start : self.ends[sample]].tobytes())
 
     def to(self, device: torch.device | str) -> FileImages:
-        """Return the same images: whatever the device, they are in files."""
+        """Return the same images: they stay in files on every device."""
         return self
 
-    def image(self, position: int) -> Tensor:
-        """Return the image (3, H, W) uint8 at a position, in its own size."""
-        return decode(self.path(position))
+    def image(self, sample: int) -> Tensor:
+        """Return the image (3, H, W) uint8 with a sample index, in its own size."""
+        return decode(self.path(sample))
 
     def read(self, index: Tensor) -> Tensor:
-        """Return the images (B, 3, S, S) uint8 at positions (B,), resized and cut to the size of clean views."""
+        """Return the images (B, 3, S, S) uint8 with sample indices (B,), resized and cropped as clean views."""
 
-        def clean(position: int) -> Tensor:
-            return clean_image(self.image(position), self.size)
+        def clean(sample: int) -> Tensor:
+            return clean_image(self.image(sample), self.size)
 
         with ThreadPoolExecutor(self.workers) as pool:
             return torch.stack(list(pool.map(clean, index.tolist())))
@@ -63,10 +63,10 @@ class FileImages:
 def load_images(
     dataset: Dataset, index: Index, root: Path | None, which: Which, size: int, workers: int
 ) -> InMemory | FileImages:
-    """Return the images of one half: in memory where they fit there, else as files with clean views of ``size``.
+    """Return the images of one half: in memory if they fit, else as files with clean views of ``size``.
 
-    `DataError` for files that are missing or no longer those that were prepared; of those that stay files, some are
-    looked at.
+    Raises `DataError` for files that are missing or differ from the prepared ones; of images that stay in files, a
+    sample is compared.
     """
     if index.part(which).pixels is not None or dataset.resident(index):
         return dataset.load(index, root, which)

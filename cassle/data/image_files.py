@@ -1,4 +1,4 @@
-"""Datasets of image files: a subclass lists the files, the rest is here."""
+"""The base class of datasets of image files: a subclass lists the files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class FilesSettings(Rooted):
     """Settings of every dataset of image files."""
 
     on_bad_image: Literal["fail", "skip"] = Field(
-        "fail", description="what prepare does about images that cannot be read: fail, or leave them out and list them"
+        "fail", description="treatment of unreadable images in prepare: fail, or leave them out and list them"
     )
 
 
 class ImageFiles(Dataset):
-    """A dataset of image files; `list_files` says which."""
+    """A dataset of image files; subclasses implement `list_files`."""
 
     Settings = FilesSettings
 
@@ -37,7 +37,7 @@ class ImageFiles(Dataset):
         raise NotImplementedError
 
     def index(self, root: Path | None, cores: int = 1) -> Index:
-        """Look at every image once; `DataError` names those that cannot be read, and classes without images."""
+        """Read every image once; `DataError` names unreadable images and classes without images."""
         folder = self.folder(root)
         listing = self.list_files(folder)
         looks = [look_at(folder, listing.half(which).paths, cores) for which in HALVES]
@@ -64,12 +64,12 @@ class ImageFiles(Dataset):
             raise DataError(f"the images of {self.name} are too large or too different to be kept in memory as a whole")
         pixels = np.empty((len(part.paths), *index.size, 3), dtype=np.uint8)
 
-        def read(place: int) -> None:
-            path = folder / part.paths[place]
+        def read(sample: int) -> None:
+            path = folder / part.paths[sample]
             content = read_bytes(path)
-            if part.digests is None or digest_of(content) != part.digests[place]:
+            if part.digests is None or digest_of(content) != part.digests[sample]:
                 raise DataError(changed(self.name, shown(path)))
-            pixels[place] = decode_bytes(content, path)[0]
+            pixels[sample] = decode_bytes(content, path)[0]
 
         with ThreadPoolExecutor(4) as pool:
             for _ in pool.map(read, range(len(part.paths))):
@@ -88,7 +88,7 @@ def _part(files: Files, look: Look) -> Part:
 
 
 def _notes(listing: Listing, looks: list[Look], train: Part, test: Part, problems: list[str]) -> str:
-    """Return what a person should know, as a Markdown list."""
+    """Return the remarks for the user, as a Markdown list."""
     notes = list(listing.remarks)
     if problems:
         lines = as_lines(problems, most=len(problems))

@@ -1,4 +1,4 @@
-"""The index of a dataset: what `prepare` found out, once, in one small file."""
+"""The index of a dataset: the result of `prepare`, in one small file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Part:
-    """One half of a dataset: ``labels`` and ``domains`` (N,) int64, and where the images are.
+    """One half of a dataset: ``labels`` and ``domains`` (N,) int64, and the location of the images.
 
     ``pixels`` (N, 3, H, W) uint8 where the index itself holds the images; else ``digests`` (N,) uint64 name the content
     of each image, and ``paths`` relative to the dataset's folder its file, where every image has one.
@@ -37,10 +37,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Index:
-    """Everything that `prepare` found out about a dataset; no absolute path, no time, no host.
+    """The result of `prepare` for a dataset, without absolute paths, times and host names.
 
-    ``size`` is height and width of the images if all have the same; ``notes`` is what a person should know, Markdown,
-    written beside the index and no part of it.
+    ``size`` is height and width of the images if all have the same; ``notes`` are remarks for the user in Markdown,
+    written next to the index and not part of it.
     """
 
     dataset: str
@@ -63,7 +63,7 @@ class Index:
 
 
 def content_fingerprint(*parts: Part) -> str:
-    """Return 16 digits that name labels, domains, paths and the content of the images, wherever they lie."""
+    """Return 16 digits that name labels, domains, paths and the content of the images, not their directory."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.labels.tobytes() + part.domains.tobytes() + os.fsencode("\n".join(part.paths)))

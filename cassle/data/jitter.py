@@ -1,4 +1,4 @@
-"""Color jitter of a whole batch: each image gets the operations in an order of its own."""
+"""Color jitter of a batch, with an order of the operations per image."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ORDERS = tuple(permutations(range(len(color.JITTER))))
 
 
 def blocks_of(run: range) -> int:
-    """Return how many blocks a run of positions touches."""
+    """Return how many blocks of 24 rows a range of rows intersects."""
     return -(-run.stop // len(ORDERS)) - run.start // len(ORDERS)
 
 
 def draw_turns(count: int, generator: torch.Generator) -> tuple[Tensor, int]:
-    """Return (B,) int64 which of the 24 orders each image takes, and the number of blocks of 24 that images lie in.
+    """Return the order (B,) int64 of each image, one of 24, and the number of blocks of 24 images.
 
     Every order occurs once in a block, in the last, shorter one at most once.
     """
@@ -33,7 +33,7 @@ def draw_turns(count: int, generator: torch.Generator) -> tuple[Tensor, int]:
 
 
 def strengths_of(settings: ViewSettings) -> tuple[float, float, float, float]:
-    """Return how strong the four operations of color jitter are, in the order of their parameters; 0 if never used."""
+    """Return the strengths of the four operations of color jitter, in the order of their parameters; 0 if unused."""
     if settings.jitter == 0:
         return 0.0, 0.0, 0.0, 0.0
     return settings.brightness, settings.contrast, settings.saturation, settings.hue
@@ -52,10 +52,10 @@ def orders_taken(turn: Tensor, strengths: Sequence[float]) -> Tensor:
 
 @lru_cache(maxsize=64)
 def stages(room: int, strengths: tuple[float, ...], device: torch.device) -> list[tuple[int, Tensor]]:
-    """Return what jitter does one after the other: an operation, and the places whose images it is the turn of.
+    """Return the sequence of jitter: an operation, and the slots (n,) of the images it is applied to.
 
-    Places are dealt to the orders, ``room`` to each. There are as many stages as operations, in each of which every
-    image gets the next one of its order.
+    Each order has ``room`` slots. There are as many stages as operations; in each stage every image gets the next
+    operation of its order.
     """
     orders = orders_of(strengths)
     steps = []
@@ -70,8 +70,8 @@ def stages(room: int, strengths: tuple[float, ...], device: torch.device) -> lis
 def jitter(images: Tensor, factors: Tensor, turn: Tensor, blocks: int, strengths: Sequence[float]) -> Tensor:
     """Apply the color operations to each image in the order that ``turn`` gives it.
 
-    ``turn`` and ``blocks`` as `draw_turns` gives them. Images are brought together by their order, in as many places as
-    an order can have images at most; places that stay empty hold any image. So no shape depends on what was drawn.
+    ``turn`` and ``blocks`` as `draw_turns` gives them. Images are grouped by their order, in as many slots as an
+    order can have images at most; an empty slot holds any image. So no shape depends on the random draw.
     """
     orders = len(orders_of(strengths))
     room, count = blocks * len(ORDERS) // orders, len(images)

@@ -1,4 +1,4 @@
-"""Which image files there are, before any of them is opened."""
+"""Lists of image files, made before any file is opened."""
 
 from __future__ import annotations
 

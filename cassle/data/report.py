@@ -47,14 +47,14 @@ def in_both(train: Part, test: Part) -> list[str]:
     """Return a note that names test images whose content is a training image's too, if there are any."""
     assert train.digests is not None
     assert test.digests is not None
-    first = {digest: place for place, digest in enumerate(train.digests.tolist())}
-    pairs = [(place, first[digest]) for place, digest in enumerate(test.digests.tolist()) if digest in first]
-    lines = [f"{_named(test, place)} = {_named(train, other)}" for place, other in pairs]
+    first = {digest: sample for sample, digest in enumerate(train.digests.tolist())}
+    pairs = [(sample, first[digest]) for sample, digest in enumerate(test.digests.tolist()) if digest in first]
+    lines = [f"{_named(test, sample)} = {_named(train, other)}" for sample, other in pairs]
     return [f"**{len(lines)} test images are training images too**:\n\n{as_lines(lines)}\n"] if lines else []
 
 
-def _named(part: Part, place: int) -> str:
-    return shown(part.paths[place]) if part.paths else f"image {place}"
+def _named(part: Part, sample: int) -> str:
+    return shown(part.paths[sample]) if part.paths else f"image {sample}"
 
 
 def as_lines(lines: Sequence[str], most: int = SHOWN) -> str:

@@ -1,4 +1,4 @@
-"""The split: which images of a dataset each task of a stream sees (CaSSLe, 2112.04215, Section 5.1)."""
+"""The split: the task of each sample of a dataset in a stream (CaSSLe, 2112.04215, Section 5.1)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DATA_SPLIT_SEED = 42
 
 @dataclass(frozen=True)
 class Split:
-    """Which task each image belongs to.
+    """The task of each sample.
 
-    ``train_task`` (N,) and ``test_task`` (M,) int16, -1 where an image is in no task; ``names`` and ``classes`` per
+    ``train_task`` (N,) and ``test_task`` (M,) int16, -1 for samples in no task; ``names`` and ``classes`` per
     task.
     """
 
@@ -95,7 +95,7 @@ def check_tasks(made: Split) -> None:
 
 
 def describe(made: Split) -> str:
-    """Return a Markdown table of what each task holds."""
+    """Return a Markdown table of the tasks."""
     lines = [
         f"# {made.stream}",
         "",

@@ -1,4 +1,4 @@
-"""The stream: how a dataset is cut into tasks, and what such a cut is called (CaSSLe, 2112.04215, Section 5.1)."""
+"""The stream: how a dataset is split into tasks, and its name (CaSSLe, 2112.04215, Section 5.1)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCENARIOS = ("class", "data", "domain", "all")
 
 
 class Stream(Options):
-    """A dataset cut into tasks, all of the same scenario."""
+    """A dataset split into tasks of one scenario."""
 
     dataset: str = Field(description="name of the dataset")
     scenario: Scenario = Field(description="what changes from task to task")
@@ -83,7 +83,7 @@ class Stream(Options):
         return stream
 
     def check(self, num_classes: int | None, domains: tuple[str, ...]) -> None:
-        """Raise `SettingsError` if the dataset cannot be cut so."""
+        """Raise `SettingsError` if the dataset does not allow this stream."""
         if self.domain_order != "paper" and self.scenario != "domain":
             raise SettingsError(f"{self.name}: domain_order belongs to domain-incremental streams")
         if self.class_order != "paper" and self.scenario != "class":
@@ -116,7 +116,7 @@ def _labeled(base: str, changes: dict[str, Any]) -> str:
 def class_order(stream: Stream, num_classes: int) -> list[int]:
     """Return the classes in the order in which tasks take them."""
     if isinstance(stream.class_order, int):
-        import torch  # here, since everything that names streams would wait for it
+        import torch  # imported here, because naming a stream does not need torch
 
         made = torch.Generator().manual_seed(stream.class_order)
         return torch.randperm(num_classes, generator=made).tolist()  # type: ignore[no-any-return]

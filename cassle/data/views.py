@@ -1,6 +1,6 @@
-"""Views of a whole batch at once, on whatever device the images are.
+"""Views of a whole batch at once, on the device of the images.
 
-Every parameter is drawn as a tensor before anything is done to a pixel, so that any view can be drawn again.
+Every parameter is drawn as a tensor before any pixel changes, so that any view can be drawn again.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from cassle.data.crop import crop_resize, crop_resize_each, draw_boxes, rotate
 from cassle.data.jitter import blocks_of, draw_turns, jitter, jitter_sorted, orders_taken, strengths_of
 from cassle.data.on_device import constant, send
 from cassle.data.view_settings import ViewSettings
-from cassle.runtime.distributed import Share
+from cassle.runtime.distributed import RankShard
 from cassle.tensors.batch import Batch
 
 CACHED = 2**20
-"""Numbers of a view that are treated at a time on a CPU: four megabytes."""
+"""Elements of a view that are processed at a time on a CPU: 4 MB in float32."""
 
 
 @dataclass(frozen=True)
 class ViewParameters:
-    """What was drawn for one view of B images.
+    """The random parameters of one view of B images.
 
     ``boxes`` (B, 4) crops; ``jitter`` (4, B) factors of brightness, contrast, saturation and shift of hue, neutral
     where the image is not jittered; ``turn`` (B,) int64 which of the 24 orders of jitter an image takes; ``gray``,
@@ -49,9 +49,9 @@ class ViewParameters:
         """Return the same parameters on a device."""
         return self._each(lambda value, dim: send(value, device), self.blocks)
 
-    def take(self, share: Share) -> ViewParameters:
-        """Return the parameters of one process's share of the global batch."""
-        return self._each(share.take, sum(blocks_of(run) for run in share.runs))
+    def take(self, shard: RankShard) -> ViewParameters:
+        """Return the parameters of a rank shard of the global batch."""
+        return self._each(shard.take, sum(blocks_of(run) for run in shard.runs))
 
     def part(self, rows: Tensor) -> ViewParameters:
         """Return the parameters of some images."""
@@ -126,7 +126,7 @@ def apply(images: Tensor, drawn: ViewParameters, settings: ViewSettings, crop: C
 def _apply_in_parts(
     images: Tensor, drawn: ViewParameters, settings: ViewSettings, strengths: Sequence[float], crop: Crop
 ) -> Tensor:
-    """Return what `apply` does, so few images at a time that a CPU's cache holds them."""
+    """Return the result of `apply`, computed in parts that fit into the cache of a CPU."""
     side = settings.size
     whole = torch.empty(len(images), 3, side, side)
     taken = orders_taken(drawn.turn, strengths)
@@ -139,9 +139,9 @@ def _apply_in_parts(
 
 
 def recolor(view: Tensor, drawn: ViewParameters, settings: ViewSettings) -> Tensor:
-    """Return what comes after color jitter, for floats (B, 3, S, S) in 0-1.
+    """Apply the operations after color jitter to floats (B, 3, S, S) in 0-1.
 
-    Operations whose setting rules them out are left out.
+    Operations with probability 0 are skipped.
     """
     if settings.gray > 0:
         view = color.gray(view, drawn.gray)
@@ -174,28 +174,28 @@ def _clean(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float
 
 
 class Views:
-    """Draws every view of a batch; what `training_step` takes as ``draw_views``."""
+    """Draw every view of a batch; the ``draw_views`` argument of `training_step`."""
 
     def __init__(self, settings: Sequence[ViewSettings], mean: Sequence[float], std: Sequence[float]) -> None:
         self.settings, self.mean, self.std = settings, mean, std
 
     def __call__(self, batch: Batch) -> list[Tensor]:
-        """Return one (B, 3, S, S) tensor per view, its channels last in memory as convolutions like them.
+        """Return one (B, 3, S, S) tensor per view, in channels-last memory format.
 
-        What is drawn for an image depends on its place in the global batch, not on the number of processes.
+        The parameters of an image depend on its row in the global batch, not on the number of processes.
         """
         assert batch.images is not None
-        share = batch.share or Share(len(batch.images))
+        shard = batch.shard or RankShard(len(batch.images))
         height, width = batch.images.shape[-2:]
         views = []
         for settings in self.settings:
-            drawn = draw(settings, share.count, height, width, batch.generator).take(share)
+            drawn = draw(settings, shard.count, height, width, batch.generator).take(shard)
             view = normalize(apply(batch.images, drawn, settings), self.mean, self.std)
             views.append(view.contiguous(memory_format=torch.channels_last))
         return views
 
     def last(self) -> Views:
-        """Return what draws the last of these views alone."""
+        """Return the `Views` of the last view only."""
         return Views(self.settings[-1:], self.mean, self.std)
 
     def clean(self, images: Tensor) -> Tensor:

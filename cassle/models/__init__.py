@@ -1,1 +1,1 @@
-"""The network that is trained, its frozen copy, and the files that hold them."""
+"""The trained network, its frozen teacher, and their checkpoints."""

@@ -1,4 +1,4 @@
-"""Checkpoints: two parts of tensors, and what made them; loaded strictly, executing nothing."""
+"""Checkpoints: two parts of tensors and their provenance; loaded strictly, without executing code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Checkpoint:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen digits that name the tensors and what made them."""
+        """Sixteen digits that name the tensors and their provenance."""
         parts = {f"model.{k}": v for k, v in self.model.items()} | {
             f"strategy.{k}": v for k, v in self.strategy.items()
         }

@@ -12,7 +12,7 @@ from cassle.tensors.outputs import Outputs
 class Model(nn.Module):
     """Backbone, the objective's heads and state, and the online classifier on detached features.
 
-    Everything here is carried from task to task and fills the ``model`` room of a checkpoint.
+    Everything here is carried from task to task and is the ``model`` part of a checkpoint.
     """
 
     def __init__(self, backbone: Backbone, objective: Objective, num_classes: int) -> None:

@@ -15,11 +15,11 @@ TeacherNetwork = Literal["online", "momentum"]
 
 
 class Teacher(nn.Module):
-    """The model of the previous task, frozen for the whole task at hand.
+    """The model of the previous task, frozen during the current task.
 
     ``batchnorm`` ``frozen`` normalizes with the statistics the model was saved with; ``batch`` normalizes with those
     of the batch and lets the running ones drift, as the original release does. ``network`` ``momentum`` takes the
-    objective's momentum network in the place of the trained one. ``model`` is taken over.
+    objective's momentum network instead of the trained one. The teacher owns ``model``.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Teacher(nn.Module):
         self.train(batchnorm == "batch")
 
     def train(self, mode: bool = True) -> Teacher:
-        """Keep the mode the teacher was made with."""
+        """Keep the mode of the constructor."""
         return super().train(self.batchnorm == "batch")
 
     @torch.no_grad()

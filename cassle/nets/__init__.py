@@ -1,1 +1,1 @@
-"""Networks: backbones by name, and the heads objectives put on top of them."""
+"""Networks: registered backbones, and heads of objectives."""

@@ -12,13 +12,13 @@ from cassle.runtime import distributed
 from cassle.tensors.outputs import full
 
 LOCAL = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-"""The modules that see the batch of one process alone."""
+"""The modules that normalize over the batch of one process only."""
 
 
 class _Normalize(torch.autograd.Function):
     """Normalizes x (n, C, ...) with the mean and variance (C,) of all processes, of which x is a part.
 
-    With u = (x - mean) / s, y = weight u + bias, g the gradient of y, and M the mean over all rows and places of all
+    With u = (x - mean) / s, y = weight u + bias, g the gradient of y, and M the mean over all rows and pixels of all
     processes (Ioffe & Szegedy 2015, 1502.03167, Section 3): the gradient of x is weight / s (g - M[g] - u M[g u]).
     """
 
@@ -38,7 +38,7 @@ class _Normalize(torch.autograd.Function):
             gradients[0], x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
         count = distributed.size() * x.numel() // x.shape[1]
-        mean_gu, mean_g = (distributed.total(torch.stack([d_weight, d_bias])) / count).unbind()
+        mean_gu, mean_g = (distributed.all_reduce_sum(torch.stack([d_weight, d_bias])) / count).unbind()
         inverse = (variance + ctx.eps).rsqrt()
         slope, offset = weight * inverse.square() * mean_gu, weight * inverse * mean_g
         d_x = direct - ((x - _column(mean, x)) * _column(slope, x) + _column(offset, x))
@@ -52,7 +52,7 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Take any number of dimensions from two on."""
+        """Accept any number of dimensions from two."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the normalized (n, C, ...)."""
@@ -79,9 +79,9 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 @torch.no_grad()
 def global_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and biased variance (C,) of x (n, C, ...) over the rows and places of all processes.
+    """Return mean and biased variance (C,) of x (n, C, ...) over the rows and pixels of all processes.
 
-    Each process tells its own two; nothing large is subtracted from anything large (Chan et al. 1979).
+    Processes exchange their own moments, which avoids the difference of large sums (Chan et al. 1979).
     """
     variance, mean = torch.var_mean(full(x), [place for place in range(x.ndim) if place != 1], correction=0)
     means, variances = distributed.gather(torch.stack([mean, variance])[None]).unbind(1)
@@ -90,9 +90,9 @@ def global_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def synchronize(*modules: nn.Module | None) -> None:
-    """Let every BatchNorm in some modules see all processes, if there are several.
+    """Make every BatchNorm in some modules normalize over all processes, if there are several.
 
-    The very modules change, so that whoever holds one of them follows.
+    Modules change in place, so that every reference to them stays valid.
     """
     if distributed.size() > 1:
         for module in filter(None, modules):

@@ -40,7 +40,7 @@ class ClusterMemory(nn.Module):
     """Unit projections of every image of a task, one per view, and the clusters each head has put the image in.
 
     With n images, V views and H heads: ``ids`` (n + 1,) int64, ascending; ``rows`` (V, n + 1, D); ``clusters``
-    (H, n + 1) int64. The last row stands for images that are not of the task; its cluster is always -1. Outside a task
+    (H, n + 1) int64. The last row is for samples of other tasks; its cluster is always -1. Outside a task
     the memory is empty, n = 0, so that checkpoints have one shape; in the middle of a task its state loads at any n.
     """
 
@@ -67,7 +67,7 @@ class ClusterMemory(nn.Module):
         self.rows[:, :-1] = z[order].to(self.rows.dtype)
 
     def clear(self) -> None:
-        """Forget all images."""
+        """Remove all samples."""
         self._resize(1)
 
     def assign(self, head: int, clusters: Tensor) -> None:
@@ -76,13 +76,13 @@ class ClusterMemory(nn.Module):
 
     def assigned(self, ids: Tensor) -> Tensor:
         """Return the clusters (H, B) of images ``ids`` (B,), -1 for images that are not of the task."""
-        return self.clusters[:, self._places(ids)]
+        return self.clusters[:, self._rows(ids)]
 
     def write(self, ids: Tensor, z: Sequence[Tensor]) -> None:
         """Overwrite the projections of images ``ids`` (B,) with unit rows z (B, D), one tensor per view."""
-        self.rows.index_copy_(1, self._places(ids), torch.stack(list(z)).to(self.rows.dtype))
+        self.rows.index_copy_(1, self._rows(ids), torch.stack(list(z)).to(self.rows.dtype))
 
-    def _places(self, ids: Tensor) -> Tensor:
+    def _rows(self, ids: Tensor) -> Tensor:
         places = torch.searchsorted(self.ids, ids)
         return torch.where(self.ids[places] == ids, places, len(self.ids) - 1)
 

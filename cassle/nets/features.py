@@ -1,4 +1,4 @@
-"""Features of a frozen backbone, from whatever yields batches of images ready for it."""
+"""Features of a frozen backbone."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ CLEAN_BATCH = 256
 
 
 class Readable(Protocol):
-    """Images that can be read by position."""
+    """Images that can be read by sample index."""
 
     def __len__(self) -> int: ...
 
     def read(self, index: Tensor) -> Tensor:
-        """Return the images (B, 3, H, W) uint8 at positions (B,)."""
+        """Return the images (B, 3, H, W) uint8 with sample indices (B,)."""
         ...
 
 
 class Rows:
-    """Some of the images, readable by their place among them."""
+    """A subset of images, read by index within the subset."""
 
-    def __init__(self, images: Readable, positions: Tensor) -> None:
-        self.images, self.positions = images, positions
+    def __init__(self, images: Readable, indices: Tensor) -> None:
+        self.images, self.indices = images, indices
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.indices)
 
     def read(self, index: Tensor) -> Tensor:
-        """Return the images (B, 3, H, W) uint8 at places (B,)."""
-        return self.images.read(self.positions[index.to(self.positions.device)])
+        """Return the images (B, 3, H, W) uint8 with indices (B,) within the subset."""
+        return self.images.read(self.indices[index.to(self.indices.device)])
 
 
 def extract_features(
@@ -58,7 +58,7 @@ def extract_features(
 def features_of(backbone: Backbone, batches: Iterable[Tensor], device: torch.device | str) -> Tensor:
     """Return the features (N, F) of batches (B, 3, S, S) in evaluation mode, on ``device``, where the backbone must be.
 
-    Batches may come from any device and are not kept. Every module is left in the mode it was in. Raises
+    Batches may come from any device and are not kept. The training mode of every module is restored. Raises
     `DivergenceError` if a feature is NaN or infinite.
     """
     modes = {module: module.training for module in backbone.modules()}

@@ -12,7 +12,7 @@ from cassle.nets.ema import ema_update
 
 
 class MomentumNetwork(nn.Module):
-    """A slowly following copy of backbone and projector; it is in the mode its owner is in and gets no gradient.
+    """A moving average of backbone and projector; it shares the training mode of its owner and gets no gradient.
 
     Only parameters are averaged; the running statistics of its BatchNorm come from its own passes.
     """

@@ -1,1 +1,1 @@
-"""What a job runs on: GPU leases, locks, processes, signals."""
+"""The execution of a job: GPU leases, locks, processes, signals."""

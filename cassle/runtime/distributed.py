@@ -1,8 +1,8 @@
-"""Several processes that train one model: what they tell each other, and which rows of a batch each has.
+"""The process group of one training: its collective operations, and the shard of a batch that each rank has.
 
-Every process computes the loss of the global batch from rows that `gather` brings together. The gradient that flows
+Every process computes the loss of the global batch from the rows of all processes (`gather`). The gradient that flows
 back through it is summed over processes, and torch's DistributedDataParallel averages the gradients of weights; so
-each weight gets the gradient of one process with the global batch. In one process everything here is the identity.
+each weight has the gradient of one process with the global batch. In one process everything here is the identity.
 """
 
 from __future__ import annotations
@@ -22,64 +22,64 @@ from cassle.core.errors import SettingsError
 from cassle.runtime.launch import RENDEZVOUS
 
 PATIENCE = timedelta(days=1)
-"""How long a process waits for the others; the first one may have to wait for a trainer that is still at work."""
+"""Time limit of a collective operation; the first process may wait for another trainer's lock."""
 
 
 def size() -> int:
-    """Return the number of processes that train together."""
+    """Return the number of processes in the group; 1 without a group."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Return the number of this process, from 0."""
+    """Return the rank of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def primary() -> bool:
-    """Return whether this process is the one that writes files."""
+    """Return whether this process writes the files: rank 0."""
     return rank() == 0
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Train together with the processes that the environment names as `torchrun` does; alone if it names none.
+def process_group(device: torch.device) -> Iterator[None]:
+    """Initialize the process group that the environment describes as `torchrun` does, if there is one.
 
-    Tensors on the CPU go through gloo, those on a GPU through NCCL.
+    CPU tensors use gloo, GPU tensors NCCL.
     """
-    others = int(os.environ.get("WORLD_SIZE", "1"))
-    if others == 1:
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
         yield
         return
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-        store=_meeting_place(others),
+        store=_rendezvous(count),
         rank=int(os.environ["RANK"]),
-        world_size=others,
+        world_size=count,
         timeout=PATIENCE,
         device_id=device if device.type == "cuda" else None,
     )
     yield
-    # not after an error: others may still wait for this process, which is about to end
+    # not after an error: other processes may still wait for this one, which is about to end
     dist.destroy_process_group()
 
 
-def _meeting_place(others: int) -> Any:
-    """Return where processes find each other: the file that `launch` names, or None for what `torchrun` says.
+def _rendezvous(count: int) -> Any:
+    """Return the store of the rendezvous: the file that `launch` names, or None for the address of `torchrun`.
 
-    A path and no address: torch takes the path of an address as it is written there, with %20 for a space.
+    The store is opened by path, since torch does not decode a `file://` address (%20 for a space).
     """
     if RENDEZVOUS not in os.environ:
         return None
-    store = dist.FileStore(os.environ[RENDEZVOUS], others)  # type: ignore[attr-defined]
+    store = dist.FileStore(os.environ[RENDEZVOUS], count)  # type: ignore[attr-defined]
     store.set_timeout(PATIENCE)
     return store
 
 
-# What processes tell each other
+# Collective operations
 
 
 class _Gather(torch.autograd.Function):
-    """The rows of all processes in the order of ranks; backward sums the gradient over processes and takes the own."""
+    """All-gather rows in rank order; the backward pass sums the gradient over processes and returns the own rows'."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -100,8 +100,8 @@ def gather(rows: Tensor) -> Tensor:
     return rows if size() == 1 else _Gather.apply(rows)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def total(value: Tensor) -> Tensor:
-    """Return the sum of a tensor over all processes, without gradient."""
+def all_reduce_sum(value: Tensor) -> Tensor:
+    """Return the sum of a tensor over all processes (all-reduce), without gradient."""
     if size() == 1:
         return value
     value = value.detach().clone(memory_format=torch.contiguous_format)
@@ -109,8 +109,8 @@ def total(value: Tensor) -> Tensor:
     return value
 
 
-def agree(number: int) -> int:
-    """Return the largest of the numbers that the processes give; waits for all of them, but not for any GPU."""
+def all_reduce_max(number: int) -> int:
+    """Return the maximum of a number over all processes; wait for all processes, but for no GPU."""
     if size() == 1:
         return number
     answer = torch.tensor(number)
@@ -118,21 +118,21 @@ def agree(number: int) -> int:
     return int(answer)
 
 
-def follow_first(tensors: Iterable[Tensor]) -> None:
-    """Set tensors to their values in the first process."""
+def broadcast_from_first(tensors: Iterable[Tensor]) -> None:
+    """Broadcast tensors from the first process, in place."""
     if size() > 1:
         for tensor in tensors:
             dist.broadcast(tensor, 0)
 
 
-# Which rows of a batch a process has
+# Shards of a batch
 
 
 @dataclass(frozen=True)
-class Share:
-    """The rows of a global batch that one process has: its part of the ``own`` ones and of the ``replayed`` ones.
+class RankShard:
+    """The rows of a global batch that one rank has: its part of the ``own`` rows and of the ``replayed`` rows.
 
-    In the global batch the own rows come first; a process has one run of rows of each kind, in the same order.
+    In the global batch the own rows come first. A shard is one range of rows of each kind, in the same order.
     """
 
     own: int
@@ -150,30 +150,30 @@ class Share:
 
     @property
     def count(self) -> int:
-        """Rows of the global batch."""
+        """Number of rows of the global batch."""
         return self.own + self.replayed
 
     @property
-    def parts(self) -> tuple[Share, Share]:
-        """This process's share of the own rows alone, and of the replayed rows alone."""
+    def parts(self) -> tuple[RankShard, RankShard]:
+        """The shard of the own rows only, and of the replayed rows only."""
         return replace(self, replayed=0), replace(self, own=self.replayed, replayed=0)
 
     @property
     def runs(self) -> list[range]:
-        """The positions of this process's rows in the global batch."""
+        """The ranges of this shard's rows in the global batch."""
         own, replayed = self.own // self.size, self.replayed // self.size
         first = self.own + self.rank * replayed
         both = [range(self.rank * own, (self.rank + 1) * own), range(first, first + replayed)]
         return [run for run in both if run]
 
     def take(self, rows: Tensor, dim: int = 0) -> Tensor:
-        """Return this process's part of the rows of a global batch, which lie along ``dim``."""
+        """Return this shard of the rows of a global batch along ``dim``."""
         if self.size == 1:
             return rows
         return torch.cat([rows.narrow(dim, run.start, len(run)) for run in self.runs], dim)
 
     def gather(self, rows: Tensor) -> Tensor:
-        """Return the rows of the global batch, in its order and with gradient, from this process's part of them."""
+        """Return the rows of the global batch, in its order and with gradient, from the rows of every shard."""
         everything = gather(rows)
         if self.size == 1 or not self.replayed:
             return everything
@@ -181,8 +181,8 @@ class Share:
         own = self.own // self.size
         return torch.cat([by_rank[:, :own].flatten(0, 1), by_rank[:, own:].flatten(0, 1)])
 
-    def gather_all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Return `gather` of several tensors (n, D) of one type, in one exchange."""
+    def gather_many(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Return `gather` of several tensors (n, D) of one type, in one all-gather."""
         if self.size == 1 or not tensors:
             return list(tensors)
         widths = [tensor.shape[1] for tensor in tensors]

@@ -1,4 +1,4 @@
-"""Which GPUs there are for this process: those that a batch system or a variable names, else those of the machine."""
+"""GPUs of this process, given by a batch system, a variable or the machine, and leases of them between jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cassle.core.errors import CassleError
 from cassle.runtime.locks import FileLock
 
 BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "FLUX_JOB_ID", "OAR_JOB_ID", "_CONDOR_SLOT")
-"""Variables that name the job a batch system has given this process."""
+"""Environment variables with the id of a batch job."""
 _NAME = re.compile(r"\d+|(GPU|MIG)-\S+")
 
 
@@ -71,9 +71,9 @@ def by_hardware(names: list[str]) -> dict[str, str]:
 
 
 POLL = 0.5
-"""Seconds between two looks at the locks while waiting."""
+"""Seconds between two attempts to take the locks."""
 SAY_EVERY = 60.0
-"""Seconds between two lines that say who is waited for."""
+"""Seconds between two messages while waiting."""
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def lease(count: int, jobs_per_gpu: int = 1, timeout: float = 24 * 3600) -> Iter
     scope = f"job{batch}-" if batch else ""
     names = {re.sub(r"[^\w-]", "_", scope + key): name for key, name in devices.items()}
     with ExitStack() as held:
-        taken = _wait(_folder(), _Wish(list(names), min(count, len(names)), jobs_per_gpu), names, held, timeout)
+        taken = _wait(_folder(), _Request(list(names), min(count, len(names)), jobs_per_gpu), names, held, timeout)
         yield [names[key] for key in names if key in taken]
 
 
@@ -107,15 +107,15 @@ def _lock(path: Path, shared: bool = False, text: str | None = None) -> FileLock
     return lock
 
 
-class _Wish(NamedTuple):
-    """What a job wants: ``number`` of the devices ``keys``, with at most ``share`` jobs on each."""
+class _Request(NamedTuple):
+    """A request for ``number`` of the devices ``keys``, with at most ``share`` jobs on each."""
 
     keys: list[str]
     number: int
     share: int
 
 
-def _wait(folder: Path, wish: _Wish, names: dict[str, str], held: ExitStack, timeout: float) -> set[str]:
+def _wait(folder: Path, request: _Request, names: dict[str, str], held: ExitStack, timeout: float) -> set[str]:
     """Return the keys of the devices taken, once there are enough; their locks go into ``held``."""
     began, said = time.monotonic(), -SAY_EVERY
     ticket: Path | None = None
@@ -125,30 +125,30 @@ def _wait(folder: Path, wish: _Wish, names: dict[str, str], held: ExitStack, tim
             waited = time.monotonic() - began
             if (turn := _lock(folder / "turn")) is not None:
                 with closing(turn):
-                    if taken := _take(folder, wish, ticket, held):
+                    if taken := _take(folder, request, ticket, held):
                         return taken
-                    ticket = ticket or _enqueue(folder, wish, queued)
-                    # under the turn, as another job's try looks like a lease
+                    ticket = ticket or _enqueue(folder, request, queued)
+                    # while the turn is held, since an attempt of another job looks like a lease
                     busy = "; ".join(f"GPU {name} {_holders(folder, key)}" for key, name in names.items())
             if waited >= timeout:
                 raise CassleError(
-                    f"no lease of {wish.number} of {len(names)} GPUs within {timeout:g} s: {busy}. End what "
+                    f"no lease of {request.number} of {len(names)} GPUs within {timeout:g} s: {busy}. End what "
                     "holds them, or choose other devices with CUDA_VISIBLE_DEVICES"
                 )
             if turn is not None and waited >= said + SAY_EVERY:
-                print(f"waiting for {wish.number} of {len(names)} GPUs: {busy}", flush=True)
+                print(f"waiting for {request.number} of {len(names)} GPUs: {busy}", flush=True)
                 said = waited
             time.sleep(POLL if turn is not None else POLL / 10)
 
 
-def _take(folder: Path, wish: _Wish, ticket: Path | None, held: ExitStack) -> set[str]:
-    """Take the emptiest devices wished for, all or none, behind what earlier tickets want; called under the turn."""
-    slots = {key: slot for key in wish.keys if (slot := _slot(folder, key, wish.share)) is not None}
+def _take(folder: Path, request: _Request, ticket: Path | None, held: ExitStack) -> set[str]:
+    """Take the least used requested devices, all or none, after earlier tickets; the caller holds the turn."""
+    slots = {key: slot for key in request.keys if (slot := _slot(folder, key, request.share)) is not None}
     free = sorted(slots, key=lambda key: slots[key][0])
     for earlier in _earlier(folder, ticket):
         kept = [key for key in free if key in earlier.keys][: earlier.number]
         free = [key for key in free if key not in kept]
-    mine = set(free[: wish.number]) if len(free) >= wish.number else set()
+    mine = set(free[: request.number]) if len(free) >= request.number else set()
     for key, (_, locks) in slots.items():
         if key in mine:
             held.enter_context(locks)
@@ -179,19 +179,19 @@ def _holders(folder: Path, key: str) -> str:
     return f"is held by process {', '.join(pids)}" if pids else "is kept for a job that waits longer"
 
 
-def _enqueue(folder: Path, wish: _Wish, queued: ExitStack) -> Path:
-    """Put a ticket behind all others; it counts for as long as its lock is held."""
+def _enqueue(folder: Path, request: _Request, queued: ExitStack) -> Path:
+    """Append a ticket to the queue; it is valid while its lock is held."""
     last = max((int(path.suffix[1:]) for path in folder.glob("ticket.*")), default=0)
     ticket = folder / f"ticket.{last + 1:09d}"
-    lock = _lock(ticket, text=json.dumps(wish))
+    lock = _lock(ticket, text=json.dumps(request))
     assert lock is not None
     queued.callback(lock.close)
     queued.callback(ticket.unlink, missing_ok=True)
     return ticket
 
 
-def _earlier(folder: Path, ticket: Path | None) -> Iterator[_Wish]:
-    """Yield the wishes of jobs that have waited longer; tickets of dead processes are thrown away."""
+def _earlier(folder: Path, ticket: Path | None) -> Iterator[_Request]:
+    """Yield the requests of earlier jobs; remove tickets of dead processes."""
     for path in sorted(folder.glob("ticket.*")):
         if path == ticket:
             return
@@ -200,18 +200,18 @@ def _earlier(folder: Path, ticket: Path | None) -> Iterator[_Wish]:
             dead.close()
         else:
             with suppress(FileNotFoundError, ValueError):  # the latter for a ticket that a full disk has cut short
-                yield _Wish(*json.loads(path.read_text()))
+                yield _Request(*json.loads(path.read_text()))
 
 
 def _folder() -> Path:
-    """Return the user's folder of locks on this machine; refuses one that belongs to somebody else."""
+    """Return the user's directory of locks on this machine; refuse one of another user."""
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
     shared = Path(tempfile.gettempdir()) / f"cassle-{os.getuid()}"
     folder = runtime / "cassle" if runtime.is_dir() and os.access(runtime, os.W_OK) else shared
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise CassleError(f"cannot make {folder}, where leases of GPUs lie: {error.strerror}") from error
+        raise CassleError(f"cannot make {folder}, which holds the leases of GPUs: {error.strerror}") from error
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise CassleError(f"{folder}, where leases of GPUs lie, belongs to another user; set XDG_RUNTIME_DIR")
+        raise CassleError(f"{folder}, which holds the leases of GPUs, belongs to another user; set XDG_RUNTIME_DIR")
     return folder

@@ -1,6 +1,6 @@
-"""Starts the processes of one training, hands signals on to them, and ends them all when one fails.
+"""Starts the processes of one training, forwards signals to them, and ends all of them when one fails.
 
-They find each other by what `torchrun` would tell them: RANK, LOCAL_RANK and WORLD_SIZE. Nothing here imports torch.
+Their environment has the variables of `torchrun`: RANK, LOCAL_RANK and WORLD_SIZE. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from cassle.runtime.signals import STOPPING, die_with_parent
 
 COMMAND = (sys.executable, "-P", "-m", "cassle.cli")
 PARENT = "CASSLE_PARENT"
-"""Variable with the process that started this one to train with others."""
+"""Variable with the id of the process that launched this one."""
 RENDEZVOUS = "CASSLE_RENDEZVOUS"
-"""Variable with the path of the file by which processes find each other."""
-TOLD = {number: signal.SIGUSR2 if number == signal.SIGINT else signal.SIGUSR1 for number in STOPPING}
-"""What a training is told by its parent for each signal: it is deaf to signals that a whole group of processes gets."""
+"""Variable with the path of the rendezvous file."""
+FORWARDED = {number: signal.SIGUSR2 if number == signal.SIGINT else signal.SIGUSR1 for number in STOPPING}
+"""Signal that the parent forwards for each received one: workers ignore signals sent to the whole process group."""
 POLL = 0.1
 """Seconds between two looks at the processes."""
 STOPPED = (0, *(128 + number for number in STOPPING))
-"""Exit codes of a process that has finished or has stopped as it was told to."""
+"""Exit codes of a process that has finished or has stopped on request."""
 GRACE = 10.0
-"""Seconds in which the others may end by themselves when one has ended."""
+"""Seconds that the other processes have to end after one has ended."""
 
 
 def launched() -> bool:
@@ -88,7 +88,7 @@ def launch(arguments: Sequence[str], count: int) -> None:
 
 
 def follow_parent() -> None:
-    """Tie this process to the one that started it, if `launch` did: die when it dies, and listen to it alone."""
+    """If `launch` started this process: end when the parent ends, and accept signals only from it."""
     if PARENT in os.environ:
         die_with_parent()
         if os.getppid() != int(os.environ[PARENT]):
@@ -98,14 +98,14 @@ def follow_parent() -> None:
 
 
 def stop_signals() -> dict[int, int]:
-    """Return what asks this process to stop: signal -> the user's signal it stands for."""
+    """Return the signals that stop this process: signal -> original signal of the user."""
     if PARENT in os.environ:
         return {signal.SIGUSR1: signal.SIGTERM, signal.SIGUSR2: signal.SIGINT}
     return {number: number for number in STOPPING}
 
 
 def _start(arguments: Sequence[str], rank: int, count: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Start one process; what any but the first says is kept for the case that it fails."""
+    """Start one process; the output of all but the first is kept in a file, for error messages."""
     code = str(Path(__file__).parents[2])
     environment = {
         **os.environ,
@@ -116,7 +116,7 @@ def _start(arguments: Sequence[str], rank: int, count: int, folder: Path) -> sub
         RENDEZVOUS: str(folder / "rendezvous"),
         "PYTHONPATH": os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")])),
     }
-    if sys.platform == "linux":  # names of laptops often lead nowhere
+    if sys.platform == "linux":  # the host name of a laptop often does not resolve
         environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
     with (folder / f"said{rank}").open("wb") as said:
         return subprocess.Popen(
@@ -140,7 +140,7 @@ def _handed_on(workers: list[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
             _end(workers)
             sys.exit(128 + number)
         if workers:
-            workers[0].send_signal(TOLD[signal.Signals(number)])
+            workers[0].send_signal(FORWARDED[signal.Signals(number)])
         else:
             sys.exit(128 + number)
 
@@ -176,12 +176,12 @@ def _culprit(codes: Sequence[int | None], folder: Path) -> int | None:
 
 
 def _said(rank: int, folder: Path) -> str:
-    """Return what a process said, if it is not the first one, which is heard at once."""
+    """Return the output of a process other than the first, whose output is not redirected."""
     return (folder / f"said{rank}").read_text(errors="replace").strip()
 
 
 def _end(workers: list[subprocess.Popen[bytes]]) -> None:
-    """Kill what still runs."""
+    """Kill the processes that still run."""
     for worker in workers:
         with suppress(ProcessLookupError):
             worker.kill()

@@ -1,4 +1,4 @@
-"""What ends a process from outside."""
+"""Signals that end a process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Let the kernel end this process as soon as the one that started it is gone, however it ended; Linux only."""
+    """Let the kernel end this process when its parent process ends for any reason; Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -28,14 +28,14 @@ _USUAL = (signal.SIG_DFL, signal.default_int_handler)
 
 @contextmanager
 def stoppable(verb: str) -> Iterator[None]:
-    """Say so when one of `STOPPING` ends this process; an ignored one, as under nohup, stays ignored.
+    """Print a message when one of `STOPPING` ends this process; an ignored signal, as under nohup, stays ignored.
 
-    The signal then ends it as ever: what is raised in the middle of an import of compiled code ends in its own words.
+    The signal then has its default effect: an exception during the import of compiled code would change its message.
     """
     owner = os.getpid()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == owner:  # and not a worker that it forked
+        if os.getpid() == owner:  # not in a forked worker
             say_stopped(verb, number)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -52,6 +52,6 @@ def stoppable(verb: str) -> Iterator[None]:
 
 
 def say_stopped(verb: str, number: int) -> None:
-    """Say which signal ends a verb."""
+    """Print the signal that ends a verb."""
     name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
     say(f"cassle {verb}: stopped by {name}; the same command goes on", sys.stderr)

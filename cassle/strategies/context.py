@@ -63,14 +63,14 @@ class Step:
     @cached_property
     def gathered(self) -> tuple[Outputs, Batch]:
         """Outputs, with gradient, and batch with the rows of all processes; tensors that no loss reads are left out."""
-        outputs, batch, share = self.outputs, self.batch, self.batch.share
-        if share is None or share.size == 1:
+        outputs, batch, shard = self.outputs, self.batch, self.batch.shard
+        if shard is None or shard.size == 1:
             return outputs, batch
         features = outputs.features if self.model.objective.uses_features else []
         parts = (features, outputs.z, outputs.p, outputs.targets)
-        rows = iter(share.gather_all([x for part in parts for x in part]))
+        rows = iter(shard.gather_many([x for part in parts for x in part]))
         features, z, p, targets = ([next(rows) for _ in part] for part in parts)
         facts = torch.stack([batch.index, batch.labels, batch.is_replay.long()], dim=1)
-        index, labels, is_replay = share.gather(facts).T.contiguous().unbind()
+        index, labels, is_replay = shard.gather(facts).T.contiguous().unbind()
         whole = replace(batch, index=index, labels=labels, is_replay=is_replay.bool(), images=None, views=None)
-        return Outputs(features, z, p, targets), replace(whole, share=None)
+        return Outputs(features, z, p, targets), replace(whole, shard=None)

@@ -1,1 +1,1 @@
-"""What is handed from hand to hand in a training step."""
+"""Data structures of a training step."""

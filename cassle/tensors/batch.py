@@ -1,4 +1,4 @@
-"""The images of one optimizer step, and all that is random about it."""
+"""The batch of one optimizer step, with its random generator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cassle.core.random import generator as generator_of
-from cassle.runtime.distributed import Share
+from cassle.runtime.distributed import RankShard
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Aside:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one optimizer step and all that is random about it.
+    """The samples of one optimizer step, with their random generator.
 
-    ``index`` (B,) int64 positions in the training split; ``images`` (B, 3, H, W) uint8, None where the
-    loader has drawn the views already; ``labels`` (B,) int64, read only by objectives that say they are supervised;
-    ``is_replay`` (B,) bool, true where a strategy added the row; ``generator`` belongs to this (seed, task, epoch,
-    step) alone and lives on the batch's device; ``share`` says which rows of the global batch these are, None: all.
+    ``index`` (B,) int64 sample indices in the training split; ``images`` (B, 3, H, W) uint8, None where the
+    loader has drawn the views; ``labels`` (B,) int64, read only by supervised objectives;
+    ``is_replay`` (B,) bool, true where a strategy added the row; ``generator`` is seeded by (seed, task, epoch, step)
+    and is on the batch's device; ``shard`` is the rank shard of the global batch, None for the whole batch.
     """
 
     index: Tensor
@@ -36,25 +36,25 @@ class Batch:
     is_replay: Tensor
     generator: torch.Generator
     replayed: int = 0
-    """How many rows, the last ones, a strategy added."""
+    """Number of rows that a strategy added; they are the last ones."""
     views: list[Tensor] | None = None
     """One (B, 3, S, S) float tensor per view, None where the step draws them from the images."""
     aside: Aside | None = None
-    """Rows that took part in the step without the objective seeing them."""
-    share: Share | None = None
-    """Which rows of the global batch these are; None: all of it."""
+    """Replayed rows of the step that the objective does not see."""
+    shard: RankShard | None = None
+    """Rank shard of the global batch; None for the whole batch."""
 
     def parts(self) -> tuple[Batch, Batch]:
-        """Return own and replayed rows; these have another generator, so that they never change what own rows draw."""
+        """Return own and replayed rows; a second generator keeps replayed rows from changing the draws of own rows."""
         own, device = len(self.index) - self.replayed, self.generator.device
         other = generator_of(self.generator.initial_seed(), "replayed", device=device)
-        shares = (None, None) if self.share is None else self.share.parts
+        shards = (None, None) if self.shard is None else self.shard.parts
         return (
-            self._rows(slice(0, own), 0, self.generator, shares[0]),
-            self._rows(slice(own, None), self.replayed, other, shares[1]),
+            self._rows(slice(0, own), 0, self.generator, shards[0]),
+            self._rows(slice(own, None), self.replayed, other, shards[1]),
         )
 
-    def _rows(self, rows: slice, replayed: int, generator: torch.Generator, share: Share | None) -> Batch:
+    def _rows(self, rows: slice, replayed: int, generator: torch.Generator, shard: RankShard | None) -> Batch:
         return replace(
             self,
             index=self.index[rows],
@@ -64,5 +64,5 @@ class Batch:
             is_replay=self.is_replay[rows],
             generator=generator,
             replayed=replayed,
-            share=share,
+            shard=shard,
         )

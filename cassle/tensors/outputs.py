@@ -1,4 +1,4 @@
-"""What a network makes of the views of a batch, and the precision that losses read it in."""
+"""The outputs of a network for the views of a batch, and the precision in which losses read them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ HALF = (torch.bfloat16, torch.float16)
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network makes of the views; every list has one tensor per view.
+    """The outputs of the network for the views; every list has one tensor per view.
 
-    ``features`` (B, F) of the backbone; ``z`` (B, D) of the projector, before any normalization; ``p`` what the
-    objective puts on top (predictions or prototype scores), if it does; ``targets`` outputs of a momentum network,
-    without gradient, if there is one; ``maps`` one list of (B, C, H, W) stage outputs per view, only if a strategy
-    asked for them.
+    ``features`` (B, F) of the backbone; ``z`` (B, D) of the projector, before any normalization; ``p`` the
+    outputs of the objective's heads (predictions or prototype scores), if it has any; ``targets`` the outputs of a
+    momentum network, without gradient, if there is one; ``maps`` one list of (B, C, H, W) stage outputs per view, only
+    if a strategy requests them.
     """
 
     features: list[Tensor]
@@ -28,14 +28,14 @@ class Outputs:
     targets: list[Tensor] = field(default_factory=list)
     maps: list[list[Tensor]] = field(default_factory=list)
 
-    def of_views(self, places: list[int]) -> Outputs:
-        """Return the outputs of some of the views; targets, which the objective alone reads, stay as they are."""
-        features, z, p = ([part[place] for place in places] if part else [] for part in (self.features, self.z, self.p))
-        maps = [self.maps[place] for place in places] if self.maps else []
+    def of_views(self, indices: list[int]) -> Outputs:
+        """Return the outputs of some of the views; targets, which only the objective reads, stay unchanged."""
+        features, z, p = ([part[view] for view in indices] if part else [] for part in (self.features, self.z, self.p))
+        maps = [self.maps[view] for view in indices] if self.maps else []
         return Outputs(features, z, p, self.targets, maps)
 
     def in_full(self) -> Outputs:
-        """Return the outputs at single precision or better: losses need the digits that networks can do without."""
+        """Return the outputs at single precision or better: losses need more digits than networks."""
         if self.z[0].dtype not in HALF:
             return self
         features, z, p, targets = ([full(x) for x in part] for part in (self.features, self.z, self.p, self.targets))
@@ -48,11 +48,11 @@ class Outputs:
 
 
 def full(x: Tensor) -> Tensor:
-    """Return a tensor of half precision in single precision, and any other as it is."""
+    """Return a half-precision tensor in single precision, and any other tensor unchanged."""
     return x.float() if x.dtype in HALF else x
 
 
 def unmixed(x: Tensor) -> AbstractContextManager[Any]:
-    """Return a context without mixed precision on a tensor's device; one without storage has none to begin with."""
+    """Return a context without mixed precision on a tensor's device; a meta tensor has none to disable."""
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

@@ -1,4 +1,4 @@
-"""What the losses of a step look across: all processes, or groups of rows."""
+"""The rows that a loss compares: those of all processes, or groups of them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 
 from cassle.core.errors import SettingsError
-from cassle.runtime.distributed import Share
+from cassle.runtime.distributed import RankShard
 
 LossGroup = Literal["global"] | int
-"""Images a loss compares with each other: the whole global batch, or groups of so many."""
+"""Images a loss compares with each other: the global batch, or groups of this size."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What the losses of a step look across: the rows of all processes, in consecutive groups of ``group``."""
+    """The rows that the losses of a step compare: those of all processes, in consecutive groups of ``group``."""
 
-    share: Share | None = None
+    shard: RankShard | None = None
     group: LossGroup = "global"
 
     def gather(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return the rows of the global batch, with gradient, from this process's rows (n, D) of each tensor."""
-        return list(tensors) if self.share is None else self.share.gather_all(tensors)
+        return list(tensors) if self.shard is None else self.shard.gather_many(tensors)
 
     def mean(self, loss: Callable[[slice], Tensor], count: int) -> Tensor:
         """Return the mean of a loss over the groups of ``count`` rows."""

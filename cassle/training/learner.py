@@ -90,8 +90,8 @@ class Learner(pl.LightningModule):
         images, labels = self.loader.online_batch(self.position.epoch, self.position.step)
         shared = self.training_settings.online_batch == "shared"
         with torch.autocast(images.device.type, enabled=False):
-            share = distributed.Share(self.training_settings.batch_size)
-            rows = replace(batch, images=images, replayed=0, share=share)
+            shard = distributed.RankShard(self.training_settings.batch_size)
+            rows = replace(batch, images=images, replayed=0, shard=shard)
             seen = self.last_view(rows)[0] if shared else self.clean(images)
         backbone = self.model.backbone
         backbone.train(shared)
@@ -126,7 +126,7 @@ class Learner(pl.LightningModule):
         settings = self.training_settings
         set_learning_rates(self.optimizer, settings.schedule, self.position.epoch, settings.epochs)
         self.model.objective.begin_epoch(self.moment)
-        distributed.follow_first(self.model.buffers())
+        distributed.broadcast_from_first(self.model.buffers())
 
     def on_after_backward(self) -> None:
         """Let the objective change gradients."""
@@ -140,7 +140,7 @@ class Learner(pl.LightningModule):
             self.progress.end_epoch(self.metrics, self.optimizer.param_groups[0]["lr"])
         elif self.position.step % CHECK_EVERY == 0:
             self.progress.check_finite()
-        if number := distributed.agree(self.stop.signal or 0):
+        if number := distributed.all_reduce_max(self.stop.signal or 0):
             where = "there" if self.save() else "the last state that could be saved"
             raise Interrupted(
                 f"stopped at epoch {self.position.epoch}, step {self.position.step}; the same command goes on from "

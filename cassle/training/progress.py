@@ -125,7 +125,7 @@ class Progress(nn.Module):
         zero = torch.zeros_like(online)
         penalty = zero if losses.penalty is None else losses.penalty
         own = torch.stack([losses.total.detach(), losses.objective, penalty, online]).to(self.sums.dtype)
-        self.sums += distributed.total(own) / distributed.size()
+        self.sums += distributed.all_reduce_sum(own) / distributed.size()
 
     def check_finite(self) -> None:
         """Raise `DivergenceError` if a loss of this epoch was NaN or infinite."""

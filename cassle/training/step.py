@@ -72,7 +72,7 @@ def training_step(
     with torch.autocast(kind, enabled=False):
         views, batch = strategy.mix_views(views_of(batch, draw_views), batch)
     outputs = model(views, maps=strategy.uses_maps).in_full()
-    step = Step(batch, views, model, outputs, teacher, mixed, Scope(batch.share, loss_group))
+    step = Step(batch, views, model, outputs, teacher, mixed, Scope(batch.shard, loss_group))
     with torch.autocast(kind, enabled=False):
         loss = objective_loss(step)
         penalty = strategy.penalty(step)

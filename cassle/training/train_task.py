@@ -21,7 +21,7 @@ from cassle.models.checkpoints import Checkpoint, save_checkpoint
 from cassle.nets.features import CLEAN_BATCH, Rows, extract_features
 from cassle.objectives.base import TaskStart
 from cassle.runtime.allocator import keep_freed_memory
-from cassle.runtime.distributed import agree, joined, primary, size
+from cassle.runtime.distributed import all_reduce_max, primary, process_group, size
 from cassle.runtime.launch import stop_signals
 from cassle.runtime.locks import exclusive
 from cassle.training.learner import Learner
@@ -47,10 +47,10 @@ def train_task(request: TrainRequest, counted: Counted | None = None) -> None:
     """
     torch.set_num_threads(request.site.execution.threads)
     keep_freed_memory()
-    with joined(resolve_device(request.site.execution.device)):
+    with process_group(resolve_device(request.site.execution.device)):
         task = assemble(request)
         with exclusive(request.folder) if primary() else nullcontext():
-            if agree(primary() and prepare_folder(request, task)):
+            if all_reduce_max(primary() and prepare_folder(request, task)):
                 return
             if request.first_checkpoint is not None:
                 return take_over(request, task)

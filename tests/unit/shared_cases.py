@@ -14,7 +14,15 @@ from cassle.models.model import Model
 from cassle.models.teacher import Teacher
 from cassle.nets.batchnorm import synchronize
 from cassle.objectives.base import Moment, TaskStart, objectives
-from cassle.runtime.distributed import Share, agree, follow_first, gather, rank, size, total
+from cassle.runtime.distributed import (
+    RankShard,
+    all_reduce_max,
+    all_reduce_sum,
+    broadcast_from_first,
+    gather,
+    rank,
+    size,
+)
 from cassle.strategies.base import Strategy, strategies
 from cassle.strategies.compose import resolve_strategy
 from cassle.tensors.batch import Batch
@@ -49,7 +57,7 @@ OBJECTIVES = {name: small(name) for name in objectives.names() if objectives.get
 
 
 def averaged(module: nn.Module) -> dict:
-    return {name: total(p.grad) / size() for name, p in module.named_parameters() if p.grad is not None}
+    return {name: all_reduce_sum(p.grad) / size() for name, p in module.named_parameters() if p.grad is not None}
 
 
 def task(objective: str, name: str, batchnorm: str) -> tuple[Model, Strategy, Teacher | None]:
@@ -90,29 +98,29 @@ def steps(objective: str, group: int | str = "global", strategy: str = "cassle",
     model.objective.begin_task(TaskStart(1, 0, lambda: (torch.arange(40), features)))
     model.objective.begin_epoch(Moment(0, 0, 1, 4))
     own = BATCH // 2 if strategy == "lump" else BATCH - 4
-    share, found = Share(own, BATCH - own), {}
+    shard, found = RankShard(own, BATCH - own), {}
     for step in range(2):
-        views = [torch.randn(share.count, 3, SIDE, SIDE, generator=draws, dtype=torch.float64) for _ in range(2)]
-        index = torch.randperm(50, generator=draws)[: share.count]
+        views = [torch.randn(shard.count, 3, SIDE, SIDE, generator=draws, dtype=torch.float64) for _ in range(2)]
+        index = torch.randperm(50, generator=draws)[: shard.count]
         batch = Batch(
-            index=share.take(index),
-            images=torch.zeros(share.count // size(), 3, 1, 1, dtype=torch.uint8),
-            labels=share.take(index % CLASSES),
+            index=shard.take(index),
+            images=torch.zeros(shard.count // size(), 3, 1, 1, dtype=torch.uint8),
+            labels=shard.take(index % CLASSES),
             task=1,
-            is_replay=share.take(torch.arange(share.count) >= own),
+            is_replay=shard.take(torch.arange(shard.count) >= own),
             generator=torch.Generator().manual_seed(step),
-            replayed=share.replayed // size(),
-            share=share,
+            replayed=shard.replayed // size(),
+            shard=shard,
         )
 
         def draw_views(part, views=views):
             rows = slice(own, None) if part.replayed else slice(0, own)
-            return [part.share.take(view[rows]) for view in views]
+            return [part.shard.take(view[rows]) for view in views]
 
         losses, _ = training_step(batch, draw_views, model, added, teacher, group)
         model.zero_grad(), added.zero_grad()
         losses.total.backward()
-        found |= {f"loss {step}": losses.objective, f"total {step}": total(losses.total.detach()) / size()}
+        found |= {f"loss {step}": losses.objective, f"total {step}": all_reduce_sum(losses.total.detach()) / size()}
         for part, module in (("model", model), ("strategy", added)):
             found |= {f"{part} {step} {name}": gradient for name, gradient in averaged(module).items()}
         model.objective.after_step(model.backbone, Moment(0, step, 1, 4))
@@ -138,39 +146,39 @@ def batchnorm(
     kind: type, shape: tuple[int, ...], dtype: torch.dtype = torch.float64, mean: float = 100, **settings
 ) -> dict:
     """Forward, backward and running statistics of BatchNorm, of inputs far from zero so that digits could get lost."""
-    draws, share = torch.Generator().manual_seed(1), Share(8)
+    draws, shard = torch.Generator().manual_seed(1), RankShard(8)
     x = mean + torch.randn(8, 4, *shape, generator=draws, dtype=torch.float64)
     weights = torch.randn(8, 4, *shape, generator=draws, dtype=torch.float64)
     module = NarrowTail(kind(4, **settings)).to(dtype if dtype == torch.float64 else torch.float32)
     synchronize(module)
     found = {}
     for step in range(2):
-        own = share.take(x + step).to(dtype).requires_grad_()
+        own = shard.take(x + step).to(dtype).requires_grad_()
         made = module(own)
         module.zero_grad()
-        (made * share.take(weights).to(dtype)).sum().backward()
+        (made * shard.take(weights).to(dtype)).sum().backward()
         # a sum of local losses: the mean that DDP takes of gradients is half of their sum
         found |= {f"{step} {name}": gradient * size() for name, gradient in averaged(module).items()}
         found |= {f"made {step}": gather(made.detach()), f"gradient {step}": gather(own.grad)}
     found |= dict(module.named_buffers())
     module.eval()
-    return {**found, "eval": gather(module(share.take(x).to(dtype)).detach())}
+    return {**found, "eval": gather(module(shard.take(x).to(dtype)).detach())}
 
 
 def exchange() -> dict:
     """What processes can tell each other."""
-    share = Share(4, 2)
+    shard = RankShard(4, 2)
     rows = torch.arange(6.0, dtype=torch.float64)[:, None] * torch.ones(3, dtype=torch.float64)
-    own = share.take(rows).clone().requires_grad_()
-    wide, narrow = share.gather_all([own, own[:, :1] ** 2])
+    own = shard.take(rows).clone().requires_grad_()
+    wide, narrow = shard.gather_many([own, own[:, :1] ** 2])
     ((wide * rows).sum() + narrow.sum()).backward()
     same = torch.tensor(rank())
-    follow_first([same])
+    broadcast_from_first([same])
     return {
         "wide": wide.detach(),
         "narrow": narrow.detach(),
-        "gradient": share.gather(own.grad) / size(),
-        "agreed": torch.tensor(agree(3 - rank())),
+        "gradient": shard.gather(own.grad) / size(),
+        "agreed": torch.tensor(all_reduce_max(3 - rank())),
         "same": same,
     }
 

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in torchvision's layout: 32x32 pixels, 50,000 and 10,000 images.
 
-torchvision downloads them. They are read here, as torchvision's reader runs whatever code a pickle holds and takes no
-files but the official ones.
+torchvision downloads the files. They are read here, because torchvision's reader executes code in a pickle and accepts
+only the official files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NAMES = ("ndarray", "dtype", "_reconstruct", "_frombuffer", "scalar")
 
 
 class _Arrays(pickle.Unpickler):
-    """Reads arrays, numbers, texts and containers of them; a pickle that asks for anything else is refused."""
+    """Unpickler of arrays, numbers, strings and containers of them; anything else is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module in MODULES and name in NAMES) or (module, name) == ("_codecs", "encode"):
@@ -42,7 +42,7 @@ class _Arrays(pickle.Unpickler):
 
 
 def read_pickle(file: Path) -> dict[str, Any]:
-    """Return a pickled mapping, Python 2's too; `DataError` if it is missing, damaged or more than data."""
+    """Return a pickled mapping, Python 2's too; `DataError` if it is missing, damaged or contains code."""
     try:
         with file.open("rb") as opened:
             content = _Arrays(opened, encoding="latin1").load()

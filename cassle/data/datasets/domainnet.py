@@ -1,4 +1,4 @@
-"""DomainNet (Peng et al. 2019): 345 classes in six domains, as its official lists of training and test images say."""
+"""DomainNet (Peng et al. 2019): 345 classes in six domains, split by its official lists of training and test images."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class DomainNet(ImageFiles):
             self.mean, self.std = IMAGENET_ORIGINAL
 
     def list_files(self, folder: Path) -> Listing:
-        """Return what the lists name; a class is called as the folder of its images."""
+        """Return the listed files; a class has the name of the directory of its images."""
         names: dict[int, str] = {}
         listing = Listing((), self.domains)
         for number, domain in enumerate(self.domains):

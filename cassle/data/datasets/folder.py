@@ -1,4 +1,4 @@
-"""Any folder of images: class folders, in domain folders or not, with test images of their own or a seeded split."""
+"""Any directory of images: class directories, optionally in domain directories, with test images or a seeded split."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FolderSettings(FilesSettings):
 
 @datasets.register("folder")
 class Folder(ImageFiles):
-    """Classes and domains are known once `prepare` has looked; a stream names its number of tasks."""
+    """A directory of images; `prepare` finds its classes and domains, and a stream states its number of tasks."""
 
     Settings = FolderSettings
     name = "folder"

@@ -32,7 +32,7 @@ class ImageNet100Settings(FilesSettings):
 
 @datasets.register("imagenet100")
 class ImageNet100(ImageFiles):
-    """A hundred classes in ``train/<wnid>`` and ``val/<wnid>``; the label is the wnid's place in sorted order."""
+    """A hundred classes in ``train/<wnid>`` and ``val/<wnid>``; the label is the rank of the wnid in sorted order."""
 
     Settings = ImageNet100Settings
     original: ClassVar[Mapping[str, Any]] = {"statistics": "original"}
@@ -53,7 +53,7 @@ class ImageNet100(ImageFiles):
         self.wnids = self._read_wnids()
 
     def determining(self) -> dict[str, Any]:
-        """Return the settings that determine results: wnids that are not the paper's, not where their list lies."""
+        """Return the settings that determine results: wnids other than the paper's, not the path of their list."""
         own = None if self.wnids == list(IMAGENET100_WNIDS) else self.wnids
         return {**super().determining(), "wnids": own}
 

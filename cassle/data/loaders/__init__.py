@@ -1,4 +1,4 @@
-"""Loaders: what turns a task's images into batches. One protocol, one file each."""
+"""Loaders, which turn a task's images into batches: one protocol, one file per loader."""
 
 from cassle.data.loaders.base import Loader
 from cassle.data.loaders.opening import open_loader

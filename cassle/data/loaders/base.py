@@ -1,4 +1,4 @@
-"""What a loader is, and how one works ahead of the training."""
+"""The protocol of loaders, and the base class of loaders that prefetch."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from cassle.tensors.batch import Batch
 class Loader(Protocol):
     """Batches of one task, each a function of (seed, task, epoch, step) and nothing else.
 
-    Several processes draw the same batches, and each yields its share of them.
+    Several processes draw the same batches, and each yields its rank shard of them.
 
-    ``images`` are those it reads; ``steps_per_epoch`` the number of full batches in the task: what is left over has its
-    turn in another epoch.
+    ``images`` are the images it reads; ``steps_per_epoch`` is the number of full batches in the task; each epoch leaves
+    out other samples.
     """
 
     name: ClassVar[str]
@@ -40,31 +40,31 @@ class Loader(Protocol):
         ...
 
     def online_batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Return clean images (B, 3, H, W) uint8 and labels (B,) of all tasks, for the step that `epoch` is at."""
+        """Return clean images (B, 3, H, W) uint8 and labels (B,) of all tasks, for the current step of `epoch`."""
         ...
 
     def close(self) -> None:
-        """End whatever processes or threads the loader has."""
+        """End the processes and threads of the loader."""
         ...
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a file loader made of a step's rows: ``views`` and ``online``, normalized or uint8 as the loader says."""
+    """The output of a file loader for a step: ``views`` and ``online`` images, normalized or uint8."""
 
     rows: Rows
     views: list[Tensor]
     online: Tensor
 
     def pin_memory(self) -> Drawn:
-        """Return the same in page-locked memory; torch's DataLoader calls this, in a thread, where a GPU waits."""
+        """Return a copy in page-locked memory; torch's DataLoader calls this in a thread when a GPU is used."""
         return replace(self, views=[view.pin_memory() for view in self.views], online=self.online.pin_memory())
 
 
 class AheadLoader(ABC):
-    """A loader that works ahead of the training, across the ends of epochs, on steps that it is told in order.
+    """A loader that prefetches steps in order, across the ends of epochs.
 
-    It never restarts between epochs: whoever counts steps is `TaskRows`, so that no end of an epoch can be missed.
+    It never restarts between epochs: `TaskRows` counts the steps, so that no end of an epoch can be missed.
     """
 
     name: ClassVar[str]
@@ -78,14 +78,14 @@ class AheadLoader(ABC):
 
     @abstractmethod
     def start(self, rows: Iterator[Rows]) -> Iterator[Drawn]:
-        """Yield views and online images of the given steps, for as long as there are any."""
+        """Yield views and online images of each of ``rows``."""
 
     @abstractmethod
     def close(self) -> None:
-        """End whatever processes or threads the loader has."""
+        """End the processes and threads of the loader."""
 
     def __len__(self) -> int:
-        return len(self.rows.positions)
+        return len(self.rows.indices)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from a step on."""
@@ -114,7 +114,7 @@ class AheadLoader(ABC):
             replayed=len(rows.index) - rows.own,
             generator=self.rows.generator("batch", rows.epoch, rows.step, device=self.device),
             views=drawn.views,
-            share=rows.share,
+            shard=rows.shard,
         )
 
     def online_batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:

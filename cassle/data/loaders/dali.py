@@ -1,9 +1,9 @@
-"""NVIDIA DALI reads, decodes, cuts and resizes; colors are changed by the same tensor code as everywhere.
+"""The loader based on NVIDIA DALI, which decodes, crops and resizes; color operations are those of the other loaders.
 
-Decoding and cropping is what a processor cannot keep up with at 224 pixels; it runs on the GPU where there is one, else
-on the CPU. Every parameter is drawn by `cassle.data.views.draw` and handed in as an array, so that a batch depends on
-(seed, task, epoch, step) and on no state of DALI's, and views follow the very distribution of the other loaders. DALI's
-own hue is another operation than torchvision's and its jitter has one order; both are reasons not to use them.
+A CPU decodes and crops images of 224 pixels too slowly; DALI does both on the GPU if there is one, else on the CPU.
+Every parameter is drawn by `cassle.data.views.draw` and passed in as an array, so that a batch depends on (seed, task,
+epoch, step) and on no state of DALI, and views have the distribution of the other loaders. DALI's hue and jitter are
+not used: its hue is not the operation of torchvision, and its jitter has a single order.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from cassle.data.view_settings import ViewSettings
 from cassle.data.views import ViewParameters, Views, apply, draw, normalize
 
 FORMATS = ("JPEG", "PNG", "BMP")
-"""Formats in Pillow's names that DALI decodes itself."""
+"""Formats that DALI decodes, by Pillow's names."""
 
 
 class DaliLoader(AheadLoader):
-    """Reads the batches of a task from image files by DALI, with as many threads as the job has.
+    """Read the batches of a task from image files with DALI, with all threads of the job.
 
     Raises `CassleError` if DALI is not installed.
     """
@@ -72,10 +72,10 @@ class DaliLoader(AheadLoader):
         self._ahead = None
         self.drawn.clear()
 
-    # What the pipelines are fed with
+    # Inputs of the pipelines
 
     def views_source(self, rows: Iterator[Rows]) -> Iterator[tuple[Any, ...]]:
-        """Yield the files of each step, and start and shape (B, 2) of every view's crop; keep what else was drawn."""
+        """Yield the files of each step, and start and shape (B, 2) of every view's crop; keep the other parameters."""
         for step in rows:
             encoded, sizes = self.read(step.index)
             parts = [self.draw(step, part, sizes) for part in ("own", "replayed")]
@@ -84,17 +84,17 @@ class DaliLoader(AheadLoader):
             yield encoded, *(part for box in boxes for part in (box[:, :2].copy(), box[:, 2:].copy()))
 
     def draw(self, step: Rows, part: str, sizes: Tensor) -> list[ViewParameters]:
-        """Return what is drawn for every view of a step's own or replayed rows, which never depend on each other."""
-        share, rows = step.share.parts[part == "replayed"], sizes[: step.own] if part == "own" else sizes[step.own :]
-        own = torch.tensor([place for run in share.runs for place in run], dtype=torch.int64)
-        everything = torch.ones(share.count, 2, dtype=torch.int64).index_copy_(0, own, rows.view(-1, 2))
+        """Return the parameters of every view of a step's own or replayed rows, drawn independently of each other."""
+        shard, rows = step.shard.parts[part == "replayed"], sizes[: step.own] if part == "own" else sizes[step.own :]
+        own = torch.tensor([row for run in shard.runs for row in run], dtype=torch.int64)
+        everything = torch.ones(shard.count, 2, dtype=torch.int64).index_copy_(0, own, rows.view(-1, 2))
         generator = self.rows.generator(f"{part} views", step.epoch, step.step)
         height, width = everything.unbind(1)
-        drawn = [draw(view, share.count, height, width, generator) for view in self.views.settings]
-        return [view.take(share) for view in drawn]
+        drawn = [draw(view, shard.count, height, width, generator) for view in self.views.settings]
+        return [view.take(shard) for view in drawn]
 
     def online_source(self, rows: Iterator[Rows]) -> Iterator[tuple[Any, ...]]:
-        """Yield the files of each step's labeled images, the size they are resized to and where they are cut."""
+        """Yield the files of each step's labeled images, the size they are resized to and the corner of the crop."""
         for step in rows:
             encoded, sizes = self.read(step.online)
             boxes = np.array([clean_box(height, width, self.side) for height, width in sizes.tolist()], dtype=np.int32)
@@ -105,13 +105,13 @@ class DaliLoader(AheadLoader):
         contents = list(self.pool.map(self.content, index.tolist()))
         return [content for content, _ in contents], torch.tensor([size for _, size in contents])
 
-    def content(self, position: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """Return what DALI shall decode as one image, and the image's height and width.
+    def content(self, sample: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Return the bytes that DALI decodes for a sample, and the image's height and width.
 
-        That is the file as it is, or, for a kind of file that DALI does not read alike in all versions (turned by
-        EXIF, 16 bits, rare formats), its pixels as a PPM file.
+        The bytes are those of the file. For files that versions of DALI read differently (EXIF orientation, 16 bits,
+        rare formats), they are the decoded pixels as a PPM file.
         """
-        path = self.files.path(position)
+        path = self.files.path(sample)
         content = read_bytes(path)
         with Image.open(BytesIO(content)) as image:
             turned = orientation(image) != 1
@@ -123,7 +123,7 @@ class DaliLoader(AheadLoader):
             content = f"P6 {width} {height} 255\n".encode() + pixels.tobytes()
         return np.frombuffer(content, dtype=np.uint8), (height, width)
 
-    # What the pipelines do
+    # Graphs of the pipelines
 
     def pipeline(self, source: Iterator[tuple[Any, ...]], count: int, graph: Callable[..., list[Any]]) -> Any:
         """Return a built pipeline of ``graph`` over decoded images and the source's arrays."""
@@ -150,14 +150,14 @@ class DaliLoader(AheadLoader):
         ]
 
     def online_crop(self, images: Any, size: Any, start: Any) -> list[Any]:
-        """Return the resized images' middles."""
+        """Return the center crops of the resized images."""
         return [self.dali.fn.slice(self.resize(images, size), start=start, shape=[self.side] * 2, axes=[0, 1])]
 
     def resize(self, images: Any, size: Any) -> Any:
         """Return images resized with DALI's cubic kernel, which is Pillow's without rounding between the passes."""
         return self.dali.fn.resize(images, size=size, interp_type=self.dali.types.INTERP_CUBIC, antialias=True)
 
-    # What becomes of their outputs
+    # Outputs of the pipelines
 
     def tensor(self, output: Any) -> Tensor:
         """Return a copy (B, 3, S, S) uint8 of an output (B, S, S, 3): DALI uses its memory again."""
@@ -191,7 +191,7 @@ def as_floats(crops: Tensor, drawn: ViewParameters, settings: ViewSettings) -> T
 
 
 def dali_is_installed() -> bool:
-    """Return whether DALI is there, without importing it."""
+    """Return whether DALI is installed, without importing it."""
     return find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
 
 

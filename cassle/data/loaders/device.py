@@ -15,7 +15,7 @@ from cassle.tensors.batch import Batch
 
 
 class DeviceLoader:
-    """Iterates the training images of one task; images and rows are on the device."""
+    """Iterates the training images of one task; images and indices are on the device."""
 
     name: ClassVar[str] = "device"
 
@@ -25,14 +25,14 @@ class DeviceLoader:
         self.steps_per_epoch = rows.steps_per_epoch
 
     def __len__(self) -> int:
-        return len(self.rows.positions)
+        return len(self.rows.indices)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from a step on."""
-        device = self.rows.positions.device
+        device = self.rows.indices.device
         for step in range(first_step, self.steps_per_epoch):
-            index, share = self.rows.index(epoch, step)
-            own = share.own // share.size
+            index, shard = self.rows.index(epoch, step)
+            own = shard.own // shard.size
             yield Batch(
                 index=index,
                 images=self.images.read(index),
@@ -41,7 +41,7 @@ class DeviceLoader:
                 is_replay=torch.arange(len(index), device=device) >= own,
                 replayed=len(index) - own,
                 generator=self.rows.generator("views", epoch, step, device=device),
-                share=share,
+                shard=shard,
             )
 
     def online_batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
@@ -50,4 +50,4 @@ class DeviceLoader:
         return self.images.read(index), self.images.labels[index]
 
     def close(self) -> None:
-        """Do nothing: there is neither a process nor a thread to end."""
+        """Do nothing: this loader has no processes and no threads."""

@@ -1,4 +1,4 @@
-"""How the setting ``execution.loader`` chooses a loader; what only one of them needs is imported for it alone."""
+"""Selection of the loader by ``execution.loader``; each loader is imported only if it is selected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_loader(
 ) -> Loader:
     """Return the loader that ``execution.loader`` names.
 
-    ``auto`` goes by the dataset, never by the machine, since loaders differ in the last digits of their pixels:
+    ``auto`` depends on the dataset, never on the machine, since loaders differ in the last digits of their pixels:
     ``device`` where the images are in memory, ``torchvision`` where they are files. ``threads`` are those of the job.
     """
     resident = isinstance(images, InMemory)

@@ -1,4 +1,4 @@
-"""Which images a step reads: the task's own in the order of the epoch, replayed ones and labeled ones."""
+"""The sample indices of each step: the task's own in the order of the epoch, replayed ones and labeled ones."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from torch import Tensor
 
 from cassle.core.errors import DataError
 from cassle.core.random import generator
-from cassle.runtime.distributed import Share
+from cassle.runtime.distributed import RankShard
 
 Replay = Callable[[int, torch.Generator], Tensor | None]
-"""A step's number of rows and a generator -> positions (R,) of rows that join them, or None."""
+"""Number of own rows of a step and a generator -> indices (R,) of the samples to replay, or None."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What one process reads in a step: ``index`` (B + R,) own rows and then replayed ones; ``online`` (B,) labeled.
+    """The sample indices of one process in a step: ``index`` (B + R,) own, then replayed; ``online`` (B,) labeled.
 
-    ``share`` says which rows of the global batch these are.
+    ``shard`` is the rank shard of the global batch.
     """
 
     epoch: int
     step: int
     index: Tensor
-    share: Share
+    shard: RankShard
     online: Tensor
 
     @property
     def own(self) -> int:
-        """Number of rows that are not replayed."""
-        return self.share.own // self.share.size
+        """Number of own rows, which are not replayed."""
+        return self.shard.own // self.shard.size
 
 
 @dataclass
 class TaskRows:
-    """Which images the steps of a task read; positions (n,) int64 count within the training half.
+    """The sample indices of every step of a task; indices (n,) int64 count within the training half.
 
-    ``positions`` are the task's images, ``labeled`` those of all tasks, which the online classifier is trained on;
-    the device they lie on is where rows are drawn; ``batch_size`` counts the images of all processes. Raises
+    ``indices`` are the task's samples, ``labeled`` those of all tasks, which the online classifier is trained on;
+    indices are drawn on their device; ``batch_size`` is that of the global batch. Raises
     `DataError` for a task smaller than a batch.
     """
 
-    positions: Tensor
+    indices: Tensor
     labeled: Tensor
     batch_size: int
     seed: int
@@ -53,58 +53,58 @@ class TaskRows:
     _order: tuple[int, Tensor] = field(default=(-1, torch.empty(0)), init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if len(self.positions) < self.batch_size:
+        if len(self.indices) < self.batch_size:
             raise DataError(
-                f"task {self.task} has {len(self.positions)} training images, fewer than one batch of "
+                f"task {self.task} has {len(self.indices)} training images, fewer than one batch of "
                 f"{self.batch_size}; lower training.batch_size or make fewer tasks"
             )
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of full batches in the task's images."""
-        return len(self.positions) // self.batch_size
+        return len(self.indices) // self.batch_size
 
     def order(self, epoch: int) -> Tensor:
-        """Return the task's positions in the order of an epoch."""
+        """Return the task's sample indices in the order of an epoch."""
         if self._order[0] != epoch:
-            shuffled = torch.randperm(len(self.positions), generator=self.generator("order", epoch))
-            self._order = (epoch, self.positions[shuffled.to(self.positions.device)])
+            shuffled = torch.randperm(len(self.indices), generator=self.generator("order", epoch))
+            self._order = (epoch, self.indices[shuffled.to(self.indices.device)])
         return self._order[1]
 
     def at(self, epoch: int, step: int) -> Rows:
-        """Return what a step reads."""
-        index, share = self.index(epoch, step)
-        return Rows(epoch, step, index, share, self.online(epoch, step))
+        """Return the sample indices of a step."""
+        index, shard = self.index(epoch, step)
+        return Rows(epoch, step, index, shard, self.online(epoch, step))
 
-    def index(self, epoch: int, step: int) -> tuple[Tensor, Share]:
-        """Return the positions (B + R,) that this process has in a step's batch, own rows before replayed ones."""
+    def index(self, epoch: int, step: int) -> tuple[Tensor, RankShard]:
+        """Return the sample indices (B + R,) of this process in a step, own before replayed ones, and its shard."""
         index = self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
         own = len(index)
         if self.replay is not None:
             replayed = self.replay(own, self.generator("replay", epoch, step, device=index.device))
             if replayed is not None:
                 index = torch.cat([index, replayed.to(index.device)])
-        share = Share(own, len(index) - own)
-        return share.take(index), share
+        shard = RankShard(own, len(index) - own)
+        return shard.take(index), shard
 
     def online(self, epoch: int, step: int) -> Tensor:
-        """Return the positions (B,) of the images that the online classifier is trained on in a step, if any."""
+        """Return the sample indices (B,) that the online classifier is trained on in a step, if any."""
         if not len(self.labeled):
             return self.labeled
         device = self.labeled.device
         draws = self.generator("online", epoch, step, device=device)
         drawn = torch.randint(len(self.labeled), (self.batch_size,), generator=draws, device=device)
-        return self.labeled[Share(self.batch_size).take(drawn)]
+        return self.labeled[RankShard(self.batch_size).take(drawn)]
 
     def to(self, device: torch.device | str) -> TaskRows:
-        """Return the same rows, drawn on a device."""
-        return replace(self, positions=self.positions.to(device), labeled=self.labeled.to(device))
+        """Return the same task, with indices drawn on a device."""
+        return replace(self, indices=self.indices.to(device), labeled=self.labeled.to(device))
 
     def from_step(self, epoch: int, step: int) -> Iterator[Rows]:
-        """Yield what is read from a step on, epoch after epoch without end."""
+        """Yield the sample indices from a step on, epoch after epoch, without end."""
         while True:
-            for place in range(step, self.steps_per_epoch):
-                yield self.at(epoch, place)
+            for number in range(step, self.steps_per_epoch):
+                yield self.at(epoch, number)
             epoch, step = epoch + 1, 0
 
     def generator(self, purpose: str, *at: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -1,7 +1,7 @@
-"""The plain path that always works: images decoded and changed by torchvision's transforms in worker processes.
+"""The reference loader: worker processes decode images and apply torchvision's transforms.
 
-It is an implementation of the views of its own, one image at a time on whole gray levels, as the original release has
-it, so that the batched views and DALI's can be compared with it.
+It implements the views independently, one image at a time on integer gray levels, as the original release does, so
+that the batched views and those of DALI can be compared with it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from cassle.runtime.signals import die_with_parent
 from cassle.tensors.batch import Batch
 
 AHEAD = 2
-"""Batches that each worker makes before they are asked for."""
+"""Batches that each worker prefetches."""
 
 
 class TorchvisionLoader(AheadLoader):
-    """Reads the batches of a task in one process less than the job has threads, at least one where a GPU waits."""
+    """Read the batches of a task in one process fewer than the job has threads; at least one when a GPU is used."""
 
     name: ClassVar[str] = "torchvision"
 
@@ -56,7 +56,7 @@ class TorchvisionLoader(AheadLoader):
                 num_workers=self.workers,
                 pin_memory=on_gpu,
                 worker_init_fn=_die_with_parent,
-                generator=torch.Generator(),  # else it draws from the global one
+                generator=torch.Generator(),  # otherwise it draws from the global generator
                 **parallel,  # type: ignore[arg-type]
             )
         )
@@ -79,7 +79,7 @@ class TorchvisionLoader(AheadLoader):
 
 
 class StepReader(Dataset[Drawn]):
-    """Makes everything of a step: a function of (seed, task) and the step's rows, in whichever process it runs."""
+    """Make the views and online images of a step: a function of (seed, task) and its rows, in any process."""
 
     def __init__(self, images: FileImages | InMemory, views: Sequence[ViewSettings], seed: int, task: int) -> None:
         self.images, self.seed, self.task = images, seed, task
@@ -87,31 +87,31 @@ class StepReader(Dataset[Drawn]):
         self.sizes = [settings.size for settings in views]
 
     def __getitem__(self, rows: Rows) -> Drawn:
-        places = [place for run in rows.share.runs for place in run]
-        views = [empty(len(places), size) for size in self.sizes]
+        order = [row for run in rows.shard.runs for row in run]
+        views = [empty(len(order), size) for size in self.sizes]
         online = empty(len(rows.online), self.sizes[0])
         with torch.random.fork_rng(devices=[]):
-            for row, (place, position) in enumerate(zip(places, rows.index.tolist(), strict=True)):
-                for whole, view in zip(views, self.views(rows, place, position), strict=True):
+            for row, (global_row, sample) in enumerate(zip(order, rows.index.tolist(), strict=True)):
+                for whole, view in zip(views, self.views(rows, global_row, sample), strict=True):
                     whole[row] = view
-        for row, position in enumerate(rows.online.tolist()):
-            online[row] = clean_image(self.images.image(position), self.sizes[0])
+        for row, sample in enumerate(rows.online.tolist()):
+            online[row] = clean_image(self.images.image(sample), self.sizes[0])
         return Drawn(rows, views, online)
 
-    def views(self, rows: Rows, place: int, position: int) -> list[Tensor]:
-        """Return the views (3, S, S) uint8 of the image at a place in the global batch of a step."""
-        image = self.images.image(position)
-        torch.manual_seed(seed_of(self.seed, "views", self.task, rows.epoch, rows.step, place))
+    def views(self, rows: Rows, global_row: int, sample: int) -> list[Tensor]:
+        """Return the views (3, S, S) uint8 of a sample, which is a row of the global batch of a step."""
+        image = self.images.image(sample)
+        torch.manual_seed(seed_of(self.seed, "views", self.task, rows.epoch, rows.step, global_row))
         return [change(image) for change in self.transforms]
 
 
 def empty(count: int, side: int) -> Tensor:
-    """Return room for images, filled one by one: a list of them, and then their stack, would take twice the memory."""
+    """Return an uninitialized batch, to be filled one by one: a list and its stack would take twice the memory."""
     return torch.empty(count, 3, side, side, dtype=torch.uint8)
 
 
 class _Steps(Sampler[Rows]):
-    """Hands on the steps that are to be read."""
+    """Yields the steps to read."""
 
     def __init__(self, rows: Iterator[Rows]) -> None:
         self.rows = rows
@@ -143,7 +143,7 @@ def transform(settings: ViewSettings) -> v2.Transform:
 
 
 class RandomRotation(v2.Transform):  # type: ignore[misc]
-    """Rotates by up to ``degrees`` either way and repeats the border, which torchvision's own cannot."""
+    """Rotate by up to ``degrees`` in both directions and repeat the border, which torchvision's transform cannot."""
 
     def __init__(self, degrees: float) -> None:
         super().__init__()

@@ -43,7 +43,7 @@ def test_several_processes_find_what_one_finds(tmp_path, monkeypatch):
 
 
 def test_a_long_check_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(check, "TOLD_EVERY", -1.0)
+    monkeypatch.setattr(check, "REPORT_EVERY", -1.0)
     write(tmp_path / "a.png")
     look_at(tmp_path, ["a.png"], 1)
     assert "checked 1 of 1 images in 0 s" in capsys.readouterr().out

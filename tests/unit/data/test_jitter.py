@@ -11,7 +11,7 @@ from cassle.data import color as color
 from cassle.data.jitter import draw_turns, jitter
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import draw
-from cassle.runtime.distributed import Share
+from cassle.runtime.distributed import RankShard
 
 untimed = settings(deadline=None)
 
@@ -81,6 +81,6 @@ def test_the_order_of_an_image_is_drawn_anew():
 @untimed
 @given(st.integers(1, 130), st.integers(1, 6), st.integers(0, 5), st.data())
 def test_no_order_of_jitter_needs_more_room_in_a_share_than_its_blocks_say(own, size, replayed, data):
-    share = Share(own * size, replayed * size, data.draw(st.integers(0, size - 1)), size)
-    drawn = draw(ViewSettings(size=8), share.count, 8, 8, generator()).take(share)
+    shard = RankShard(own * size, replayed * size, data.draw(st.integers(0, size - 1)), size)
+    drawn = draw(ViewSettings(size=8), shard.count, 8, 8, generator()).take(shard)
     assert drawn.turn.bincount().max() <= drawn.blocks

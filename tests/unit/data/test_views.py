@@ -13,7 +13,7 @@ from cassle.data.crop import crop_resize
 from cassle.data.jitter import jitter, strengths_of
 from cassle.data.view_settings import ViewSettings
 from cassle.data.views import Views, apply, clean_view, crop, draw, normalize, recolor
-from cassle.runtime.distributed import Share
+from cassle.runtime.distributed import RankShard
 from cassle.tensors.batch import Batch
 
 untimed = settings(deadline=None)
@@ -97,15 +97,17 @@ def test_a_batch_of_one_has_views():
     assert view.isfinite().all()
 
 
-SHARED = [Share(own, replayed, rank, size) for own, replayed, size in [(50, 0, 5), (36, 12, 4)] for rank in range(size)]
+SHARED = [
+    RankShard(own, replayed, rank, size) for own, replayed, size in [(50, 0, 5), (36, 12, 4)] for rank in range(size)
+]
 
 
-@pytest.mark.parametrize("share", SHARED, ids=lambda share: f"{share.rank}of{share.size}")
-def test_an_image_gets_the_same_view_whatever_the_number_of_processes(share):
-    pixels, draw_views = images(share.count), views({"size": 10, **ALL}, {"size": 8, **ALL, "hue": 0.0})
-    whole, part = batch(pixels, 3), batch(share.take(pixels), 3)
-    for everyone, own in zip(draw_views(whole), draw_views(replace(part, share=share)), strict=True):
-        torch.testing.assert_close(own, share.take(everyone), rtol=0, atol=1e-5)
+@pytest.mark.parametrize("shard", SHARED, ids=lambda shard: f"{shard.rank}of{shard.size}")
+def test_an_image_gets_the_same_view_whatever_the_number_of_processes(shard):
+    pixels, draw_views = images(shard.count), views({"size": 10, **ALL}, {"size": 8, **ALL, "hue": 0.0})
+    whole, part = batch(pixels, 3), batch(shard.take(pixels), 3)
+    for everyone, own in zip(draw_views(whole), draw_views(replace(part, shard=shard)), strict=True):
+        torch.testing.assert_close(own, shard.take(everyone), rtol=0, atol=1e-5)
     assert torch.equal(whole.generator.get_state(), part.generator.get_state())
 
 

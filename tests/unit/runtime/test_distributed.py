@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from cassle.core.errors import SettingsError
 from cassle.distillations.base import distillations
 from cassle.objectives.base import objectives
-from cassle.runtime.distributed import Share, agree, follow_first, gather, primary, size, total
+from cassle.runtime.distributed import (
+    RankShard,
+    all_reduce_max,
+    all_reduce_sum,
+    broadcast_from_first,
+    gather,
+    primary,
+    size,
+)
 from tests.pair import run_pair
 from tests.unit.shared_cases import CASES, OBJECTIVES
 
@@ -47,29 +55,29 @@ def test_both_processes_find_the_very_same(pair, name):
 
 
 def test_a_process_alone_exchanges_nothing():
-    rows, share = torch.randn(4, 2), Share(3, 1)
+    rows, shard = torch.randn(4, 2), RankShard(3, 1)
     assert gather(rows) is rows
-    assert total(rows) is rows
-    assert share.take(rows) is rows
-    assert share.gather(rows) is rows
-    assert share.gather_all([rows])[0] is rows
-    assert agree(7) == 7
+    assert all_reduce_sum(rows) is rows
+    assert shard.take(rows) is rows
+    assert shard.gather(rows) is rows
+    assert shard.gather_many([rows])[0] is rows
+    assert all_reduce_max(7) == 7
     assert (primary(), size()) == (True, 1)
-    follow_first([rows])
+    broadcast_from_first([rows])
 
 
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 4))
 def test_shares_are_equal_and_make_up_the_batch(processes, own, replayed):
-    shares = [Share(own * processes, replayed * processes, rank, processes) for rank in range(processes)]
-    rows = torch.arange(shares[0].count)
-    taken = [share.take(rows).tolist() for share in shares]
+    shards = [RankShard(own * processes, replayed * processes, rank, processes) for rank in range(processes)]
+    rows = torch.arange(shards[0].count)
+    taken = [shard.take(rows).tolist() for shard in shards]
     assert sorted(row for part in taken for row in part) == rows.tolist()
     assert all(len(part) == own + replayed for part in taken)
     assert all(sum(row >= own * processes for row in part) == replayed for part in taken)
-    assert taken == [[place for run in share.runs for place in run] for share in shares]
+    assert taken == [[place for run in shard.runs for place in run] for shard in shards]
 
 
 @pytest.mark.parametrize(("own", "replayed", "what"), [(9, 0, "a batch of 9"), (8, 3, "a replay of 3")])
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(own, replayed, what):
     with pytest.raises(SettingsError, match=rf"{what} images cannot be shared evenly by 4 processes; .*\.gpus"):
-        Share(own, replayed, 0, 4)
+        RankShard(own, replayed, 0, 4)

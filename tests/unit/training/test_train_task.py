@@ -114,7 +114,7 @@ def test_a_network_learns_from_its_own_task_and_the_online_classifier_from_the_i
         rows = begin(request, task, stop).loader.rows
     of_task = torch.as_tensor(task.split.train_task)
     assert set(of_task.tolist()) == {-1, 0, 1}
-    assert torch.equal(rows.positions, (of_task == 0).nonzero().flatten())
+    assert torch.equal(rows.indices, (of_task == 0).nonzero().flatten())
     assert torch.equal(rows.labeled, (of_task != -1).nonzero().flatten())
 
 

@@ -11,7 +11,7 @@ from cassle.core.errors import DataError
 from cassle.data.base import InMemory
 from cassle.data.loaders.device import DeviceLoader
 from cassle.data.loaders.rows import TaskRows
-from cassle.runtime.distributed import Share
+from cassle.runtime.distributed import RankShard
 
 untimed = settings(deadline=None)
 TOTAL = 60
@@ -47,7 +47,7 @@ def test_an_epoch_visits_images_of_its_task_once_at_most_in_full_batches(count, 
     assert len(visited) == loader.steps_per_epoch == max(count, batch_size) // batch_size
     assert all(len(batch) == batch_size for batch in visited)
     assert len(set(flat)) == len(flat)
-    assert set(flat) <= set(loader.rows.positions.tolist())
+    assert set(flat) <= set(loader.rows.indices.tolist())
 
 
 def test_a_batch_holds_the_images_and_labels_of_its_positions():
@@ -183,7 +183,7 @@ def test_an_online_batch_is_a_function_of_epoch_and_step():
 @pytest.mark.parametrize("replay", [None, lambda count, generator: torch.randperm(30, generator=generator)[:count]])
 def test_processes_share_the_batches_that_one_process_would_have(monkeypatch, replay):
     def batches(rank=0, size=1):
-        monkeypatch.setattr("cassle.data.loaders.rows.Share", partial(Share, rank=rank, size=size))
+        monkeypatch.setattr("cassle.data.loaders.rows.RankShard", partial(RankShard, rank=rank, size=size))
         loader = made_loader(23, 6, replay=replay)
         return list(loader.epoch(1)), loader.online_batch(1, 2)
 
@@ -192,7 +192,7 @@ def test_processes_share_the_batches_that_one_process_would_have(monkeypatch, re
     for everyone, *own in zip(whole, *parts, strict=True):
         for key in ("index", "images", "labels", "is_replay"):
             for one in own:
-                assert torch.equal(getattr(one, key), one.share.take(getattr(everyone, key)))
+                assert torch.equal(getattr(one, key), one.shard.take(getattr(everyone, key)))
         assert all(torch.equal(one.generator.get_state(), everyone.generator.get_state()) for one in own)
         assert [one.replayed * 3 for one in own] == [everyone.replayed] * 3
     for place, values in enumerate(whole_online):
