@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from cassle.core.errors import DataError
 
@@ -58,10 +58,10 @@ class TaskFolder:
         return TASK_FOLDER.format(**vars(self))
 
     @classmethod
-    def parse(cls, path: str | Path) -> TaskFolder:
-        """Return the task that a directory belongs to, whatever comes before `results/`'s content.
+    def parse(cls, path: str | PurePath) -> TaskFolder:
+        """Return the task that a directory belongs to; only the last six components count.
 
-        Raises `DataError` for a directory that is none of a task.
+        Raises `DataError` for the directory of anything else.
         """
         *_, stream, backbone, objective, strategy, seed, task = _names(path, 6)
         return cls(stream, backbone, objective, strategy, _number(path, seed, "seed"), _number(path, task, "task"))
@@ -113,7 +113,7 @@ class RandomFolder:
         return RANDOM_FOLDER.format(**vars(self))
 
     @classmethod
-    def parse(cls, path: str | Path) -> RandomFolder:
+    def parse(cls, path: str | PurePath) -> RandomFolder:
         """Return the untrained network that a directory belongs to; `DataError` for any other directory."""
         *_, stream, backbone, random, seed = _names(path, 4)
         if random != RANDOM:
@@ -143,14 +143,14 @@ class ProbeFile:
         return f"{self.directory}/{self.probes}.log"
 
     @classmethod
-    def parse(cls, path: str | Path) -> ProbeFile:
+    def parse(cls, path: str | PurePath) -> ProbeFile:
         """Return the checkpoint, stream and probes of a file of accuracies; `DataError` for any other path."""
         place = PurePosixPath(path)
-        if place.suffix != ".json" or place.parent.parent.name != "probes":
-            raise DataError(f"{path} is not a file of accuracies: these are probes/<stream>/<probes>.json")
+        if place.suffix != ".json" or place.parent.parent.name != "probes" or len(place.parts) < 7:
+            raise DataError(f"{path} is not a file of accuracies: these are {RESULTS}/.../probes/<stream>/<probes>.json")
         folder = place.parent.parent.parent
         kind = TaskFolder if re.match(r"task\d", folder.name) else RandomFolder
-        return cls(kind.parse(str(folder)), place.parent.name, place.stem)
+        return cls(kind.parse(folder), place.parent.name, place.stem)
 
 
 @dataclass(frozen=True)
@@ -212,10 +212,12 @@ class StudyFolder:
         return Path(os.path.abspath(study)).parents[1]
 
 
-def features_of(path: str | Path) -> tuple[TaskFolder, str]:
+def features_of(path: str | PurePath) -> tuple[TaskFolder, str]:
     """Return the checkpoint and the stream of a file of features; `DataError` for any other path."""
     place = PurePosixPath(path)
-    return TaskFolder.parse(str(place.parent.parent)), place.stem
+    if place.suffix != ".npz" or place.parent.name != "features" or len(place.parts) < 8:
+        raise DataError(f"{path} is not a file of features: these are {RESULTS}/.../features/<stream>.npz")
+    return TaskFolder.parse(place.parent.parent), place.stem
 
 
 def index_file(label: str) -> str:
@@ -233,14 +235,14 @@ def tracking_folder(root: Path, tracker: str) -> Path:
     return root / RESULTS / "tracking" / tracker
 
 
-def _names(path: str | Path, count: int) -> tuple[str, ...]:
+def _names(path: str | PurePath, count: int) -> tuple[str, ...]:
     names = PurePosixPath(path).parts
     if len(names) < count:
         raise DataError(f"{path} has too few components for a directory of results; name one below {RESULTS}/")
     return names[-count:]
 
 
-def _number(path: str | Path, name: str, word: str) -> int:
+def _number(path: str | PurePath, name: str, word: str) -> int:
     number = name.removeprefix(word)
     if not (name.startswith(word) and number.isascii() and number.isdigit()) or number != str(int(number)):
         raise DataError(f"{path}: '{name}' should be '{word}' and a number; rename that directory, or move it away")

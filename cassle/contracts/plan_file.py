@@ -68,12 +68,12 @@ class JobPlan:
         """Read a plan file; raises `DataError` as `read_record`."""
         self.path = path
         try:
-            self._lines = path.read_text().splitlines()
+            self._lines = path.read_text().split("\n")  # a path in the settings may have other line ends of Unicode
         except FileNotFoundError as error:
             raise DataError(f"there is no {path}; run the workflow, which writes it") from error
         except (OSError, UnicodeDecodeError) as error:
             raise self._damaged(f"{error}") from error
-        self._head = parse_record(PlanHead, self._lines[0] if self._lines else "", str(path))
+        self._head = parse_record(PlanHead, self._lines[0], str(path))
 
     @property
     def site(self) -> Site:

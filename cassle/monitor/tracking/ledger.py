@@ -16,7 +16,7 @@ class Shown(Record):
     folders that hold complete data.
     """
 
-    generation: int = 0
+    generation: int
     checkpoint: str | None = None
     accuracies: str | None = None
     places: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Ledger:
     def entry(self, training: Tracked) -> Shown:
         """Return what was shown of this training; of a folder that was trained anew, nothing yet."""
         file = self.folder / f"{training.name}.json"
-        shown = read_record_if_present(Shown, file) or Shown()
+        shown = read_record_if_present(Shown, file) or Shown(generation=0)
         made = training.record.checkpoint if training.record else None
         if shown.checkpoint is not None and made != shown.checkpoint:
             return Shown(generation=shown.generation + 1, places=shown.places)

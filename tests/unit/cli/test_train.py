@@ -83,7 +83,7 @@ def test_one_of_several_processes_trains_itself_and_only_the_first_marks_failure
 
 def test_a_retry_that_is_not_worth_it_ends_before_torch_is_imported(here):
     job = next(iter(resolve(read_study({**WORDS, "training": TRAINING})).train.values()))
-    folder = here / "copy" / job.folder
+    folder = here / "again" / job.folder
     folder.mkdir(parents=True)
     failure = FailureRecord(digest=job.spec.digest, message="the loss is NaN", final=True)
     write_record(folder / "failed.json", failure)

@@ -21,14 +21,16 @@ from cassle.contracts.records import (
 )
 from cassle.contracts.summary import StudyRecord
 from cassle.core.errors import DataError
+from cassle.monitor.tracking.ledger import Shown
+from tests.unit.contracts.damage import DAMAGED, REMEDY, damage, damage_first_line
 from tests.unit.plan.world import evaluated, finished, plan
 
-REMEDY = "delete that file and run the workflow again"
 SMALL = [
     PlanRecord(host="here", train=["a"], probes=[], trackers={}, others={"runs.csv": "runs.log"}),
     ProgressRecord(task=1, device="cpu", host="here", pid=3, epoch=1, epochs=2, updated=5.0),
     FailureRecord(digest="ab", message="no images", final=True),
     AttemptRecord(began=1.5, host="here", leased="cpu", ended=2.5),
+    Shown(generation=1, checkpoint="ab", accuracies="cd", places=("run",)),
     EpochRecord(epoch=0, loss=1.0, objective=0.5, penalty=0.5, online=2.0, lr=0.1),
 ]
 
@@ -64,26 +66,6 @@ def test_a_missing_record_is_asked_for_or_is_none(kind, tmp_path):
         read_record(kind, tmp_path / "none.json")
 
 
-DAMAGED = {
-    "an empty object": lambda text: "{}",
-    "a list": lambda text: "[]",
-    "null": lambda text: "null",
-    "a number": lambda text: "3",
-    "nothing": lambda text: "",
-    "half a file": lambda text: text[: len(text) // 2],
-    "3,000 brackets": lambda text: "[" * 3000,
-    "not UTF-8": lambda text: text.encode().replace(b'"', b'"\xe9', 1),
-    "another type": lambda text: json.dumps({key: [[value]] for key, value in json.loads(text).items()}),
-    "a newer version": lambda text: json.dumps({**json.loads(text), "version": 99}),
-    "an odd version": lambda text: json.dumps({**json.loads(text), "version": "two"}),
-}
-
-
-def damage(file, how):
-    found = DAMAGED[how](file.read_text())
-    file.write_bytes(found if isinstance(found, bytes) else found.encode())
-
-
 @pytest.mark.parametrize("how", DAMAGED)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_record_is_one_message_with_its_name_and_the_remedy(records, kind, how, tmp_path):
@@ -93,6 +75,17 @@ def test_a_damaged_record_is_one_message_with_its_name_and_the_remedy(records, k
     for read in (read_record, read_record_if_present):
         with pytest.raises(DataError, match=rf"record\.json(.|\n)*{REMEDY}$"):
             read(kind, file)
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+@pytest.mark.parametrize("kind", [AttemptRecord, EpochRecord])
+def test_damaged_lines_are_one_message_with_the_file_the_line_and_the_remedy(records, kind, how, tmp_path):
+    file = tmp_path / "lines.jsonl"
+    write_lines(file, [records[kind], records[kind]])
+    damage_first_line(file, how)
+    where = r"lines\.jsonl" if how == "not UTF-8" else r"lines\.jsonl, line 1\b"
+    with pytest.raises(DataError, match=rf"{where}(.|\n)*{REMEDY}$"):
+        read_lines(kind, file)
 
 
 def test_a_newer_version_is_refused_in_words(records, tmp_path):
