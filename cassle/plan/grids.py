@@ -19,8 +19,8 @@ from cassle.settings.study import Study
 def resolve(study: Study, wanted: Wanted = EVERYTHING) -> Plan:
     """Return the plan of a study; raises `SettingsError` for anything impossible in it.
 
-    With ``wanted`` the plan has no more than the runs that one job belongs to, resolved by the same steps and without
-    the checks that the main process has made of all.
+    With ``wanted`` the plan has only the runs that one job belongs to, resolved by the same steps, without rows of
+    tables and without the checks that the main process has made of all runs.
     """
     load_plugins(study.plugins)
     declare(study.data)
@@ -39,9 +39,9 @@ def _add_grid(plan: Plan, grid: Study, wanted: Wanted) -> None:
     probes = [probe_component(choice) for choice in grid.probes]
     for choice in grid.streams:
         stream = stream_of(choice, data)
-        if not wanted.has_stream(stream):
-            continue
         evaluation = Evaluation(stream, probes, data)
+        if not any(map(wanted.has_stream, [stream] if wanted.runs else [stream, *evaluation.others()])):
+            continue
         evaluation.check()
         _add_streams(plan, evaluation, offline=grid.offline)
         if not wanted.runs:
@@ -66,7 +66,8 @@ def _add_grid(plan: Plan, grid: Study, wanted: Wanted) -> None:
                     joint = [] if method.joint is None else [method.joint.label]
                     if wanted.objective in (None, method.objective.label, *joint):
                         Chain(grid, stream, backbone, method, seed, evaluation).add_to(plan)
-                    _add_rows(plan, evaluation, backbone, method)
+                    if wanted is EVERYTHING:
+                        _add_rows(plan, evaluation, backbone, method)
 
 
 def _add_streams(plan: Plan, evaluation: Evaluation, offline: bool) -> None:

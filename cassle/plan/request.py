@@ -153,7 +153,7 @@ class JobsOnDemand:
             with suppress(SettingsError):
                 return look_up(plan)
         self._resolved.append(_plan(self.request, wanted))
-        plan_file(together(self._resolved[0].study, self._resolved)).write(self.path)
+        plan_file(together(self._resolved[0].study, self._resolved), complete=False).write(self.path)
         return look_up(self._resolved[-1])
 
 

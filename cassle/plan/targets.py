@@ -119,9 +119,9 @@ def plan_record(plan: Plan) -> PlanRecord:
     )
 
 
-def plan_file(plan: Plan) -> PlanFile:
-    """Return what jobs need of a plan."""
-    parts = {part.study.name: part for part in plan.parts()}
+def plan_file(plan: Plan, complete: bool = True) -> PlanFile:
+    """Return what jobs need of a plan; of one that is not ``complete``, nothing of tables and figures."""
+    parts = {part.study.name: part for part in plan.parts()} if complete else {}
     head = PlanHead(
         site=plan.study.site(),
         figures={name: figures(part) for name, part in parts.items()},
