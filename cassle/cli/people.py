@@ -88,7 +88,7 @@ def show(args: argparse.Namespace) -> None:
     from cassle.reporting.show import listing, time_spent
 
     print(listing(Path(args.folder)))
-    if args.since:
+    if args.since is not None:
         print(time_spent(StudyFolder.root_of(Path(args.folder)) / RESULTS, args.since, args.cores))
 
 

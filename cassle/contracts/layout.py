@@ -147,7 +147,7 @@ class ProbeFile:
         """Return the checkpoint, stream and probes of a file of accuracies; `DataError` for any other path."""
         place = PurePosixPath(path)
         if place.suffix != ".json" or place.parent.parent.name != "probes" or len(place.parts) < 7:
-            raise DataError(f"{path} is not a file of accuracies: these are {RESULTS}/.../probes/<stream>/<probes>.json")
+            raise DataError(f"{path} is not a file of accuracies, such as {RESULTS}/.../probes/<stream>/<probes>.json")
         folder = place.parent.parent.parent
         kind = TaskFolder if re.match(r"task\d", folder.name) else RandomFolder
         return cls(kind.parse(folder), place.parent.name, place.stem)
@@ -216,7 +216,7 @@ def features_of(path: str | PurePath) -> tuple[TaskFolder, str]:
     """Return the checkpoint and the stream of a file of features; `DataError` for any other path."""
     place = PurePosixPath(path)
     if place.suffix != ".npz" or place.parent.name != "features" or len(place.parts) < 8:
-        raise DataError(f"{path} is not a file of features: these are {RESULTS}/.../features/<stream>.npz")
+        raise DataError(f"{path} is not a file of features, such as {RESULTS}/.../features/<stream>.npz")
     return TaskFolder.parse(place.parent.parent), place.stem
 
 

@@ -74,6 +74,15 @@ def begin_study():
         start_follower(verb, STUDY)
 
 
+def explain_failure():
+    """Print which jobs failed and why, or what makes that impossible to tell."""
+    try:
+        print(f"\n{last_words(STUDY)}\n")
+    except CassleError as error:
+        print(f"\n{error}\n")
+    end_study()
+
+
 def end_study():
     """Repeat at the end, where it is seen, which results were made by other code."""
     if KEPT is not None:
@@ -100,14 +109,13 @@ try:
     REQUEST = get_request()
     PLAN_FILE = REQUEST.plan_file()
     PLAN = plan_study(REQUEST, ROOT) if MAIN else JobsOnDemand(REQUEST)
+    SITE = PLAN.study.site() if MAIN else PLAN.site
+    STUDY = ROOT / str(PLAN.folder) if MAIN else None
+    KEPT = get_other_code() if MAIN else None
+    if MAIN:
+        warn()
+    if MAIN and not workflow.dryrun:
+        unlock()
+        targets.plan_file(PLAN).write(PLAN_FILE)
 except CassleError as error:
     raise WorkflowError(str(error)) from None
-
-SITE = PLAN.study.site() if MAIN else PLAN.site
-STUDY = ROOT / str(PLAN.folder) if MAIN else None
-KEPT = get_other_code() if MAIN else None
-if MAIN:
-    warn()
-if MAIN and not workflow.dryrun:
-    unlock()
-    targets.plan_file(PLAN).write(PLAN_FILE)

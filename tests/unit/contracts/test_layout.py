@@ -10,9 +10,10 @@ from cassle.contracts import layout
 from cassle.contracts.layout import ProbeFile, RandomFolder, StudyFolder, TaskFolder, features_of
 from cassle.core.errors import DataError
 
-NAMES = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=30).filter(
-    lambda name: name not in (".", "..")
-) | st.sampled_from([" ", "-rf", "~", "$(touch pwned)", "{stream}", "a\nb", "task0", "seed1", "probes", "x.json", "größe"])
+HOSTILE = [" ", "-rf", "~", "$(touch pwned)", "{stream}", "a\nb", "task0", "seed1", "probes", "x.json", "größe"]
+CHARACTERS = st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"])
+NAMES = st.text(CHARACTERS, min_size=1, max_size=30).filter(lambda name: name not in (".", ".."))
+NAMES |= st.sampled_from(HOSTILE)
 NUMBERS = st.integers(0, 10**9)
 TASKS = st.builds(TaskFolder, NAMES, NAMES, NAMES, NAMES, NUMBERS, NUMBERS)
 RANDOM = st.builds(RandomFolder, NAMES, NAMES, NUMBERS)
@@ -59,7 +60,8 @@ def test_a_study_finds_the_directory_that_its_paths_count_from(name):
     folder = StudyFolder(name)
     for root in (Path("/scratch/me"), Path("ssl").absolute()):
         assert StudyFolder.root_of(root / str(folder)) == root
-    assert {Path(file).parent for file in (folder.study, folder.plan, folder.page, folder.workflow)} == {Path(str(folder))}
+    files = (folder.study, folder.plan, folder.page, folder.workflow)
+    assert {Path(file).parent for file in files} == {Path(str(folder))}
 
 
 @given(TASKS, NAMES, NAMES)
@@ -80,7 +82,7 @@ UNTRAINED = "results/digits-domain2/conv3/random/seed0"
         (TaskFolder.parse, "", "too few components"),
         (TaskFolder.parse, "seed0/task1", "too few components"),
         (TaskFolder.parse, UNTRAINED.replace("results", "a/b"), "'random' should be 'seed' and a number"),
-        (TaskFolder.parse, TASK.replace("seed0", "seed"), "'seed' should be 'seed' and a number; rename that directory"),
+        (TaskFolder.parse, TASK.replace("seed0", "seed"), "'seed' should be 'seed' and a number; rename"),
         (TaskFolder.parse, TASK.replace("seed0", "seed-1"), "'seed-1' should be 'seed' and a number"),
         (TaskFolder.parse, TASK.replace("seed0", "seed00"), "'seed00' should be 'seed' and a number"),
         (TaskFolder.parse, TASK.replace("seed0", "0"), "'0' should be 'seed' and a number"),

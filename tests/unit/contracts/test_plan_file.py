@@ -36,7 +36,7 @@ def file(made, tmp_path):
 
 def test_every_job_is_read_as_it_was_planned(made, file):
     stored = JobPlan(file)
-    assert made.train and made.memory and made.probe
+    assert all((made.train, made.memory, made.probe))
     assert all(stored.train_job(folder) == job for folder, job in made.train.items())
     assert all(stored.memory_job(folder) == job for folder, job in made.memory.items())
     assert all(stored.probe_job(name) == job for name, job in made.probe.items())
@@ -99,13 +99,17 @@ def test_a_damaged_entry_is_one_message_with_the_name_of_the_file_and_the_remedy
 def test_of_half_a_file_no_job_is_read_as_another(made, file):
     text = file.read_text()
     file.write_text(text[: len(text) // 2])
-    stored = JobPlan(file)
+    stored, refused = JobPlan(file), []
     for folder, job in made.train.items():
         try:
             assert stored.train_job(folder) == job
         except DataError as error:
-            assert "plan.json" in str(error)
-            assert "run the workflow again" in str(error)
+            refused.append(str(error))
+    for message in refused:
+        assert "plan.json" in message
+        assert "run the workflow again" in message
+    with pytest.raises(DataError, match=r"study 'mine' is not part of the plan .*plan\.json; run the workflow again"):
+        stored.study("mine")
 
 
 def test_an_entry_is_one_line_of_json(made, file):
