@@ -112,8 +112,8 @@ class ProbeRecord(Record):
                     raise ValueError(f"{kind} of {probe} has {values} values for {tasks} tasks")
             if probe not in self.execution.precision:
                 raise ValueError(f"execution says no precision of {probe}")
-        if set(self.identity) != set(self.accuracies):
-            raise ValueError("identity names other probes than accuracies")
+        if unknown := ", ".join(sorted(self.identity.keys() - self.accuracies.keys())):
+            raise ValueError(f"identity names {unknown}, of which there are no accuracies")
         return self
 
 
