@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from cassle.bench.base import as_text, begin, rate, result, seconds_per_call
-from cassle.bench.trained import Step
+from cassle.bench.trained import MeasuredStep
 from cassle.bench.workload import RecipeSettings, plan_of
 from cassle.runtime.allocator import keep_freed_memory
 from cassle.settings.site import Site
@@ -38,11 +38,11 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
     precision = resolve_precision(site.execution.precision, device)
     made = plan, settings.facts(), settings.images, device, precision
     cases: dict[str, Callable[[], Any]] = {}
-    step = Step(*made)
+    step = MeasuredStep(*made)
     cases["step"] = step
     cases["its views"] = lambda: step.learner.draw_views(next(step.batches))
     if device.type == "cuda":
-        compiled = Step(*made)
+        compiled = MeasuredStep(*made)
         compiled.learner.model.backbone.compile()
         if compiled.learner.teacher is not None:
             compiled.learner.teacher.backbone.compile()

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from cassle.bench.base import as_text, begin, result, seconds_per_call
-from cassle.bench.trained import Step
+from cassle.bench.trained import MeasuredStep
 from cassle.bench.workload import RecipeSettings, plan_of
 from cassle.runtime.allocator import keep_freed_memory
 from cassle.settings.site import Site
@@ -42,7 +42,7 @@ def measure(settings: BenchSettings, site: Site) -> dict[str, Any]:
     cases = {}
     for choice in ("finetune", *chosen):
         plan = plan_of({**settings.words(), "strategy": choice}, settings.backbone)
-        cases[next(iter(plan.rows)).strategy] = Step(plan, settings.facts(), settings.images, device, precision)
+        cases[next(iter(plan.rows)).strategy] = MeasuredStep(plan, settings.facts(), settings.images, device, precision)
     times = seconds_per_call(cases, device, settings.rounds)
     rows = []
     for name, step in cases.items():

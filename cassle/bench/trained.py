@@ -27,7 +27,7 @@ from cassle.training.precision import HALF
 from cassle.training.state import Position
 
 
-class Step:
+class MeasuredStep:
     """Each call trains on one batch of a second task, as the training job does.
 
     The images of the second task are those of the first, too, so that a strategy has remembered some.

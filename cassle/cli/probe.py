@@ -41,7 +41,7 @@ def _evaluate(
     args: argparse.Namespace, spec: ProbeSpec, site: Site, checkpoint: Path | None, reuse: list[Path]
 ) -> None:
     from cassle.evaluation.probe_checkpoint import probe_checkpoint
-    from cassle.evaluation.request import ProbeRequest
+    from cassle.evaluation.probe_request import ProbeRequest
 
     index = args.index or [index_file(stream.index) for stream in spec.streams]
     split = args.split or [split_file(stream.name) for stream in spec.streams]

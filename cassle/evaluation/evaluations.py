@@ -20,7 +20,7 @@ from cassle.data.splits import Split, read_split
 from cassle.data.streams import Stream
 from cassle.evaluation.base import Evaluation, Half, Probe, accuracy_by_task, predict_within_task
 from cassle.evaluation.code import code_of_probes
-from cassle.evaluation.request import ProbeRequest
+from cassle.evaluation.probe_request import ProbeRequest
 from cassle.evaluation.source import Epochs, Source, crop_features
 from cassle.evaluation.subject import Subject
 from cassle.nets.features import CLEAN_BATCH, features_of
@@ -29,7 +29,7 @@ from cassle.training.state import StateFile
 
 
 @dataclass(frozen=True)
-class Found:
+class ProbeResult:
     """What one probe found: accuracy per task as a fraction, without and with the task known.
 
     ``precision`` of the features; ``identity``: fingerprint of everything the accuracies depend on; ``own_tasks``:
@@ -78,7 +78,7 @@ class Evaluations:
             [self.subject.fingerprint, alone.model_dump(mode="json"), code_of_probes([probe]), data, how]
         )
 
-    def evaluated(self, component: ProbeComponent, probe: Probe, identity: str) -> Found:
+    def evaluated(self, component: ProbeComponent, probe: Probe, identity: str) -> ProbeResult:
         """Return what a probe finds."""
         main = self.request.spec.stream
         stream = component.stream or main
@@ -87,7 +87,7 @@ class Evaluations:
             scores = probe.scores(data)
         test = data.test
         within_task = predict_within_task(scores, test.task, split.classes)
-        return Found(
+        return ProbeResult(
             accuracies=accuracy_by_task(scores.argmax(dim=1), test.labels, test.task, data.tasks),
             task_aware=accuracy_by_task(within_task, test.labels, test.task, data.tasks),
             precision=self.precision_used(),

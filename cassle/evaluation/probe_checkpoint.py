@@ -12,8 +12,8 @@ import torch
 from cassle.contracts.records import ProbeExecution, ProbeRecord, read_record_if_present, write_record
 from cassle.evaluation.base import Probe, probes
 from cassle.evaluation.code import code_of_probes
-from cassle.evaluation.evaluations import Evaluations, Found
-from cassle.evaluation.request import ProbeRequest
+from cassle.evaluation.evaluations import Evaluations, ProbeResult
+from cassle.evaluation.probe_request import ProbeRequest
 from cassle.evaluation.subject import load_subject
 from cassle.training.precision import device_name, resolve_device, resolve_precision
 
@@ -68,7 +68,7 @@ def open_evaluations(request: ProbeRequest, made: Mapping[str, Probe]) -> Evalua
     )
 
 
-def results(request: ProbeRequest, evaluations: Evaluations, made: Mapping[str, Probe]) -> dict[str, Found]:
+def results(request: ProbeRequest, evaluations: Evaluations, made: Mapping[str, Probe]) -> dict[str, ProbeResult]:
     """Return label -> result of all probes; what earlier evaluations found is copied, the rest is evaluated."""
     identity = {probe.label: evaluations.identity(probe, made[probe.label]) for probe in request.spec.probes}
     reused = reusable(request.reuse, identity)
@@ -80,20 +80,20 @@ def results(request: ProbeRequest, evaluations: Evaluations, made: Mapping[str, 
     }
 
 
-def reusable(files: Iterable[Path], wanted: Mapping[str, str]) -> dict[str, Found]:
+def reusable(files: Iterable[Path], wanted: Mapping[str, str]) -> dict[str, ProbeResult]:
     """Return label -> result of the wanted probes that files of accuracies have, and print where each was found.
 
     ``wanted``: label -> identity; a result of another identity was found under other conditions and is not copied. A
     missing file has none. Raises `DataError` for a file that is damaged or of another kind.
     """
-    found: dict[str, Found] = {}
+    found: dict[str, ProbeResult] = {}
     for file in files:
         held = read_record_if_present(ProbeRecord, file)
         if held is None:
             continue
         for label, identity in held.identity.items():
             if label not in found and wanted.get(label) == identity:
-                found[label] = Found(
+                found[label] = ProbeResult(
                     accuracies=held.accuracies[label],
                     task_aware=held.task_aware[label],
                     precision=held.execution.precision[label],

@@ -25,7 +25,7 @@ class Readable(Protocol):
         ...
 
 
-class Rows:
+class Subset:
     """A subset of images, read by index within the subset."""
 
     def __init__(self, images: Readable, indices: Tensor) -> None:

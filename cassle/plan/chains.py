@@ -12,7 +12,7 @@ from cassle.data.streams import Stream
 from cassle.plan.components import LabeledComponent
 from cassle.plan.methods import Method
 from cassle.plan.plan import Plan
-from cassle.plan.probes import Evaluation
+from cassle.plan.probes import EvaluationPlan
 from cassle.settings.study import Study
 from cassle.strategies.compose import keeps_memory, shares_first_task
 
@@ -26,8 +26,8 @@ class Chain:
     backbone: LabeledComponent
     method: Method
     seed: int
-    evaluation: Evaluation
-    """Evaluation of each checkpoint, on the chain's tasks, or on those that joint training is compared on."""
+    evaluation: EvaluationPlan
+    """EvaluationPlan of each checkpoint, on the chain's tasks, or on those that joint training is compared on."""
 
     def add_to(self, plan: Plan) -> None:
         """Add every run: those of the strategies, and joint training if the study asks for it."""

@@ -11,7 +11,7 @@ from cassle.plan.components import LabeledComponent, backbone_component, shown_s
 from cassle.plan.methods import Method, method_of
 from cassle.plan.plan import Plan
 from cassle.plan.presets import data_preset
-from cassle.plan.probes import Evaluation, probe_component
+from cassle.plan.probes import EvaluationPlan, probe_component
 from cassle.plan.wanted import EVERYTHING, Wanted, joint_stream
 from cassle.settings.study import Study
 
@@ -39,7 +39,7 @@ def _add_grid(plan: Plan, grid: Study, wanted: Wanted) -> None:
     probes = [probe_component(choice) for choice in grid.probes]
     for choice in grid.streams:
         stream = stream_of(choice, data)
-        evaluation = Evaluation(stream, probes, data)
+        evaluation = EvaluationPlan(stream, probes, data)
         if not any(map(wanted.has_stream, [stream] if wanted.runs else [stream, *evaluation.others()])):
             continue
         evaluation.check()
@@ -70,19 +70,19 @@ def _add_grid(plan: Plan, grid: Study, wanted: Wanted) -> None:
                         _add_rows(plan, evaluation, backbone, method)
 
 
-def _add_streams(plan: Plan, evaluation: Evaluation, offline: bool) -> None:
+def _add_streams(plan: Plan, evaluation: EvaluationPlan, offline: bool) -> None:
     """Add the streams that are trained and evaluated on."""
     joint = [joint_stream(evaluation.stream)] if offline else []
     for stream in [evaluation.stream, *joint, *evaluation.others()]:
         plan.streams[stream.name] = stream
 
 
-def _add_random_network(plan: Plan, evaluation: Evaluation, backbone: LabeledComponent, seed: int) -> None:
+def _add_random_network(plan: Plan, evaluation: EvaluationPlan, backbone: LabeledComponent, seed: int) -> None:
     if (job := evaluation.of_random_network(backbone, seed)) is not None:
         plan.add_probe(job)
 
 
-def _add_rows(plan: Plan, evaluation: Evaluation, backbone: LabeledComponent, method: Method) -> None:
+def _add_rows(plan: Plan, evaluation: EvaluationPlan, backbone: LabeledComponent, method: Method) -> None:
     for label in method.labels():
         for probe in evaluation.probes:
             row = TableRow(

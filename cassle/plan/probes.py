@@ -60,7 +60,7 @@ def _probe_part(probe: LabeledComponent, data: DataSettings) -> ProbeComponent:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationPlan:
     """How the checkpoints of a stream are evaluated."""
 
     stream: Stream
@@ -150,7 +150,7 @@ def _checked(
     backbone: Component | None = None,
     image_size: int | None = None,
 ) -> ProbeSpec:
-    Evaluation(stream, parts, data).check()
+    EvaluationPlan(stream, parts, data).check()
     return probe_spec(parts, stream, seed, data, backbone, image_size)
 
 

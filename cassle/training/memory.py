@@ -25,7 +25,7 @@ from cassle.data.splits import read_split
 from cassle.data.views import Views
 from cassle.models.checkpoints import load_checkpoint, load_into
 from cassle.models.model import Model
-from cassle.nets.features import CLEAN_BATCH, Rows, extract_features
+from cassle.nets.features import CLEAN_BATCH, Subset, extract_features
 from cassle.settings.site import Site
 from cassle.strategies.base import TaskEnd
 from cassle.tensors.batch import Batch
@@ -168,7 +168,7 @@ def task_end(
     seed, task = spec.seed, spec.task
 
     def clean_features(chosen: Tensor) -> Tensor:
-        return extract_features(model.backbone, Rows(images, chosen.to(device)), CLEAN_BATCH, device, views.clean)
+        return extract_features(model.backbone, Subset(images, chosen.to(device)), CLEAN_BATCH, device, views.clean)
 
     def batches(size: int) -> Iterator[Batch]:
         rows = TaskRows(positions, positions[:0], size, seed_of(seed, "memory"), task)

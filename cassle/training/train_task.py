@@ -18,7 +18,7 @@ from cassle.core.log import say
 from cassle.data.loaders import TaskRows, open_loader
 from cassle.data.views import Views
 from cassle.models.checkpoints import Checkpoint, save_checkpoint
-from cassle.nets.features import CLEAN_BATCH, Rows, extract_features
+from cassle.nets.features import CLEAN_BATCH, Subset, extract_features
 from cassle.objectives.base import TaskStart
 from cassle.runtime.allocator import keep_freed_memory
 from cassle.runtime.distributed import all_reduce_max, primary, process_group, size
@@ -26,10 +26,10 @@ from cassle.runtime.launch import stop_signals
 from cassle.runtime.locks import exclusive
 from cassle.training.learner import Learner
 from cassle.training.lightning import pl
-from cassle.training.outputs import finished, keep, remove_leftovers, remove_traces, require_room
 from cassle.training.parallel import Together
 from cassle.training.precision import device_name, resolve_device, resolve_precision
 from cassle.training.progress import Heartbeat, Metrics
+from cassle.training.result_files import finished, keep, remove_leftovers, remove_traces, require_room
 from cassle.training.state import Position, StateFile, StopRequest
 from cassle.training.task import Task, TrainRequest, assemble
 
@@ -105,7 +105,7 @@ def begin(request: TrainRequest, task: Task, stop: StopRequest) -> Learner:
     else:
 
         def clean_features() -> tuple[Tensor, Tensor]:
-            rows = Rows(loader.images, own.to(task.device))
+            rows = Subset(loader.images, own.to(task.device))
             return own.to(task.device), extract_features(
                 task.model.backbone, rows, CLEAN_BATCH, task.device, views.clean
             )

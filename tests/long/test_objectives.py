@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cassle.evaluation.probe_checkpoint import probe_checkpoint
-from cassle.evaluation.request import ProbeRequest
+from cassle.evaluation.probe_request import ProbeRequest
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.base import objectives
 from cassle.plan import Plan, resolve

@@ -12,7 +12,7 @@ from cassle.plan.request import JobsOnDemand, Request, plan_study
 from cassle.plan.sources import check_workflow_path, put_own_commands_first
 from cassle.reporting.show import where
 from cassle.runtime.locks import clear_stale
-from cassle.training.outputs import forget
+from cassle.training.result_files import forget
 
 
 def get_request():

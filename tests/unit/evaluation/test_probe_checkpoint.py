@@ -13,7 +13,7 @@ from cassle.data.base import Index, Part, content_fingerprint, read_index, write
 from cassle.data.splits import split, write_split
 from cassle.data.streams import Stream
 from cassle.evaluation.probe_checkpoint import probe_checkpoint
-from cassle.evaluation.request import ProbeRequest
+from cassle.evaluation.probe_request import ProbeRequest
 from cassle.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from cassle.plan.probes import probe_component, probe_spec
 from cassle.settings.site import Site

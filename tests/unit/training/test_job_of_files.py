@@ -13,7 +13,7 @@ from cassle.core.errors import Interrupted
 from cassle.data.base import datasets, write_index
 from cassle.data.splits import split, write_split
 from cassle.evaluation.probe_checkpoint import probe_checkpoint
-from cassle.evaluation.request import ProbeRequest
+from cassle.evaluation.probe_request import ProbeRequest
 from cassle.models.checkpoints import load_checkpoint
 from cassle.objectives.simclr import SimCLR
 from cassle.plan import resolve

@@ -9,7 +9,7 @@ import torch
 from cassle.contracts.records import write_record
 from cassle.core.errors import CassleError
 from cassle.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from cassle.training.outputs import finished, forget, keep, remove_leftovers, require_room
+from cassle.training.result_files import finished, forget, keep, remove_leftovers, require_room
 from tests.unit.specs import changed, provenance, train_record, train_specs
 
 MADE = provenance(train_specs(stream="digits-domain2", objective="simclr", strategy="finetune")[0])
@@ -85,9 +85,8 @@ def test_forgotten_second_names_free_the_space_of_deleted_outputs(folder):
 
 
 def test_forgetting_needs_no_torch():
-    code = (
-        "import sys; from cassle.training.outputs import forget; forget(['nowhere']); sys.exit('torch' in sys.modules)"
-    )
+    load = "import sys; from cassle.training.result_files import forget"
+    code = f"{load}; forget(['nowhere']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
