@@ -10,7 +10,7 @@ ONE_NODE = str(Path(__file__).with_name("one_node.sh"))
 
 @pytest.fixture(scope="session")
 def slurm():
-    """Start Slurm, installed if need be; whatever happens, it and its jobs end with the tests."""
+    """Start Slurm, installed if missing; it and its jobs always end with the tests."""
     try:
         up = subprocess.run([ONE_NODE, "up"], capture_output=True, text=True, timeout=900)
         assert up.returncode == 0, up.stdout + up.stderr

@@ -17,8 +17,8 @@ up() {
   head -c 1024 /dev/urandom > "$state/munge.key" && chmod 600 "$state/munge.key"
   munged --force --socket="$state/munge.socket" --key-file="$state/munge.key" --pid-file="$state/munged.pid" \
     --log-file="$state/munged.log" --seed-file="$state/munge.seed"
-  # Jobs do not inherit SLURM_CONF, so the file lies where Slurm looks by itself. The node claims to have what the
-  # profile asks for, whatever this machine has.
+  # Jobs do not inherit SLURM_CONF, so the file has the path that Slurm reads by default. The node claims to have what the
+  # profile requests, independent of this machine.
   cat > "$conf" << CONF
 $mark
 ClusterName=one

@@ -1,4 +1,4 @@
-"""The default study, shortened, on a real Slurm through the profile as it is: a walltime costs no result."""
+"""The default study, shortened, on a real Slurm with the unchanged profile: a walltime loses no result."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.study import ALL, Study, log_says, wait_for
+from tests.torture.study import ALL, Study, wait_for, wait_for_log
 from tests.workflow.conftest import REPOSITORY
 
 PROFILE = (
@@ -23,7 +23,7 @@ PROFILE = (
 PATIENCE = 1800
 """Seconds for all jobs of the study: each starts Python three times, which takes long on a machine with other work."""
 SETTINGS = {"strategies": "cassle", "minutes": 60}
-"""One strategy, whose trainings save their states only when they are asked to stop."""
+"""One strategy, whose trainings save their states only when they are stopped."""
 
 
 @pytest.fixture
@@ -46,17 +46,17 @@ def trainer(study):
     """Wait until the second task has trained for some epochs, and return its process."""
 
     def look():
-        assert study.processes(), study.said()
+        assert study.processes(), study.output()
         beat = json.loads(study.file("progress.json").read_text())
         return beat["pid"] if study.file("metrics.jsonl").read_text().count("\n") > 2 else 0
 
     return wait_for(look, "the second task had trained for some epochs", PATIENCE)
 
 
-def end_the_time_of(pid):
-    """Cut the walltime of a process's job to a minute, and let the process stand still until Slurm tells it to end."""
+def exceed_walltime(pid):
+    """Cut the walltime of a process's job to a minute, and suspend the process until Slurm sends SIGTERM."""
     os.kill(pid, signal.SIGSTOP)
-    environment = dict(word.split("=", 1) for word in Path(f"/proc/{pid}/environ").read_text().split("\0") if word)
+    environment = dict(entry.split("=", 1) for entry in Path(f"/proc/{pid}/environ").read_text().split("\0") if entry)
     job = environment["SLURM_JOB_ID"]
     subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=1"], check=True, timeout=60)
     wait_for(lambda: signal.SIGTERM in pending(pid), "its time was over", PATIENCE)
@@ -64,20 +64,20 @@ def end_the_time_of(pid):
 
 
 def pending(pid):
-    """Return the signals that a process has not yet heard."""
+    """Return the pending signals of a process."""
     [mask] = re.findall(r"^ShdPnd:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return {number for number in signal.valid_signals() if int(mask, 16) >> (number - 1) & 1}
 
 
 def test_a_training_killed_by_its_walltime_resumes_in_the_same_run_and_nothing_differs(study, local):
     running = study.start(ALL, PROFILE)
-    end_the_time_of(trainer(study))
+    exceed_walltime(trainer(study))
     alone = local.start()
-    log_says(study, "received SIGTERM: saving the state after this step")
-    assert running.wait(PATIENCE) == 0, study.said()
-    assert "SLURM status is: 'TIMEOUT'" in study.said()
-    assert "Trying to restart job" in study.said()
+    wait_for_log(study, "received SIGTERM: saving the state after this step")
+    assert running.wait(PATIENCE) == 0, study.output()
+    assert "SLURM status is: 'TIMEOUT'" in study.output()
+    assert "Trying to restart job" in study.output()
     assert "resuming at epoch" in study.file("train.log").read_text()
-    assert alone.wait(PATIENCE) == 0, local.said()
+    assert alone.wait(PATIENCE) == 0, local.output()
     assert study.contents() == local.contents()
     assert not study.leftovers()

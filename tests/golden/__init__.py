@@ -1,1 +1,1 @@
-"""Comparisons with reference numbers; a package, so that its tests may be called like those of tests/unit."""
+"""Comparisons with reference numbers; a package, so that its test files may have the names of those in tests/unit."""

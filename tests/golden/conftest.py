@@ -1,4 +1,4 @@
-"""Golden tests: each runs for the cases of the files its table names, in whatever folder ``--golden-dir`` says."""
+"""Golden tests: each runs for the cases of the files in its table, which are read from ``--golden-dir``."""
 
 import pytest
 
@@ -19,18 +19,18 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def golden(request):
-    """A function from a file's name, such as ``steps/byol``, to its cases by name."""
+    """Function that returns the cases of a file, such as ``steps/byol``, by name."""
     folder = request.config.getoption("golden_dir")
     return lambda name: load(folder, name)
 
 
 @pytest.fixture
 def case(golden, row, case_name):
-    """The golden case this test runs for."""
+    """Golden case of this test."""
     return golden(row.file)[case_name]
 
 
 @pytest.fixture(params=[FLOAT64, FLOAT32], ids=lambda precision: precision.name)
 def precision(request):
-    """The type to compute in, with its tolerances."""
+    """Floating-point type of the computation, with its tolerances."""
     return request.param

@@ -39,7 +39,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a test's table: a file, and which of its cases are meant, namely those that have all ``inputs``."""
+    """A line of a test's table: a file, and its cases that have all ``inputs``."""
 
     file: str
     inputs: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from .files import Row
 
 @dataclass(frozen=True)
 class Form(Row):
-    """A form as registered, and where its settings and tensors stand in a golden file.
+    """A registered form, and the names of its settings and tensors in a golden file.
 
     ``settings`` maps the form's settings to hyper-parameters. A form that needs more than projections names the
     ``objective`` it distils with its settings, and maps the file's tensors to attributes of the distillation

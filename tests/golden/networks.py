@@ -1,4 +1,4 @@
-"""The small network of the golden training steps, built from the project's own parts."""
+"""The small network of the golden training steps, built from components of the project."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -85,7 +85,7 @@ def _layers(module: nn.Module) -> dict[str, nn.Module]:
 
 @torch.no_grad()
 def fill(named: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    """Give every tensor its start value; what a file has beyond that is of no use here."""
+    """Set every tensor to its start value; other values of the file are not used."""
     for name, tensor in named.items():
         assert tensor.shape == values[name].shape, f"{name}: the file has {tuple(values[name].shape)}"
         tensor.copy_(values[name])

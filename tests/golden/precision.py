@@ -1,4 +1,4 @@
-"""How close is equal: the tolerances that belong to the reference numbers, per floating-point type."""
+"""Tolerances of the comparisons with the reference numbers, per floating-point type."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

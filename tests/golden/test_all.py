@@ -7,11 +7,11 @@ from .files import load
 
 HERE = Path(__file__).parent
 NEVER_COMPUTED = {"metrics": ["mean"]}
-"""Cases of what this project has no use for: accuracies are counted over all images, not averaged over batches."""
+"""Cases without a counterpart here: accuracies are counted over all images, not averaged over batches."""
 
 
 def compared():
-    """All rows that the marks of tests in this folder name."""
+    """Return the rows in the marks of all tests of this folder."""
     modules = [import_module(f"{__package__}.{file.stem}") for file in sorted(HERE.glob("test_*.py"))]
     marks = [mark for module in modules for value in vars(module).values() for mark in getattr(value, "pytestmark", [])]
     return [row for mark in marks if mark.name == "golden" for row in mark.args]

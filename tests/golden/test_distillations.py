@@ -23,7 +23,7 @@ RUNNING = {"bn_running_mean": "predictor.1.running_mean", "bn_running_var": "pre
 
 
 class FixedTeacher:
-    """A teacher whose projections are those of the file, whatever the views."""
+    """A teacher that returns the projections of the file for any views."""
 
     def __init__(self, objective, z):
         self.objective, self.z = objective, z
@@ -33,7 +33,7 @@ class FixedTeacher:
 
 
 class Setting:
-    """A CaSSLe strategy as a case describes it, and what it gets to see of a step."""
+    """The CaSSLe strategy of a case, and its inputs in a step."""
 
     def __init__(self, form, case, dtype):
         inputs, hp = case.inputs(dtype), case.hp

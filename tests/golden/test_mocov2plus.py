@@ -21,7 +21,7 @@ def test_loss_of_one_direction_and_gradients_equal_the_reference(case, precision
 
 
 @pytest.mark.golden(Row("moco", ("q1_raw", "q2_raw", "k1_raw", "k2_raw", "queue")))
-def test_loss_queues_and_what_is_distilled_equal_the_reference(case, precision):
+def test_loss_queues_and_distilled_projections_equal_the_reference(case, precision):
     inputs, hp = case.inputs(precision.dtype), case.hp
     settings = {"hidden_dim": 2, "output_dim": hp["D"], "queue_size": hp["K"], "temperature": hp["temperature"]}
     objective = tiny_model("mocov2plus", settings).to(precision.dtype).objective

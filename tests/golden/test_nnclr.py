@@ -52,7 +52,7 @@ def test_neighbors_equal_the_reference(case, precision):
 
 
 @pytest.mark.golden(Row("nnclr", ("z1", "queue", "queue_y", "targets")))
-def test_rows_of_the_queue_stand_where_the_reference_has_their_labels(case):
+def test_rows_of_the_queue_have_the_indices_of_their_labels_in_the_reference(case):
     objective = filled(case, torch.float64)
     objective.after_loss(Outputs([], [case["z1"], case["z2"]]), None)
     moved = (objective.queue != case["queue"]).any(dim=1)

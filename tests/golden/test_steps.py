@@ -76,7 +76,7 @@ def test_steps_equal_the_reference(training, case, precision):
 
 
 @pytest.mark.golden(*OBJECTIVES)
-def test_steps_change_nothing_the_reference_leaves_alone(training, case):
+def test_steps_change_no_tensor_that_the_reference_keeps(training, case):
     before = {name: tensor.detach().clone() for name, tensor in training.named.items()}
     records = [training.step(index) for index in range(STEPS)]
     kept = training.named.keys() - {key.removeprefix("step0.after.") for key in case.values}
@@ -119,7 +119,7 @@ def compare_forward(record, expected, index, precision):
 
 
 def compare_gradients(record, expected, case, index, precision):
-    """Compare every gradient; what the reference gives none has none here, or an exact zero."""
+    """Compare every gradient; without one in the reference, it is None or exactly zero."""
     gradients = {key.removeprefix("grad."): value for key, value in expected.items() if key.startswith("grad.")}
     for name, gradient in record.gradients.items():
         if name in gradients:

@@ -45,7 +45,7 @@ class StepRow(Row):
 
 @dataclass
 class Record:
-    """What one step left behind; names are those of the golden file."""
+    """Results of one step, with the names of the golden file."""
 
     scalars: dict[str, Tensor]
     forward: dict[str, list[Tensor]]
@@ -99,16 +99,16 @@ class Training:
         self.seen.setdefault(place, []).append(output.detach())
 
     def groups(self) -> list[Group]:
-        """Return what is trained; golden steps have no online classifier."""
+        """Return the trained modules; golden steps have no online classifier."""
         backbone = Group("backbone", list(self.model.backbone.parameters()))
         return [backbone, *self.model.objective.groups(), *self.strategy.groups()]
 
     def moment(self) -> Moment:
-        """Return where the task stands; a step that moves no average does not count for its coefficient."""
+        """Return the position in the task; a step that moves no average does not count for its coefficient."""
         return Moment(epoch=0, step=self.moves, epochs=1, steps=self.hp.get("max_steps", STEPS))
 
     def step(self, index: int) -> Record:
-        """Take one training step, in the order of a trainer, and return its record."""
+        """Take one training step, in the order of the trainer, and return its results."""
         objective, hp = self.model.objective, self.hp
         if index == 0:
             objective.begin_epoch(self.moment())

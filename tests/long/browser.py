@@ -1,7 +1,7 @@
-"""Looks at pages in headless Chromium: `python -m tests.long.browser FILE...` exits with 1 if something is wrong.
+"""Checks pages in headless Chromium: `python -m tests.long.browser FILE...` exits with 1 after a fault.
 
-What is wrong: an error on the console, an image that did not load, a request to anywhere but the file, or, on a phone,
-a page wider than the screen. Chromium is spoken to over a pipe, by the protocol of its developer tools.
+Faults are: an error on the console, an image that did not load, a request to anything but the file, or, on a phone,
+a page wider than the screen. Commands are sent over a pipe, in the protocol of the developer tools.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ BROKEN = "[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(
 
 
 class Browser:
-    """A Chromium with one empty tab, and what it has said so far."""
+    """A Chromium with one empty tab, and its events so far."""
 
     def __init__(self, to: int, back: int) -> None:
         self.to, self.back, self.rest, self.number = to, back, b"", 0
@@ -34,25 +34,25 @@ class Browser:
             self.ask(f"{domain}.enable")
 
     def ask(self, method: str, **params):
-        """Send a command and return its result; what happens meanwhile is kept."""
+        """Send a command and return its result; events in between are kept."""
         self.number += 1
         message = {"id": self.number, "method": method, "params": params}
         if self.session:
             message["sessionId"] = self.session
         os.write(self.to, json.dumps(message).encode() + b"\0")
-        answer = self._until(lambda heard: heard.get("id") == self.number)
+        answer = self._until(lambda message: message.get("id") == self.number)
         assert "error" not in answer, answer
         return answer["result"]
 
     def open(self, page: Path) -> None:
-        """Open a file and wait until it is loaded; earlier events are forgotten."""
+        """Open a file and wait until it is loaded; earlier events are dropped."""
         self.events = []
         self.ask("Page.navigate", url=page.resolve().as_uri())
         if not any(event["method"] == "Page.loadEventFired" for event in self.events):
-            self._until(lambda heard: heard.get("method") == "Page.loadEventFired")
+            self._until(lambda message: message.get("method") == "Page.loadEventFired")
 
     def value(self, expression: str):
-        """Return what a JavaScript expression is in the page, once the promises in it are kept."""
+        """Return the value of a JavaScript expression in the page, after its promises are resolved."""
         answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
@@ -69,27 +69,34 @@ class Browser:
                 self.rest += chunk
                 continue
             self.rest = tail
-            heard = json.loads(head)
-            if "method" in heard:
-                self.events.append(heard)
-            if wanted(heard):
-                return heard
+            message = json.loads(head)
+            if "method" in message:
+                self.events.append(message)
+            if wanted(message):
+                return message
 
 
 @contextmanager
 def browser():
-    """Yield a `Browser` in a profile of its own; it ends with the block."""
+    """Yield a `Browser` with its own profile; it ends with the block."""
     binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     assert binary, "there is no Chromium: apt-get install chromium"
     # Chromium reads commands from its file 3 and answers on 4
     (theirs_in, ours_out), (ours_in, theirs_out) = (
         [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in os.pipe()] for _ in range(2)
     )
-    # its helpers may write into the profile a moment longer than it lives, and what stays there is of no use
+    # helper processes may still write into the profile after Chromium has ended
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        words = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={profile}",
+            "--no-first-run",
+        ]
         process = subprocess.Popen(
-            [binary, *words, "--no-first-run", "about:blank"],
+            [binary, *options, "about:blank"],
             pass_fds=(3, 4),
             preexec_fn=lambda: (os.dup2(theirs_in, 3), os.dup2(theirs_out, 4)),
             stdin=subprocess.DEVNULL,
@@ -108,7 +115,7 @@ def browser():
 
 
 def faults(chromium: Browser, page: Path) -> list[str]:
-    """Return what is wrong with a page, opened from disk, on a desk and on a phone."""
+    """Return the faults of a page, opened from disk, on a desktop and on a phone."""
     chromium.ask("Emulation.clearDeviceMetricsOverride")
     chromium.open(page)
     found = [f"image not loaded: {image}" for image in chromium.value(BROKEN)]
@@ -121,7 +128,7 @@ def faults(chromium: Browser, page: Path) -> list[str]:
 
 
 def fault(method: str, what: dict) -> str:
-    """Return what is wrong about an event, or nothing."""
+    """Return the fault that an event reports, or an empty string."""
     if method == "Runtime.exceptionThrown":
         return f"exception: {what['exceptionDetails'].get('exception', {}).get('description', what)}"
     if method == "Runtime.consoleAPICalled" and what["type"] in ("error", "assert"):
@@ -137,5 +144,5 @@ if __name__ == "__main__":
     with browser() as opened:
         wrong = {page: faults(opened, Path(page)) for page in sys.argv[1:]}
     for page, found in wrong.items():
-        print(f"{page}: {'; '.join(found) or 'as it should be'}")
+        print(f"{page}: {'; '.join(found) or 'no faults'}")
     sys.exit(any(wrong.values()))

@@ -1,4 +1,4 @@
-"""Stand-ins for the paper's datasets in the layouts that their users have: a few dozen images of each."""
+"""Substitutes for the paper's datasets in their published layouts, with a few dozen images each."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def build(root: Path) -> Path:
 
 
 def _share_classes(folder: Path) -> None:
-    """Shorten DomainNet's lists: each domain has the images of its own classes, all domains together all of them."""
+    """Shorten DomainNet's lists: each domain keeps some classes, and the domains together keep all of them."""
     for place, domain in enumerate(DOMAINS):
         file = folder / f"{domain}_train.txt"
         own = file.read_text().splitlines()[place :: len(DOMAINS)]

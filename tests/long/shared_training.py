@@ -64,7 +64,7 @@ def second_task(objective: str, prepared: Path, folder: Path) -> dict[str, torch
 
 
 def second_tasks(prepared: str, first_tasks: str) -> dict[str, dict[str, torch.Tensor]]:
-    """What comes out for each objective."""
+    """Results of each objective."""
     return {objective: second_task(objective, Path(prepared), Path(first_tasks)) for objective in OBJECTIVES}
 
 

@@ -103,14 +103,14 @@ def test_an_epoch_has_its_number_of_steps_no_image_twice_and_less_than_a_batch_l
 
 
 @pytest.mark.parametrize("first_step", [1, 3])
-def test_batches_after_a_resume_are_the_same_whatever_ran_before(images, first_step):
+def test_batches_after_a_resume_are_the_same_independent_of_earlier_batches(images, first_step):
     loader = opened(images, DRAWN)
     taken(loader, 0)
     whole = taken(loader, 1)
     assert_same(taken(opened(images, DRAWN, threads=2), 1, first_step), whole[first_step:])
 
 
-def test_own_rows_do_not_depend_on_what_is_replayed(images):
+def test_own_rows_do_not_depend_on_replayed_ones(images):
     def replay(count, generator):
         return torch.randint(3, (count // 2,), generator=generator)
 

@@ -1,4 +1,4 @@
-"""Trainings by two processes: the same as by one, resumable, and gone when their parent is."""
+"""Trainings by two processes: equal to one process, resumable, and ended with their parent."""
 
 import json
 import signal
@@ -24,7 +24,7 @@ PATIENCE = 120
 
 @pytest.fixture(scope="module")
 def found(prepared, tmp_path_factory):
-    """Second tasks of one process, and of each of two processes that share its batch."""
+    """Second tasks of one process, and of each of two processes that split its batch."""
     folder = tmp_path_factory.mktemp("trained")
     torch.set_num_threads(1)
     for objective in OBJECTIVES:
@@ -34,7 +34,7 @@ def found(prepared, tmp_path_factory):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_two_processes_train_what_one_trains(found, objective):
+def test_two_processes_train_the_network_of_one(found, objective):
     alone, pair = found
     for key, expected in alone[objective].items():
         for process in pair:
@@ -42,20 +42,20 @@ def test_two_processes_train_what_one_trains(found, objective):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_both_processes_end_with_the_very_same(found, objective):
+def test_both_processes_end_with_identical_tensors(found, objective):
     first, second = (process[objective] for process in found[1])
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def start(request, folder: Path, said: Path) -> subprocess.Popen:
-    """Start a training by two processes on the command line, in a session of its own."""
+def start(request, folder: Path, log: Path) -> subprocess.Popen:
+    """Start a training by two processes on the command line, in its own session."""
     job = TrainJob(at=TaskFolder.parse(folder), spec=request.spec, gpus=0)
     site = Site(execution=Execution(device="cpu", processes=2, state_minutes=0.005))
     head, plan = PlanHead(site=site, figures={}, features={}), folder.parents[5] / "plan.json"
     PlanFile(head, streams={}, train={job.folder: job}, memory={}, probe={}, studies={}).write(plan)
     command = [sys.executable, "-m", "cassle.cli", "train", "--plan", str(plan), "--folder", str(folder)]
     command += ["--index", str(request.index), "--split", str(request.split)]
-    with said.open("a") as out:
+    with log.open("a") as out:
         return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
 
 
@@ -82,17 +82,17 @@ def test_a_training_by_two_processes_can_be_stopped_and_killed_and_resumes(prepa
     request = requests("byol", prepared, tmp_path / "unused", epochs=15)[0]
     place = TaskFolder("digits-domain3", "conv3-narrow", "byol", "first", 0, 0)
     whole, broken = (tmp_path / name / str(place) for name in ("whole", "broken"))
-    said = tmp_path / "said.log"
-    assert start(request, whole, said).wait(PATIENCE) == 0
+    log = tmp_path / "output.log"
+    assert start(request, whole, log).wait(PATIENCE) == 0
 
-    stopped = start(request, broken, said)
+    stopped = start(request, broken, log)
     wait_for(lambda: (broken / "state.pt").is_file())
     stopped.send_signal(signal.SIGTERM)
     assert stopped.wait(PATIENCE) == 128 + signal.SIGTERM
-    assert said.read_text().count("the same command") == 1
+    assert log.read_text().count("the same command") == 1
     saved = (broken / "state.pt").stat().st_mtime_ns
 
-    killed = start(request, broken, said)
+    killed = start(request, broken, log)
     wait_for(lambda: (broken / "state.pt").stat().st_mtime_ns > saved)
     workers = children(killed.pid)
     killed.kill()
@@ -100,8 +100,8 @@ def test_a_training_by_two_processes_can_be_stopped_and_killed_and_resumes(prepa
     assert len(workers) == 2
     wait_for(lambda: all(gone(pid) for pid in workers))
 
-    assert start(request, broken, said).wait(PATIENCE) == 0
-    assert said.read_text().count("resuming at epoch") == 2
+    assert start(request, broken, log).wait(PATIENCE) == 0
+    assert log.read_text().count("resuming at epoch") == 2
     ends = [load_checkpoint(folder / "checkpoint.pt") for folder in (whole, broken)]
     assert ends[0].fingerprint == ends[1].fingerprint
     assert (whole / "metrics.jsonl").read_text() == (broken / "metrics.jsonl").read_text()

@@ -1,4 +1,4 @@
-"""Every file of config/paper as Snakemake plans it, without any data."""
+"""Dry runs of every file of config/paper, without any data."""
 
 import re
 
@@ -13,7 +13,7 @@ PAPER = REPOSITORY / "config" / "paper"
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A copy of the project in which nothing has run."""
+    """A copy of the project without results."""
     return copy_of_the_project(tmp_path_factory.mktemp("fresh") / "project")
 
 
@@ -21,8 +21,8 @@ def fresh(tmp_path_factory):
 def test_snakemake_plans_what_cassle_plan_counts_and_the_target(fresh, name):
     file = PAPER / f"{name}.yaml"
     counted = jobs_by_rule(plan_study(Request({}, [str(file)])))
-    code, said = fresh.run("-n", "--configfile", f"config/paper/{name}.yaml")
-    assert code == 0, said
-    assert planned_jobs(said) == counted
-    (total,) = set(re.findall(r"^total +(\d+)$", said, re.MULTILINE))
+    code, output = fresh.run("-n", "--configfile", f"config/paper/{name}.yaml")
+    assert code == 0, output
+    assert planned_jobs(output) == counted
+    (total,) = set(re.findall(r"^total +(\d+)$", output, re.MULTILINE))
     assert int(total) == sum(counted.values()) + 1

@@ -1,4 +1,4 @@
-"""A study that is looked at before it is finished, and the features of its checkpoints afterwards."""
+"""Tables of an unfinished study, and figures of the features of its checkpoints."""
 
 import subprocess
 from pathlib import Path
@@ -32,10 +32,10 @@ def project(tmp_path_factory):
 
 
 def test_an_unfinished_study_can_be_inspected_and_resumes_unchanged(project):
-    code, said = project.run(*LOOKED, FIRST, f"{FOLDER}/study.json")
-    assert code == 0, said
-    words = [f"{BIN}/cassle", "table", "--partial", FOLDER]
-    done = subprocess.run(words, cwd=project.folder, env=project.environment(), capture_output=True, text=True)
+    code, output = project.run(*LOOKED, FIRST, f"{FOLDER}/study.json")
+    assert code == 0, output
+    command = [f"{BIN}/cassle", "table", "--partial", FOLDER]
+    done = subprocess.run(command, cwd=project.folder, env=project.environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("missing") >= 4
     assert "0 of 2 runs finished" in (project.folder / FOLDER / "partial/report.html").read_text()
@@ -43,9 +43,9 @@ def test_an_unfinished_study_can_be_inspected_and_resumes_unchanged(project):
     assert (planned["train_task"], planned["probe_checkpoint"], planned["extract_features"]) == (2, 3, 3)
 
 
-def test_features_of_every_checkpoint_make_figures_and_stand_on_the_page(project):
-    code, said = project.run(*LOOKED)
-    assert code == 0, said
+def test_features_of_every_checkpoint_make_figures_and_are_on_the_page(project):
+    code, output = project.run(*LOOKED)
+    assert code == 0, output
     files = sorted(Path(project.folder / "results/digits-domain2").glob("*/*/*/seed0/task*/features/*.npz"))
     assert len(files) == 3
     shapes = {np.load(file)["features"].shape for file in files}
@@ -54,5 +54,5 @@ def test_features_of_every_checkpoint_make_figures_and_stand_on_the_page(project
     for figure in ("pca", "tsne", "cka"):
         assert (project.folder / FOLDER / f"features/digits-domain2/{figure}.png").stat().st_size > 2000
         assert f'alt="{figure}, digits-domain2"' in page
-    code, said = project.run(*LOOKED)
-    assert "Nothing to be done" in said
+    code, output = project.run(*LOOKED)
+    assert "Nothing to be done" in output

@@ -1,4 +1,4 @@
-"""Every objective with fine-tuning and CaSSLe over three tasks of digits, by the functions that the rules call.
+"""Every objective with fine-tuning and CaSSLe over three tasks of digits, by the functions behind the rules.
 
 One process does all jobs of the plan in their order: 70 trainings started one by one would take minutes to start.
 """
@@ -33,7 +33,7 @@ class Place:
     folder: Path
 
     def train(self, plan: Plan) -> None:
-        """Train every task, each from the one before it."""
+        """Train every task from the previous one."""
         for job in plan.train.values():
             previous = self.folder / job.previous.checkpoint if job.previous else None
             files = self.folder / "index.npz", self.folder / "split.npz"
@@ -55,8 +55,8 @@ def place(tmp_path_factory):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_objective_goes_through_three_tasks_with_and_without_distillation(place, name, record_property):
-    words = {"stream": STREAM, "backbone": "conv3-narrow", "objective": name, "strategies": ["finetune", "cassle"]}
-    plan = resolve(read_study({**words, "probes": ["knn"], "training": {"epochs": 2, "batch_size": 256}}))
+    names = {"stream": STREAM, "backbone": "conv3-narrow", "objective": name, "strategies": ["finetune", "cassle"]}
+    plan = resolve(read_study({**names, "probes": ["knn"], "training": {"epochs": 2, "batch_size": 256}}))
     assert len(plan.train) == 2 * TASKS - 1  # the first task is shared
     place.train(plan)
     ends = {}
@@ -72,5 +72,5 @@ def test_an_objective_goes_through_three_tasks_with_and_without_distillation(pla
             found = place.accuracies(plan, folder)
             record_property(folder, found)
             assert len(found) == TASKS
-            assert min(found) > 0.2  # twice what guessing gives: nothing has collapsed
+            assert min(found) > 0.2  # twice the accuracy of guessing: nothing has collapsed
     assert any(not torch.equal(value, ends["finetune"][key]) for key, value in ends["cassle"].items())

@@ -39,7 +39,7 @@ CONFIG = {
 
 
 def thin(values: dict, objectives: list[str]) -> dict:
-    """Return a study, or a grid of one, with what is in the lists above and two or three tasks, and as it is else."""
+    """Return a study, or a grid of it, reduced to the names in the lists above and two or three tasks."""
     found = dict(values)
     if "streams" in found:
         cut = [(stream, *stream.split("-")) for stream in found["streams"]]
@@ -57,27 +57,27 @@ def thin(values: dict, objectives: list[str]) -> dict:
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory) -> dict:
-    """What is said on the command line beside the names of files."""
+    """Overrides of the command line."""
     root = build(tmp_path_factory.mktemp("data"))
     data = {"imagenet100": {"root": "imagenet"}}
     return {**CONFIG, "data_root": str(root), "data": data}
 
 
 @pytest.fixture(scope="module")
-def words(given) -> list[str]:
+def overrides(given) -> list[str]:
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
     return ["--config", *(f"{key}={text}" for key, text in texts.items())]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, words) -> Project:
-    """All studies in one run, so that what they share is done once."""
+def finished(tmp_path_factory, overrides) -> Project:
+    """All studies in one run, so that shared jobs run once."""
     project = copy_of_the_project(tmp_path_factory.mktemp("paper") / "project")
     for name in NAMES:
         file = project.folder / "config" / "paper" / f"{name}.yaml"
         file.write_text(yaml.safe_dump(thin(read_yaml(file), OBJECTIVES.get(name, ["simclr"])), sort_keys=False))
-    code, said = project.run("tables", "figures", "--configfile", "config/paper/all.yaml", *words)
-    assert code == 0, said
+    code, output = project.run("tables", "figures", "--configfile", "config/paper/all.yaml", *overrides)
+    assert code == 0, output
     return project
 
 
@@ -90,17 +90,17 @@ def parts(finished, given) -> dict[str, Plan]:
 
 @pytest.fixture(params=NAMES)
 def study(request, parts, finished) -> tuple[Plan, Path]:
-    """One of the studies: its plan, and the folder of what came out."""
+    """One of the studies: its plan and its folder of results."""
     part = parts[request.param]
     return part, finished.folder / str(part.folder)
 
 
-def test_a_study_has_a_table_for_each_of_its_streams_under_each_of_its_probes(study):
+def test_a_study_has_a_table_for_each_of_its_streams_and_probes(study):
     part, folder = study
     files = [file.relative_to(folder / "tables").with_suffix("") for file in folder.glob("tables/*/*.md")]
     assert {file.parts for file in files} == set(part.tables())
-    asked = read_yaml(PAPER / f"{part.study.name}.yaml")["probes"]
-    assert {file.name.partition("~")[0] for file in files} == set(asked)
+    chosen = read_yaml(PAPER / f"{part.study.name}.yaml")["probes"]
+    assert {file.name.partition("~")[0] for file in files} == set(chosen)
     assert {file.parent.name for file in files} == set(part.summary().streams)
 
 
@@ -137,16 +137,14 @@ def test_every_study_draws_the_results_figure_of_each_of_its_streams(study):
             assert (folder / "figures" / stream / probe / f"{figure}.{ending}").stat().st_size > 2000
 
 
-def test_a_study_alone_finds_every_training_done_and_takes_its_accuracies_from_what_all_have_found(
-    finished, parts, words
-):
+def test_a_single_study_repeats_no_training_and_reuses_the_accuracies_of_all(finished, parts, overrides):
     tables = finished.folder / str(parts["transfer"].folder) / "tables"
     before = {file: file.read_text() for file in tables.rglob("*.csv")}
-    asked = ("tables", "--configfile", "config/paper/transfer.yaml", *words)
-    planned = finished.plan(*asked)
+    arguments = ("tables", "--configfile", "config/paper/transfer.yaml", *overrides)
+    planned = finished.plan(*arguments)
     assert set(planned) <= {"probe_checkpoint", "probe_random_network", "collect_runs", "make_table"}
-    code, said = finished.run(*asked)
-    assert code == 0, said
+    code, output = finished.run(*arguments)
+    assert code == 0, output
     for file, job in parts["transfer"].probe.items():
         (label,) = [probe.label for probe in job.spec.probes]
         log = (finished.folder / file).with_suffix(".log").read_text()

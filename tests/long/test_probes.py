@@ -30,7 +30,7 @@ figures: [bars]
 training: {epochs: 1, batch_size: 512}
 execution: {device: cpu, state_minutes: 0}
 """
-WORDS = ("--configfile", "probes.yaml")
+OPTIONS = ("--configfile", "probes.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def finished(tmp_path_factory) -> Project:
     """The study, run from data to tables."""
     project = copy_of_the_project(tmp_path_factory.mktemp("probes") / "project")
     (project.folder / "probes.yaml").write_text(STUDY)
-    code, said = project.run(*WORDS)
-    assert code == 0, said
+    code, output = project.run(*OPTIONS)
+    assert code == 0, output
     return project
 
 
@@ -57,19 +57,19 @@ def test_every_probe_has_its_table_and_transfer_the_tasks_of_its_own_stream(fini
 
 
 def test_the_second_run_has_nothing_to_do(finished):
-    code, said = finished.run(*WORDS)
+    code, output = finished.run(*OPTIONS)
     assert code == 0
-    assert "Nothing to be done" in said
+    assert "Nothing to be done" in output
 
 
 def test_linear_evaluation_killed_in_the_middle_ends_in_the_same_numbers(finished):
     checkpoint = next(finished.folder.glob("results/digits-domain2/*/*/finetune/seed0/task1/checkpoint.pt"))
     site = json.dumps({"execution": {"device": "cpu", "state_minutes": 0}})
     probe = "[{name: linear, epochs: 12}]"
-    words = [str(BIN / "cassle"), "probe", "--checkpoint", str(checkpoint), "--probes", probe, "--site", site]
+    command = [str(BIN / "cassle"), "probe", "--checkpoint", str(checkpoint), "--probes", probe, "--site", site]
 
     def start(out: str) -> subprocess.Popen:
-        return subprocess.Popen([*words, "--out", out], cwd=finished.folder, env=finished.environment())
+        return subprocess.Popen([*command, "--out", out], cwd=finished.folder, env=finished.environment())
 
     assert start("whole.json").wait() == 0
     killed = start("killed.json")

@@ -27,7 +27,7 @@ training: {{epochs: 1, batch_size: 512}}
 execution: {{device: cpu}}
 """
 KEEPING = {"ewc", "er", "der", "lump", "cassle+er"}
-WORDS = ("--configfile", "all.yaml")
+OPTIONS = ("--configfile", "all.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def finished(tmp_path_factory) -> Project:
     """The study of all strategies, run from data to tables."""
     project = copy_of_the_project(tmp_path_factory.mktemp("strategies") / "project")
     (project.folder / "all.yaml").write_text(STUDY)
-    code, said = project.run(*WORDS)
-    assert code == 0, said
+    code, output = project.run(*OPTIONS)
+    assert code == 0, output
     return project
 
 
@@ -53,7 +53,7 @@ def test_every_strategy_has_its_matrix_and_its_row(finished):
     assert "nan" not in table.lower()
 
 
-def test_memories_are_where_they_are_needed_and_are_parents_of_what_follows(finished):
+def test_memories_exist_for_every_later_task_and_are_recorded_as_its_parents(finished):
     for name in NAMES:
         folder = folder_of(finished, name)
         assert (folder / "task0/memory.pt").is_file() == (name in KEEPING)
@@ -63,15 +63,15 @@ def test_memories_are_where_they_are_needed_and_are_parents_of_what_follows(fini
 
 
 def test_the_second_run_has_nothing_to_do(finished):
-    code, said = finished.run(*WORDS)
+    code, output = finished.run(*OPTIONS)
     assert code == 0
-    assert "Nothing to be done" in said
+    assert "Nothing to be done" in output
 
 
-def test_a_lost_memory_is_made_again_with_what_follows_from_it(finished, tmp_path):
+def test_a_lost_memory_is_built_again_with_its_dependents(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     (folder_of(project, "er") / "task0/memory.pt").unlink()
-    planned = project.plan(*WORDS)
+    planned = project.plan(*OPTIONS)
     assert (planned["build_memory"], planned["train_task"]) == (1, 1)
 
 
@@ -93,10 +93,10 @@ def train_of(project: Project, strategy: str, folder: str) -> list[str]:
     """The command that trains the second task into another folder, slowly enough to be killed."""
     previous = next(project.folder.glob("results/digits-domain2/conv3-narrow/*/first/seed0/task0/checkpoint.pt"))
     memory = folder_of(project, strategy) / "task0/memory.pt"
-    words = ["stream=digits-domain2", "backbone=conv3-narrow", "objective=barlow_twins", f"strategy={strategy}"]
+    overrides = ["stream=digits-domain2", "backbone=conv3-narrow", "objective=barlow_twins", f"strategy={strategy}"]
     training = ["training={epochs: 12, batch_size: 512}", "execution={device: cpu, state_minutes: 0}", "task=1"]
     files = ["--previous", str(previous), "--memory", str(memory), "--folder", folder]
-    return [str(BIN / "cassle"), "train", *words, *training, *files]
+    return [str(BIN / "cassle"), "train", *overrides, *training, *files]
 
 
 def kill_in_the_middle(command: list[str], project: Project, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Trackers beside a whole study: what they show, and that nothing depends on them."""
+"""Trackers of a whole study: the logged values, and that no result depends on them."""
 
 import json
 import time
@@ -28,7 +28,7 @@ EPOCHS = 3
 FIRST = "results/digits-domain2/conv3-narrow/simclr~batch_size=512~epochs=3/first/seed0/task0/checkpoint.pt"
 FIRST_TASK = (FIRST, "--configfile", "tracked.yaml")
 PATIENCE = 900
-"""Seconds after which something counts as not happening, on a machine however loaded."""
+"""Seconds to wait for an event before a test fails, also on a loaded machine."""
 SECRET = "0123456789abcdef" * 3
 
 
@@ -39,10 +39,10 @@ def project(tmp_path):
     return project
 
 
-def wait_for(said, condition):
+def wait_for(output, condition):
     until = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < until, said
+        assert time.monotonic() < until, output
         time.sleep(0.2)
 
 
@@ -61,17 +61,17 @@ def everything():
             yield int(file.parent.name), file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
-def test_a_killed_study_that_resumes_is_shown_offline_once_and_whole(project):
-    words = ("--configfile", "tracked.yaml", "--config", "wandb={mode: offline}", "tensorboard=true")
+def test_a_killed_study_that_resumes_is_logged_offline_once_and_completely(project):
+    options = ("--configfile", "tracked.yaml", "--config", "wandb={mode: offline}", "tensorboard=true")
     tracking = project.folder / "results/tracking"
-    running = project.start(*words)
+    running = project.start(*options)
     try:
         wait_for("", lambda: list(project.folder.glob("results/*/*/*/cassle/seed0/task1/metrics.jsonl")))
     finally:
         kill_all(running)
-    code, said = project.run(*words)
-    assert code == 0, said
-    wait_for(said, lambda: len(list(tracking.glob("wandb/shown/*.json"))) == 3)
+    code, output = project.run(*options)
+    assert code == 0, output
+    wait_for(output, lambda: len(list(tracking.glob("wandb/shown/*.json"))) == 3)
     runs = [read_back(folder) for folder in tracking.glob("wandb/wandb/offline-run-*")]
     tasks = {run["config"]["folder"]: run for run in runs if "folder" in run["config"]}
     assert len(runs) == 3
@@ -89,17 +89,17 @@ def test_a_killed_study_that_resumes_is_shown_offline_once_and_whole(project):
     assert len(list(tracking.glob("tensorboard/digits-domain2/**/events.out.*"))) == 2
 
 
-def test_a_study_trains_on_where_wandb_is_not_installed(project):
+def test_a_study_continues_training_where_wandb_is_not_installed(project):
     (project.folder / "wandb.py").write_text("raise ImportError('no module named wandb')\n")
-    code, said = project.run(*FIRST_TASK, "--config", "wandb={mode: online}")
-    assert code == 0, said
+    code, output = project.run(*FIRST_TASK, "--config", "wandb={mode: online}")
+    assert code == 0, output
     log = project.folder / "results/tracking/wandb.log"
-    wait_for(said, lambda: "wandb is not installed" in log.read_text())
+    wait_for(output, lambda: "wandb is not installed" in log.read_text())
     assert "trainings are not concerned" in log.read_text()
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """A service that takes no key."""
+    """A service that refuses every key."""
 
     def do_POST(self):
         self.send_response(401)
@@ -107,37 +107,37 @@ class Refusing(BaseHTTPRequestHandler):
 
     do_GET = do_POST  # noqa: N815
 
-    def log_message(self, *words):
-        """Say nothing."""
+    def log_message(self, *arguments):
+        """Log nothing."""
 
 
 @pytest.fixture
 def refusing():
-    """The address of a service that takes no key."""
+    """The address of a service that refuses every key."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
-def test_a_study_whose_key_is_refused_trains_on_and_tells_no_key(project, refusing):
+def test_a_study_whose_key_is_refused_continues_training_and_logs_no_key(project, refusing):
     environment = {"WANDB_BASE_URL": refusing, "WANDB_API_KEY": SECRET, "WANDB_INIT_TIMEOUT": "5"}
-    code, said = project.run(*FIRST_TASK, "--config", "wandb={mode: online}", **environment)
-    assert code == 0, said
+    code, output = project.run(*FIRST_TASK, "--config", "wandb={mode: online}", **environment)
+    assert code == 0, output
     assert next(project.folder.rglob("train.json")).is_file()
-    told_without_the_key(project, said)
+    check_logs_without_the_key(project, output)
 
 
-def told_without_the_key(project, said):
+def check_logs_without_the_key(project, output):
     """Wait until the tracker has given up, and look for the key in every log."""
     log = project.folder / "results/tracking/wandb.log"
-    wait_for(said, lambda: "trainings are not concerned" in log.read_text())
+    wait_for(output, lambda: "trainings are not concerned" in log.read_text())
     texts = [file.read_text(errors="replace") for file in project.folder.rglob("*.log")]
-    assert all(SECRET not in text for text in [said, *texts])
+    assert all(SECRET not in text for text in [output, *texts])
 
 
-def test_a_study_whose_tracker_has_no_network_and_a_bad_key_trains_on_and_tells_no_key(project):
-    code, said = project.run(
+def test_a_study_whose_tracker_has_no_network_and_a_bad_key_continues_training_and_logs_no_key(project):
+    code, output = project.run(
         "--configfile",
         "tracked.yaml",
         "--config",
@@ -146,5 +146,5 @@ def test_a_study_whose_tracker_has_no_network_and_a_bad_key_trains_on_and_tells_
         WANDB_API_KEY=SECRET,
         WANDB_INIT_TIMEOUT="5",
     )
-    assert code == 0, said
-    told_without_the_key(project, said)
+    assert code == 0, output
+    check_logs_without_the_key(project, output)

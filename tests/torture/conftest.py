@@ -1,4 +1,4 @@
-"""One undisturbed study for all tests, and copies of it whose second task is undone."""
+"""One undisturbed study for all tests, and copies of it without the results of the second task."""
 
 import shutil
 
@@ -8,36 +8,36 @@ from tests.torture.study import ALL, Study
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say what was killed, how often and from which seed, also where all went well."""
+    """Print the seed and number of kills of each test, also of those that passed."""
     for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
-        for name, words in report.user_properties:
+        for name, text in report.user_properties:
             if name == "kills":
-                terminalreporter.write_line(words)
+                terminalreporter.write_line(text)
 
 
 @pytest.fixture
 def kills(request):
-    """How often a study is killed."""
+    """Number of times that a study is killed."""
     return request.config.getoption("--kills")
 
 
 @pytest.fixture
 def kill_seed(request):
-    """The seed of the moments at which it is killed."""
+    """Seed of the random moments of the kills."""
     return request.config.getoption("--kill-seed")
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    """The study, left alone."""
+    """The study, run without any kill."""
     study = Study(tmp_path_factory.mktemp("undisturbed") / "study").write()
-    assert study.run() == 0, study.said()
+    assert study.run() == 0, study.output()
     return study
 
 
 @pytest.fixture
 def study(undisturbed, tmp_path):
-    """The study with the second task of one run undone; what a test leaves running is killed."""
+    """A copy without the results of one second task. Processes still running after the test are killed."""
     study = Study(tmp_path / "study")
     shutil.copytree(undisturbed.folder, study.folder, symlinks=True)
     shutil.rmtree(study.file("").parent.parent)

@@ -1,4 +1,4 @@
-"""A shortened default study in a folder of its own, its processes, and what has to be equal in the end."""
+"""A shortened default study in its own folder, its processes, and the results that have to be equal at the end."""
 
 import json
 import os
@@ -25,7 +25,7 @@ figures: []
 training: {{epochs: {epochs}, batch_size: 256}}
 execution: {{device: cpu, state_minutes: {minutes}}}
 """
-USUAL = {
+DEFAULTS = {
     "objectives": "barlow_twins",
     "strategies": "finetune, cassle",
     "seeds": "0",
@@ -33,32 +33,32 @@ USUAL = {
     "minutes": 0.001,
 }
 PATIENCE = 300
-"""Seconds after which something that should happen counts as not happening, on a machine however loaded."""
+"""Seconds to wait for an event before a test fails, also on a loaded machine."""
 ALL = "results/runs.csv"
 
 
 @dataclass
 class Study:
-    """A folder with a study; what runs in it belongs to the sessions that it starts."""
+    """A folder with a study, and the sessions of the processes that run in it."""
 
     folder: Path
     sessions: list[int] = field(default_factory=list)
 
     def write(self, **changes: Any) -> "Study":
-        """Write the study's settings: the usual ones but for these changes."""
+        """Write the study's settings: the defaults with these changes."""
         self.folder.mkdir(parents=True)
-        (self.folder / "killed.yaml").write_text(SETTINGS.format(**{**USUAL, **changes}))
+        (self.folder / "killed.yaml").write_text(SETTINGS.format(**{**DEFAULTS, **changes}))
         return self
 
     def start(self, target: str = ALL, how: tuple[str, ...] = ("--cores", "2")) -> subprocess.Popen:
-        """Start Snakemake in a session of its own; what it says goes into a file."""
-        words = [SNAKEMAKE, target, *how, "-s", str(REPOSITORY / "workflow/Snakefile")]
-        with (self.folder / "said.log").open("w") as said:
+        """Start Snakemake in its own session, with its output in ``output.log``."""
+        command = [SNAKEMAKE, target, *how, "-s", str(REPOSITORY / "workflow/Snakefile")]
+        with (self.folder / "output.log").open("w") as output:
             running = subprocess.Popen(
-                [*words, "--configfile", "killed.yaml"],
+                [*command, "--configfile", "killed.yaml"],
                 cwd=self.folder,
                 env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -69,16 +69,16 @@ class Study:
         """Run Snakemake to its end and return its exit code; ``patience`` in seconds."""
         return self.start(target).wait(patience)
 
-    def said(self) -> str:
-        """Return what the latest Snakemake has said so far."""
-        return (self.folder / "said.log").read_text()
+    def output(self) -> str:
+        """Return the output of the latest Snakemake so far."""
+        return (self.folder / "output.log").read_text()
 
-    def processes(self, words: str = "") -> list[int]:
-        """Return the living processes of all sessions whose command line holds these words."""
-        return [pid for pid, command in processes_of(self.sessions) if words in command]
+    def processes(self, text: str = "") -> list[int]:
+        """Return the running processes of all sessions whose command line contains a text."""
+        return [pid for pid, command in processes_of(self.sessions) if text in command]
 
     def end(self) -> None:
-        """Kill whatever still runs."""
+        """Kill the processes that still run."""
         for pid in self.processes():
             kill(pid)
 
@@ -87,7 +87,7 @@ class Study:
         return next(self.folder.glob("results/digits-domain2/conv3-narrow/*/cassle/seed0/task1")) / name
 
     def contents(self) -> dict[str, Any]:
-        """Return what has to be equal: tensors and metadata of checkpoints, metrics, rows."""
+        """Return the results to compare: tensors and metadata of checkpoints, metrics, rows."""
         root = self.folder / "results"
         found: dict[str, Any] = {
             str(file.relative_to(root)): load_checkpoint(file).fingerprint for file in root.rglob("checkpoint.pt")
@@ -96,19 +96,19 @@ class Study:
         return found | {file.name: file.read_text() for file in root.glob("runs.csv")}
 
     def leftovers(self) -> list[str]:
-        """Return files that only a training that has not ended may have."""
+        """Return files that only an unfinished training may have."""
         names = ("*.partial", "state.pt", "progress.json", "failed.json", "*.failed")
         return [str(file) for name in names for file in (self.folder / "results").rglob(name)]
 
 
 def processes_of(sessions: list[int]) -> list[tuple[int, str]]:
-    """Return the living processes of sessions, each with its command line."""
+    """Return the running processes of sessions, each with its command line."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             facts = (folder / "stat").read_text().rpartition(")")[2].split()
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
         if int(facts[3]) in sessions and facts[0] != "Z":
             found.append((int(folder.name), command))
@@ -123,24 +123,24 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
         return
 
 
-def wait_for(what: Callable[[], Any], words: str, patience: float = PATIENCE) -> Any:
-    """Wait until something is the case and return it."""
+def wait_for(condition: Callable[[], Any], expected: str, patience: float = PATIENCE) -> Any:
+    """Wait until a condition holds and return its value; ``expected`` describes it in the error."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
         try:
-            if found := what():
+            if found := condition():
                 return found
-        except (OSError, ValueError, StopIteration):  # files that come and go
+        except (OSError, ValueError, StopIteration):  # files that appear and disappear
             pass
         time.sleep(0.02)
-    raise AssertionError(f"waited in vain until {words}")
+    raise AssertionError(f"timed out waiting until {expected}")
 
 
 def trainer(study: Study, other_than: int = 0) -> int:
     """Wait until the second task is in the middle of its training, and return its process."""
 
     def look() -> int:
-        assert study.processes(), study.said()
+        assert study.processes(), study.output()
         beat = json.loads(study.file("progress.json").read_text())
         alive = beat["pid"] != other_than and beat["pid"] in study.processes("train")
         return beat["pid"] if alive and study.file("state.pt").is_file() else 0
@@ -148,6 +148,6 @@ def trainer(study: Study, other_than: int = 0) -> int:
     return wait_for(look, "the second task was in the middle of its training")
 
 
-def log_says(study: Study, words: str) -> None:
-    """Wait until the second task's log says something."""
-    wait_for(lambda: words in study.file("train.log").read_text(), f"the log said: {words}")
+def wait_for_log(study: Study, text: str) -> None:
+    """Wait until the log of the second task contains a text."""
+    wait_for(lambda: text in study.file("train.log").read_text(), f"the log contained: {text}")

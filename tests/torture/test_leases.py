@@ -1,4 +1,4 @@
-"""Two Snakemakes share two pretend GPUs while their jobs and they themselves are killed at random moments."""
+"""Two Snakemakes share two simulated GPUs, while they and their jobs are killed at random moments."""
 
 import fcntl
 import json
@@ -18,13 +18,13 @@ from tests.workflow.conftest import REPOSITORY, SNAKEMAKE
 
 SNAKEFILE = str(REPOSITORY / "tests/torture/leases/Snakefile")
 JOBS = {"one": {"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}, "two": {"f": 1, "both": 2, "g": 1, "h": 1, "i": 1}}
-"""Each Snakemake's jobs, with the GPUs they want."""
+"""Snakemake -> job -> number of GPUs that it leases."""
 DEVICES = ["0", "1"]
 KILLS = 12
 
 
 class Machine:
-    """A folder for each Snakemake, and whatever runs there."""
+    """A folder for each Snakemake, and the sessions that run there."""
 
     def __init__(self, folder: Path, share: int) -> None:
         self.folder, self.share = folder, share
@@ -35,24 +35,24 @@ class Machine:
         """Start a Snakemake."""
         place = self.folder / name
         place.mkdir(exist_ok=True)
-        words = ["--cores", "5", "--nolock", "--keep-going", "--rerun-incomplete", "-s", SNAKEFILE]
+        options = ["--cores", "5", "--nolock", "--keep-going", "--rerun-incomplete", "-s", SNAKEFILE]
         settings = ["--config", f"jobs={json.dumps(JOBS[name])}", f"share={self.share}"]
-        with (place / "said.log").open("a") as said:
+        with (place / "output.log").open("a") as output:
             running = subprocess.Popen(
-                [SNAKEMAKE, *words, *settings], cwd=place, stdout=said, stderr=said, start_new_session=True
+                [SNAKEMAKE, *options, *settings], cwd=place, stdout=output, stderr=output, start_new_session=True
             )
         self.sessions.append(running.pid)
         return running
 
     def done(self) -> bool:
-        """Return whether both have come to their end; one that has ended otherwise is started again."""
+        """Return whether both have finished; one that has ended without finishing is started again."""
         for name, running in self.running.items():
             if running.poll() not in (None, 0):
                 self.running[name] = self.start(name)
         return all(running.poll() == 0 for running in self.running.values())
 
     def jobs(self) -> list[int]:
-        """Return the processes of all jobs, orphans too."""
+        """Return the processes of all jobs, orphans included."""
         return [pid for pid, command in processes_of(self.sessions) if "hold.py" in command and " -c " not in command]
 
     def strike(self, rng: random.Random) -> str:
@@ -66,7 +66,7 @@ class Machine:
         return "Snakemake"
 
     def held(self) -> list[tuple[list[str], float, float]]:
-        """Return what every attempt that got devices held, from when to when."""
+        """Return devices, start and end of every lease."""
         found = []
         for file in self.folder.glob("*/*.beats"):
             beats = [json.loads(line) for line in file.read_text().split("\n")[:-1]]
@@ -75,13 +75,13 @@ class Machine:
         return found
 
     def end(self) -> None:
-        """Kill whatever still runs."""
+        """Kill the processes that still run."""
         for pid, _ in processes_of(self.sessions):
             kill(pid)
 
 
 def most_at_once(held: list[tuple[list[str], float, float]], device: str) -> int:
-    """Return how many held a device at one time, at most."""
+    """Return the largest number of leases of a device at one time."""
     spans = [(begin, end) for devices, begin, end in held if device in devices]
     return max(sum(begin <= at <= end for begin, end in spans) for at, _ in spans)
 
@@ -118,7 +118,7 @@ def test_random_kills_never_leave_two_jobs_on_one_device_nor_a_slot_taken(machin
     while not machine.done() and struck.total() < KILLS:
         time.sleep(rng.uniform(0.1, 0.7))
         struck[machine.strike(rng)] += 1
-    wait_for(machine.done, "every job was done")
+    wait_for(machine.done, "every job had finished")
     wait_for(lambda: not processes_of(machine.sessions), "the last orphan had ended")
     victims = ", ".join(f"{victim} {count}" for victim, count in sorted(struck.items()))
     took = f"{len(machine.sessions)} starts, {time.monotonic() - began:.0f} s"

@@ -1,6 +1,6 @@
-"""A study whose trainers and Snakemakes are killed at random moments ends in the same files as one left alone.
+"""A study whose trainers and Snakemakes are killed at random moments ends in the same files as an undisturbed one.
 
-`pytest tests/torture/test_random_kills.py --kills 200 --kill-seed 7` is the long one.
+`pytest tests/torture/test_random_kills.py --kills 200 --kill-seed 7` is the long variant.
 """
 
 import random
@@ -19,20 +19,20 @@ USUAL = 20
 
 @pytest.fixture
 def pair(request, tmp_path, kills) -> Iterator[tuple[Study, Study]]:
-    """The study left alone and the one to be killed; more kills get a larger study."""
+    """The undisturbed study and the one to be killed; the studies are larger for more kills."""
     if kills <= USUAL:
         whole = request.getfixturevalue("undisturbed")
         broken = Study(tmp_path / "broken").write()
     else:
         size = {"objectives": "simclr, barlow_twins", "seeds": "0, 1", "epochs": 30 + kills // 2}
         whole, broken = Study(tmp_path / "whole").write(**size), Study(tmp_path / "broken").write(**size)
-        assert whole.run(patience=20 * PATIENCE) == 0, whole.said()
+        assert whole.run(patience=20 * PATIENCE) == 0, whole.output()
     yield whole, broken
     broken.end()
 
 
 def states(study: Study) -> set[tuple[str, int]]:
-    """Return every state there is, each with what changes when it is saved anew."""
+    """Return every training state with its modification time."""
     found = set()
     for file in study.folder.rglob("state.pt"):
         try:
@@ -43,7 +43,7 @@ def states(study: Study) -> set[tuple[str, int]]:
 
 
 def wait_for_a_moment(study: Study, running: subprocess.Popen, rng: random.Random) -> None:
-    """Wait for a random time: mostly until states were saved a few times, else from wherever Snakemake is."""
+    """Wait at random: mostly until training states were saved a few times, else for some seconds."""
     if rng.random() < 0.3:
         time.sleep(rng.uniform(0, 5))
         return
@@ -54,7 +54,7 @@ def wait_for_a_moment(study: Study, running: subprocess.Popen, rng: random.Rando
 
 
 def strike(study: Study, running: subprocess.Popen, victim: str, rng: random.Random) -> None:
-    """Kill the victim; where there is no trainer, whatever job there is, or else Snakemake."""
+    """Kill the victim; without a trainer, kill another job or Snakemake."""
     jobs = study.processes("cassle train") or study.processes("cassle ")
     if victim == "trainer" and jobs:
         kill(rng.choice(jobs))
@@ -91,7 +91,7 @@ def test_random_kills_change_nothing(pair, kills, kill_seed, record_property):
             starts, running = starts + 1, broken.start()
     running.wait(20 * PATIENCE)
     code = broken.run(patience=20 * PATIENCE)
-    assert code == 0, broken.said()
+    assert code == 0, broken.output()
     wait_for(lambda: not broken.processes(), "the last orphan had ended")
     victims = ", ".join(f"{victim} {count}" for victim, count in sorted(struck.items()))
     took = f"{starts} starts, {time.monotonic() - began:.0f} s"

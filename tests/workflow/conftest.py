@@ -29,14 +29,14 @@ execution: {device: cpu}
 
 @dataclass
 class Project:
-    """A copy of the project in a folder of its own; jobs in it run the copied code."""
+    """A copy of the project in its own folder; its jobs run the copied code."""
 
     folder: Path
 
-    def run(self, *words: str, **environment: str) -> tuple[int, str]:
-        """Run Snakemake and return its exit code and everything it said."""
+    def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        """Run Snakemake and return its exit code and its whole output."""
         done = subprocess.run(
-            [SNAKEMAKE, "--cores", "2", *words],
+            [SNAKEMAKE, "--cores", "2", *arguments],
             cwd=self.folder,
             env={**self.environment(), **environment},
             stdout=subprocess.PIPE,
@@ -45,28 +45,28 @@ class Project:
         )
         return done.returncode, done.stdout
 
-    def start(self, *words: str) -> subprocess.Popen:
-        """Start Snakemake in a session of its own and return at once; what it says goes into a file."""
-        with (self.folder / "said.log").open("a") as said:
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start Snakemake in its own session, with its output in ``output.log``, and return its process."""
+        with (self.folder / "output.log").open("a") as output:
             return subprocess.Popen(
-                [SNAKEMAKE, "--cores", "2", *words],
+                [SNAKEMAKE, "--cores", "2", *arguments],
                 cwd=self.folder,
                 env=self.environment(),
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
     def environment(self) -> dict[str, str]:
-        """Return an environment that is not activated, with the copied code first."""
-        others = [place for place in os.environ["PATH"].split(os.pathsep) if Path(place) != BIN]
+        """Return the environment variables without an activated environment, with the copied code first."""
+        others = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != BIN]
         return {**os.environ, "PYTHONPATH": str(self.folder), "PATH": os.pathsep.join(others)}
 
-    def plan(self, *words: str) -> Counter:
-        """Return rule -> number of jobs of a dry run; the target rule itself is left out."""
-        code, said = self.run("-n", *words)
-        assert code == 0, said
-        return planned_jobs(said)
+    def plan(self, *arguments: str) -> Counter:
+        """Return rule -> number of jobs of a dry run, without the target rule."""
+        code, output = self.run("-n", *arguments)
+        assert code == 0, output
+        return planned_jobs(output)
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace text in a file of the copy."""
@@ -76,20 +76,20 @@ class Project:
         path.write_text(text.replace(old, new))
 
     def copy(self, folder: Path) -> "Project":
-        """Return a copy that has the same results, with the same times."""
+        """Return a copy with the same results and modification times."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return Project(folder)
 
 
-def planned_jobs(said: str) -> Counter:
+def planned_jobs(output: str) -> Counter:
     """Return rule -> number of jobs from the table that a dry run prints."""
-    table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", said, re.MULTILINE | re.DOTALL)
+    table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
     rows = [line.split() for line in table[1].splitlines()] if table else []
     return Counter({name: int(count) for name, count in rows if name not in ("all", "tables", "figures", "report")})
 
 
 def copy_of_the_project(folder: Path) -> Project:
-    """Return a fresh copy of what a run needs, without results."""
+    """Return a fresh copy of the files that a run needs, without results."""
     ignore = shutil.ignore_patterns("__pycache__", "results", ".snakemake")
     for name in ("cassle", "workflow", "config"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=ignore)
@@ -100,5 +100,5 @@ def copy_of_the_project(folder: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A copy of the project in which nothing has run."""
+    """A copy of the project without results."""
     return copy_of_the_project(tmp_path_factory.mktemp("fresh") / "project")

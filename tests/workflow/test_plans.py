@@ -1,4 +1,4 @@
-"""What a dry run plans, and what it refuses, before anything has run."""
+"""Jobs that a dry run plans, and errors that it reports, without results."""
 
 import re
 
@@ -44,11 +44,11 @@ def test_features_are_extracted_once_per_checkpoint_and_only_if_a_figure_needs_t
 
 
 def test_a_study_file_plans_nothing_of_the_default_study(fresh):
-    code, said = fresh.run("-n", "--configfile", "tiny.yaml")
+    code, output = fresh.run("-n", "--configfile", "tiny.yaml")
     assert code == 0
-    assert "digits-domain2" in said
-    assert "digits-domain5" not in said
-    assert "results/studies/digits/" not in said
+    assert "digits-domain2" in output
+    assert "digits-domain5" not in output
+    assert "results/studies/digits/" not in output
 
 
 def test_studies_in_one_run_plan_shared_jobs_once_and_tables_for_each(fresh):
@@ -63,33 +63,33 @@ def test_studies_in_one_run_plan_shared_jobs_once_and_tables_for_each(fresh):
     assert (planned["describe_study"], planned["make_table"]) == (2, 2 * alone["make_table"])
 
 
-def test_a_study_of_the_paper_is_planned_without_any_data_and_asks_where_they_are(fresh):
-    code, said = fresh.run("-n", "--configfile", "config/paper/cifar100_methods.yaml", DATA_DIR="")
+def test_a_study_of_the_paper_is_planned_without_any_data_and_asks_for_their_folder(fresh):
+    code, output = fresh.run("-n", "--configfile", "config/paper/cifar100_methods.yaml", DATA_DIR="")
     assert code == 0
-    assert said.count("where is cifar100? Give the folder that holds it") == 1
-    planned = planned_jobs(said)
+    assert output.count("where is cifar100? Give the folder that holds it") == 1
+    planned = planned_jobs(output)
     assert planned == jobs_by_rule(plan_study(Request({}, [f"{REPOSITORY}/config/paper/cifar100_methods.yaml"])))
 
 
-def test_words_hold_for_every_grid_of_a_file_as_cassle_plan_says(fresh):
+def test_overrides_apply_to_every_grid_of_a_file_as_in_cassle_plan(fresh):
     file = REPOSITORY / "config/paper/cifar100_methods.yaml"
-    words = ["offline=false", "objectives=[simclr]", "strategies=[finetune]"]
-    planned = fresh.plan("--configfile", str(file), "--config", *words)
+    overrides = ["offline=false", "objectives=[simclr]", "strategies=[finetune]"]
+    planned = fresh.plan("--configfile", str(file), "--config", *overrides)
     assert planned["train_task"] == 5
-    counts = re.findall(r"^(\w+) +(\d+) +0$", cost_of([str(file)], words), re.MULTILINE)
+    counts = re.findall(r"^(\w+) +(\d+) +0$", cost_of([str(file)], overrides), re.MULTILINE)
     assert planned == {rule: int(number) for rule, number in counts if rule != "total"}
 
 
-def test_one_experiment_is_asked_for_by_words(fresh):
-    words = ["stream=digits-class5", "objective=byol", "strategy=cassle", "seed=1"]
-    planned = fresh.plan("--config", *words)
+def test_one_experiment_is_planned_by_overrides(fresh):
+    overrides = ["stream=digits-class5", "objective=byol", "strategy=cassle", "seed=1"]
+    planned = fresh.plan("--config", *overrides)
     assert planned["train_task"] == 5
     assert (planned["probe_checkpoint"], planned["probe_random_network"]) == (5, 1)
 
 
-def test_memories_are_planned_for_strategies_that_keep_something_and_not_after_the_last_task(fresh):
-    words = ["stream=digits-domain3", "objective=byol", "strategy=[cassle,pod,er,cassle+ewc]"]
-    planned = fresh.plan("--config", *words)
+def test_memories_are_planned_for_strategies_with_a_memory_and_not_after_the_last_task(fresh):
+    overrides = ["stream=digits-domain3", "objective=byol", "strategy=[cassle,pod,er,cassle+ewc]"]
+    planned = fresh.plan("--config", *overrides)
     assert (planned["train_task"], planned["build_memory"]) == (9, 4)
 
 
@@ -101,12 +101,12 @@ def test_the_ablations_plan_each_choice_once_and_share_first_tasks_and_offline_m
     assert "build_memory" not in planned
 
 
-def test_gpus_limit_a_plan_without_being_needed_by_it(fresh):
+def test_a_limit_on_gpus_changes_no_plan(fresh):
     assert fresh.plan("--resources", "gpu=2") == JOBS_OF_THE_DEFAULT_STUDY
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (["objektive=byol"], "unknown key 'objektive': did you mean 'objectives'?"),
         (["objective=bylo"], "there is no objective 'bylo': did you mean 'byol'?"),
@@ -114,18 +114,18 @@ def test_gpus_limit_a_plan_without_being_needed_by_it(fresh):
         (["features=[pac]"], "there is no figure 'pac': did you mean 'pca'"),
     ],
 )
-def test_a_mistake_ends_the_dry_run_in_the_users_words(fresh, words, message):
-    code, said = fresh.run("-n", "--config", *words)
+def test_a_mistake_in_an_override_ends_the_dry_run_with_its_message(fresh, overrides, message):
+    code, output = fresh.run("-n", "--config", *overrides)
     assert code != 0
-    assert message in said
-    assert "Traceback" not in said
+    assert message in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(
     "file", ["results/digits-domain2/conv3-narrow/random/seed0/probes/digits-domain2/x.json", "results/studies/other"]
 )
-def test_a_target_of_no_study_here_is_refused_by_its_name(fresh, file):
+def test_a_target_outside_the_study_is_refused_by_name(fresh, file):
     target = file if file.endswith(".json") else f"{file}/report.html"
-    code, said = fresh.run("-n", target, "--configfile", "tiny.yaml")
+    code, output = fresh.run("-n", target, "--configfile", "tiny.yaml")
     assert code != 0
-    assert f"SettingsError: {file} is not part of the study 'tiny'" in said
+    assert f"SettingsError: {file} is not part of the study 'tiny'" in output

@@ -1,4 +1,4 @@
-"""A job that leases devices as every verb does, and writes down how long it had them, beat by beat."""
+"""A job that leases devices as every verb does, and records at short intervals that it holds them."""
 
 import json
 import os
@@ -14,7 +14,7 @@ BEATS, PAUSE = 40, 0.02
 
 
 def main(name: str, gpus: int, share: int, out: Path) -> None:
-    """Hold ``gpus`` devices for a while; the beats lie in ``<name>.<process>.beats``, also when this is killed."""
+    """Hold ``gpus`` devices for a while; ``<name>.<process>.beats`` records the times up to a kill."""
     devices.POLL = 0.05
     with leased(gpus, Execution(jobs_per_gpu=share), out), Path(f"{name}.{os.getpid()}.beats").open("w") as beats:
         for _ in range(BEATS):
