@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 import cassle.cli as cli
+from cassle.contracts.records import PlanRecord, write_record
 from cassle.runtime.signals import STOPPING
 
 WAIT = """
@@ -77,13 +78,12 @@ def test_a_verb_leaves_signals_as_it_found_them(capsys):
 
 
 def test_watching_ends_by_ctrl_c_as_it_should(tmp_path):
-    study = tmp_path / "results/studies/mine"
-    study.mkdir(parents=True)
-    (study / "plan.json").write_text('{"train": [], "probes": [], "others": {}, "trackers": {}}')
+    plan = PlanRecord(host="here", train=[], probes=[], trackers={}, others={})
+    write_record(tmp_path / "results/studies/mine/plan.json", plan)
     words = [sys.executable, "-m", "cassle.cli", "status", "--watch"]
     watching = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while "No Snakemake" not in watching.stdout.readline():
-        pass
+    while "No Snakemake" not in (line := watching.stdout.readline()):
+        assert line, watching.stderr.read()  # at the end of the output, readline returns "" for ever
     watching.send_signal(signal.SIGINT)
     assert watching.communicate(timeout=60)[1] == ""
     assert watching.returncode == 0
