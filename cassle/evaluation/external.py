@@ -39,12 +39,12 @@ class Placeholder:
         pass
 
 
-def load_foreign(path: Path, backbone: Backbone) -> str:
+def load_external(path: Path, backbone: Backbone) -> str:
     """Load a file's backbone strictly, print what of the file was left out, and return the tensors' fingerprint.
 
     Raises `CheckpointError` if the file cannot be read safely, or not every tensor of the backbone is in it.
     """
-    tensors = find_tensors(read_foreign(path), path)
+    tensors = find_tensors(read_external(path), path)
     own = backbone.state_dict()
     prefix = find_prefix(tensors, set(own), path)
     found = {key: tensors[prefix + key] for key in own if prefix + key in tensors}
@@ -69,7 +69,7 @@ def check_stem(found: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Pat
     )
 
 
-def read_foreign(path: Path) -> Any:
+def read_external(path: Path) -> Any:
     """Return what a file of `torch.save` holds, objects of unknown classes replaced by placeholders."""
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}; check the path")

@@ -1,4 +1,4 @@
-"""The frozen network under evaluation: of a checkpoint, of a foreign file, or untrained."""
+"""The frozen network under evaluation: of a checkpoint, of a external file, or untrained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cassle.contracts.specs import ProbeSpec
-from cassle.evaluation.external import load_foreign
+from cassle.evaluation.external import load_external
 from cassle.models.checkpoints import load_checkpoint, load_into
 from cassle.nets.base import Backbone
 from cassle.objectives.base import Objective
@@ -64,7 +64,7 @@ def load_subject(spec: ProbeSpec, checkpoint: Path | None, data: Mapping[str, Ma
     if spec.backbone is not None:
         size = spec.image_size or spec.stream.open(data).image_size
         backbone = build_backbone(spec.backbone, size, spec.seed)
-        fingerprint = None if checkpoint is None else load_foreign(checkpoint, backbone)
+        fingerprint = None if checkpoint is None else load_external(checkpoint, backbone)
         return Subject(backbone.eval().requires_grad_(False), size, fingerprint=fingerprint)
     if checkpoint is None:
         raise RuntimeError("neither a checkpoint nor a backbone to evaluate")

@@ -17,9 +17,9 @@ from cassle.contracts.records import TrainRecord, read_record_if_present
 from cassle.contracts.summary import Kind, StudyRecord, printed, read_summary
 from cassle.core.files import write_text
 from cassle.reporting.rows.benchmark import jobs_of_study, read_jobs
-from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import read_runs
 from cassle.reporting.rows.matrix import METRICS
+from cassle.reporting.rows.method_results import methods_of
 from cassle.reporting.tables.formats import html_table
 from cassle.reporting.tables.table import table_of
 
@@ -43,12 +43,12 @@ def write_page(
     records = records_of(own, results or Path(runs).parent)
     tables, runs_wanted, runs_found = [], set(), set()
     for stream, probe in summary.tables():
-        cells = cells_of(frame, summary, stream, probe, own)
-        for cell in (cell for cell in cells if cell.strategy != RANDOM):
-            run = (stream, cell.backbone, cell.objective, cell.strategy)
-            runs_wanted |= {(*run, seed) for seed in cell.seeds}
-            runs_found |= {(*run, seed) for seed in cell.by_seed(METRICS["A"])}
-        table = table_of(cells, summary.title(stream, probe))
+        methods = methods_of(frame, summary, stream, probe, own)
+        for method in (method for method in methods if method.strategy != RANDOM):
+            run = (stream, method.backbone, method.objective, method.strategy)
+            runs_wanted |= {(*run, seed) for seed in method.seeds}
+            runs_found |= {(*run, seed) for seed in method.by_seed(METRICS["A"])}
+        table = table_of(methods, summary.title(stream, probe))
         tables.append({"title": table.title, "html": Markup(html_table(table))})
     texts = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True

@@ -150,7 +150,7 @@ def test_a_changed_figure_draws_that_figure_only(project):
 
 
 def test_a_changed_table_makes_the_tables_only(project):
-    project.edit("cassle/reporting/tables/entries.py", 'MIXED = "*"', 'MIXED = "†"')
+    project.edit("cassle/reporting/tables/cells.py", 'MIXED = "*"', 'MIXED = "†"')
     assert project.plan(*TINY) == {"make_table": 2, "write_page": 1}
 
 

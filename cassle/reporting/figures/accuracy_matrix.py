@@ -8,14 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cassle.reporting.figures.base import figures, in_lines, panel_titles, panels, stacked
-from cassle.reporting.rows.matrix import Cell
+from cassle.reporting.rows.matrix import Result
 
 
 @figures.register("accuracy_matrix")
-def accuracy_matrix(cells: list[Cell]) -> Figure:
+def accuracy_matrix(methods: list[Result]) -> Figure:
     """Return heat maps of the mean over seeds in per cent; rows are models after each task, offline has one row."""
-    groups = {key: [cell for cell in group if cell.matrices] for key, group in panels(cells).items()}
-    shown = {cell: stacked(cell).mean(axis=0) for group in groups.values() for cell in group}
+    groups = {key: [method for method in group if method.matrices] for key, group in panels(methods).items()}
+    shown = {method: stacked(method).mean(axis=0) for group in groups.values() for method in group}
     if not shown:
         return plt.figure()
     tasks = max(matrix.shape[1] for matrix in shown.values())
@@ -28,11 +28,11 @@ def accuracy_matrix(cells: list[Cell]) -> Figure:
         axes.set_axis_off()
     titles = panel_titles(groups)
     for row, (key, group) in zip(grid, groups.items(), strict=True):
-        for axes, cell in zip(row, group, strict=False):
+        for axes, method in zip(row, group, strict=False):
             axes.set_axis_on()
-            axes.imshow(shown[cell], vmin=low, vmax=high, cmap="viridis")
-            _label(shown[cell], axes, low, high)
-            axes.set_title(in_lines(f"{titles[key]}\n{cell.printed.strategy}"))
+            axes.imshow(shown[method], vmin=low, vmax=high, cmap="viridis")
+            _label(shown[method], axes, low, high)
+            axes.set_title(in_lines(f"{titles[key]}\n{method.printed.strategy}"))
     figure.supxlabel("evaluated task")
     figure.supylabel("model after task")
     return figure

@@ -25,9 +25,9 @@ from cassle.contracts.layout import OFFLINE, RANDOM
 from cassle.contracts.summary import read_summary
 from cassle.core.files import write_with
 from cassle.core.registry import Registry
-from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import read_runs
-from cassle.reporting.rows.matrix import Cell
+from cassle.reporting.rows.matrix import Result
+from cassle.reporting.rows.method_results import methods_of
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
 """Strategies in the order of the study (Okabe & Ito's palette, told apart by color-blind readers)."""
@@ -40,7 +40,7 @@ TICK_LETTERS = 18
 HOLLOW: Any = {"marker": "D", "ls": "", "mfc": "white", "mec": "#111111", "mew": 1.0, "ms": 4.5, "zorder": 5}
 """How a published number is drawn."""
 CROSS: Any = {**HOLLOW, "marker": "x"}
-"""How one that is of other epochs than the cell is drawn."""
+"""How one that is of other epochs than the method is drawn."""
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -54,17 +54,17 @@ STYLE: Any = {
     "savefig.bbox": "tight",
     "savefig.dpi": 200,
 }
-Draw = Callable[[list[Cell]], Figure]
+Draw = Callable[[list[Result]], Figure]
 figures: Registry[Draw] = Registry("figure", "cassle.reporting.figures")
-"""Figure name -> function that draws it from the cells of a stream under one probe."""
+"""Figure name -> function that draws it from the methods of a stream under one probe."""
 
 
 def write_figure(runs: str | Path, study: str | Path, name: str, stream: str, probe: str, out: Path) -> None:
     """Draw one figure and write it beside ``out`` as .pdf, .svg and .png; the same rows give the same bytes."""
     draw = figures.get(name)
-    cells = cells_of(read_runs(runs), read_summary(study), stream, probe)
+    methods = methods_of(read_runs(runs), read_summary(study), stream, probe)
     with plt.rc_context(STYLE):
-        save_figure(draw(cells), out)
+        save_figure(draw(methods), out)
 
 
 def save_figure(figure: Figure, out: Path) -> None:
@@ -81,16 +81,16 @@ def save_figure(figure: Figure, out: Path) -> None:
     plt.close(figure)
 
 
-def panels(cells: list[Cell]) -> dict[tuple[str, str], list[Cell]]:
-    """Return the trained cells by (backbone, objective), in order."""
-    found: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        if cell.strategy != RANDOM:
-            found.setdefault((cell.backbone, cell.objective), []).append(cell)
+def panels(methods: list[Result]) -> dict[tuple[str, str], list[Result]]:
+    """Return the trained methods by (backbone, objective), in order."""
+    found: dict[tuple[str, str], list[Result]] = {}
+    for method in methods:
+        if method.strategy != RANDOM:
+            found.setdefault((method.backbone, method.objective), []).append(method)
     return found
 
 
-def panel_titles(groups: dict[tuple[str, str], list[Cell]]) -> dict[tuple[str, str], str]:
+def panel_titles(groups: dict[tuple[str, str], list[Result]]) -> dict[tuple[str, str], str]:
     """Return the title of every panel."""
     several = len({backbone for backbone, _ in groups}) > 1
     return {key: panel_title(*group[0].printed[:2], several) for key, group in groups.items() if group}
@@ -106,14 +106,14 @@ def in_lines(title: str) -> str:
     return re.sub(r" (\([^()]*\))", lambda differing: "\n" + differing[1].replace(", ", ",\n"), title)
 
 
-def tick_labels(groups: dict[tuple[str, str], list[Cell]]) -> list[str]:
+def tick_labels(groups: dict[tuple[str, str], list[Result]]) -> list[str]:
     """Return the panels' titles in lines short enough to stand side by side under an axis."""
     return ["\n".join(wrap(title, TICK_LETTERS)) for title in panel_titles(groups).values()]
 
 
-def color_of(cells: list[Cell]) -> dict[str, str]:
+def color_of(methods: list[Result]) -> dict[str, str]:
     """Return strategy -> color, the same in every figure of a study; those of many strategies in three shades."""
-    continual = list(dict.fromkeys(c.strategy for c in cells if c.strategy not in (OFFLINE, RANDOM)))
+    continual = list(dict.fromkeys(c.strategy for c in methods if c.strategy not in (OFFLINE, RANDOM)))
     shades = [_mixed(color, *shade) for shade in SHADES for color in COLORS]
     colors = {strategy: shades[place % len(shades)] for place, strategy in enumerate(continual)}
     return {**colors, OFFLINE: OFFLINE_COLOR, RANDOM: RANDOM_COLOR}
@@ -140,6 +140,6 @@ def legend_above(figure: Figure, axes: Axes, columns: int = 4) -> None:
         )
 
 
-def stacked(cell: Cell) -> NDArray[np.float64]:
+def stacked(method: Result) -> NDArray[np.float64]:
     """Return the matrices of all seeds in per cent, (seeds, models, tasks)."""
-    return 100 * np.stack([cell.matrices[seed] for seed in sorted(cell.matrices)])
+    return 100 * np.stack([method.matrices[seed] for seed in sorted(method.matrices)])

@@ -10,30 +10,30 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cassle.reporting.figures.base import MARKERS, color_of, figures, panel_titles, panels, whole_numbers
-from cassle.reporting.rows.matrix import METRICS, Cell
+from cassle.reporting.rows.matrix import METRICS, Result
 from cassle.reporting.rows.statistics import spread
 
 
 @figures.register("forgetting_against_accuracy")
-def forgetting_against_accuracy(cells: list[Cell]) -> Figure:
+def forgetting_against_accuracy(methods: list[Result]) -> Figure:
     """Return a point per objective and strategy, mean F against mean A in per cent, with standard deviations."""
-    groups, colors = panels([cell for cell in cells if cell.continual]), color_of(cells)
+    groups, colors = panels([method for method in methods if method.continual]), color_of(methods)
     marks = {key: MARKERS[place % len(MARKERS)] for place, key in enumerate(groups)}
     figure, axes = plt.subplots(figsize=(3.6, 3.0))
     strategies: dict[str, str] = {}
     for key, group in groups.items():
-        for cell in group:
-            lost, reached = ([100 * value for value in cell.values(METRICS[name])] for name in "FA")
+        for method in group:
+            lost, reached = ([100 * value for value in method.values(METRICS[name])] for name in "FA")
             if not (lost and reached):
                 continue
-            strategies[cell.strategy] = cell.printed.strategy
+            strategies[method.strategy] = method.printed.strategy
             axes.errorbar(
                 float(np.mean(lost)),
                 float(np.mean(reached)),
                 xerr=spread(lost) if len(lost) > 1 else None,
                 yerr=spread(reached) if len(reached) > 1 else None,
                 fmt=marks[key],
-                color=colors[cell.strategy],
+                color=colors[method.strategy],
                 ms=6,
                 mec="white",
                 mew=0.6,

@@ -9,7 +9,7 @@ from typing import Any
 from cassle.contracts.layout import FIRST, OFFLINE, RANDOM, RECORD, RandomFolder, TaskFolder
 from cassle.contracts.records import ProbeRecord, TrainRecord, read_record
 from cassle.plan.presets import preset_of
-from cassle.reporting.rows.duplicates import Found, settled
+from cassle.reporting.rows.duplicates import EvaluatedFile, settled
 from cassle.reporting.rows.frame import EXECUTION
 
 Row = dict[str, Any]
@@ -25,12 +25,12 @@ def collect(results: Path) -> list[Row]:
     several studies have evaluated stands there once. Raises `DataError` for a file that is no record, for a folder that
     is none of results, and for evaluations of the same that contradict each other.
     """
-    found: dict[tuple[Any, ...], dict[Path, Found]] = {}
+    found: dict[tuple[Any, ...], dict[Path, EvaluatedFile]] = {}
     for read, pattern in ((_trained, "*/*/*/*/seed*/task*"), (_random, f"*/*/{RANDOM}/seed*")):
         for file in sorted(results.glob(f"{pattern}/probes/*/*.json")):
             for evaluated, row in read(file):
                 same = found.setdefault(tuple(row[key] for key in RUN), {})
-                same.setdefault(file, Found(evaluated, [])).rows.append(row)
+                same.setdefault(file, EvaluatedFile(evaluated, [])).rows.append(row)
     return settled(found.values())
 
 

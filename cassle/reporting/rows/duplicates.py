@@ -21,7 +21,7 @@ SHOWN = 5
 
 
 @dataclass
-class Found:
+class EvaluatedFile:
     """A file of accuracies, and its rows of one probe of one run."""
 
     evaluated: ProbeRecord
@@ -33,7 +33,7 @@ class Found:
         return np.array([[row["accuracy"], row["task_aware"]] for row in self.rows], dtype=np.float64)
 
 
-def settled(runs: Iterable[dict[Path, Found]]) -> list[Row]:
+def settled(runs: Iterable[dict[Path, EvaluatedFile]]) -> list[Row]:
     """Return the rows that count of each probe of a run, given all files that have it.
 
     Files that say the same are one. Otherwise those made by today's code count before others, and of those that differ
@@ -66,7 +66,7 @@ def settled(runs: Iterable[dict[Path, Found]]) -> list[Row]:
     return rows
 
 
-def _apart(files: dict[Path, Found]) -> float:
+def _apart(files: dict[Path, EvaluatedFile]) -> float:
     """Return the mean over tasks of how far a file's accuracies are from the first one's, the largest such mean."""
     first, *others = [found.accuracies for found in files.values()]
     if any(len(values) != len(first) for values in others):
@@ -74,7 +74,7 @@ def _apart(files: dict[Path, Found]) -> float:
     return max((float(np.abs(values - first).mean()) for values in others), default=0.0)
 
 
-def _today(files: dict[Path, Found], told: dict[str, None]) -> dict[Path, Found]:
+def _today(files: dict[Path, EvaluatedFile], told: dict[str, None]) -> dict[Path, EvaluatedFile]:
     """Return the files that today's code made, if there are any, or else all; those left out are told."""
     current = {file: found for file, found in files.items() if found.evaluated.code == _code_of(found.evaluated)}
     for file in files if current else ():

@@ -28,7 +28,7 @@ class Titles(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class Result:
     """All seeds of one (backbone, objective, strategy) on a stream, under one probe.
 
     ``seeds``: those the study asks for. ``matrices``: seed -> A (models, tasks), fractions, NaN where nothing was
@@ -70,43 +70,43 @@ class Cell:
         own_tasks = all(_continual(matrix) for matrix in self.matrices.values())
         return self.continual and own_tasks and (metric == "F" or self.random is not None)
 
-    def by_seed(self, metric: Callable[[Cell, int], float]) -> dict[int, float]:
+    def by_seed(self, metric: Callable[[Result, int], float]) -> dict[int, float]:
         """Return a metric of every seed that has it."""
         found = {seed: metric(self, seed) for seed in self.matrices}
         return {seed: value for seed, value in found.items() if not np.isnan(value)}
 
-    def values(self, metric: Callable[[Cell, int], float]) -> list[float]:
+    def values(self, metric: Callable[[Result, int], float]) -> list[float]:
         """Return a metric of every seed that has it, without the seeds."""
         return list(self.by_seed(metric).values())
 
     @cached_property
     def mixed(self) -> list[str]:
-        """Columns of execution in which runs of this cell differ."""
+        """Columns of execution in which runs of this method differ."""
         return [column for column, values in self.execution.items() if len(values) > 1]
 
 
-def accuracy(cell: Cell, seed: int) -> float:
+def accuracy(method: Result, seed: int) -> float:
     """Return the average accuracy A of a seed."""
-    return average_accuracy(cell.matrices[seed])
+    return average_accuracy(method.matrices[seed])
 
 
-def forgotten(cell: Cell, seed: int) -> float:
+def forgotten(method: Result, seed: int) -> float:
     """Return the forgetting F of a seed; NaN for offline and random, which have one model only, and for `transfer`."""
-    matrix = cell.matrices[seed]
+    matrix = method.matrices[seed]
     return forgetting(matrix) if _continual(matrix) else float("nan")
 
 
-def transferred(cell: Cell, seed: int) -> float:
+def transferred(method: Result, seed: int) -> float:
     """Return the forward transfer T of a seed; NaN without the random network or with one model only."""
-    matrix = cell.matrices[seed]
-    if not _continual(matrix) or seed not in (cell.random or {}):
+    matrix = method.matrices[seed]
+    if not _continual(matrix) or seed not in (method.random or {}):
         return float("nan")
-    return forward_transfer(matrix, (cell.random or {})[seed])
+    return forward_transfer(matrix, (method.random or {})[seed])
 
 
-def accuracy_aware(cell: Cell, seed: int) -> float:
+def accuracy_aware(method: Result, seed: int) -> float:
     """Return the average accuracy of a seed where the task is known; NaN if it was not asked."""
-    return average_accuracy(cell.aware[seed]) if seed in cell.aware else float("nan")
+    return average_accuracy(method.aware[seed]) if seed in method.aware else float("nan")
 
 
 def _continual(matrix: Matrix) -> bool:
@@ -115,7 +115,7 @@ def _continual(matrix: Matrix) -> bool:
     return bool(models == tasks > 1)
 
 
-METRICS: dict[str, Callable[[Cell, int], float]] = {"A": accuracy, "F": forgotten, "T": transferred}
+METRICS: dict[str, Callable[[Result, int], float]] = {"A": accuracy, "F": forgotten, "T": transferred}
 """Letter of the paper -> metric."""
 
 
@@ -126,14 +126,14 @@ def matrix_of(rows: pd.DataFrame, models: int, tasks: int, column: str = "accura
     return matrix
 
 
-def unlike(cells: Iterable[Cell]) -> list[str]:
-    """Return the columns of execution in which the runs of cells, all together, differ.
+def unlike(methods: Iterable[Result]) -> list[str]:
+    """Return the columns of execution in which the runs of methods, all together, differ.
 
-    Code does not count between cells, as every strategy has its own; within one it does (`Cell.mixed`). Nor does a
-    first task that was given, as all strategies go on from it.
+    Code does not count between methods, as every strategy has its own; within one it does (`Result.mixed`). Nor does
+    an explicit first checkpoint, from which all strategies continue.
     """
     values: dict[str, set[str]] = {column: set() for column in EXECUTION if column != "code"}
-    for cell in cells:
+    for method in methods:
         for column, found in values.items():
-            found.update(value for value in cell.execution.get(column, []) if value != GIVEN)
+            found.update(value for value in method.execution.get(column, []) if value != GIVEN)
     return [column for column, found in values.items() if len(found) > 1]

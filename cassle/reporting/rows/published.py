@@ -1,11 +1,11 @@
-"""Published numbers: what others report of a cell, and where they say so.
+"""Published numbers: what others report of a method, and where they say so.
 
 ``published.csv`` has one row per number: ``kind`` (how far to trust it), ``dataset``, ``scenario``, ``tasks``,
 ``objective`` (as tables call it, with the settings in which it is a variant: ``supervised (projector=mlp)``),
 ``strategy``, ``probe``, ``epochs`` per task (empty where they are not known), ``metric``, ``value`` in per cent,
 ``source``. All of them are of ResNet-18.
 
-A number stands beside a cell of exactly the same dataset, scenario, tasks, objective, strategy, probe and metric. A
+A number stands beside a method of exactly the same dataset, scenario, tasks, objective, strategy, probe and metric. A
 number whose source does not name its probe (empty) or its variant (``supervised (?)``) stands nowhere. Epochs of the
 official figure and threads are those of the released scripts; those of "Revisiting Supervision" are in the scripts
 of its repository, danielm1405/sl-vs-ssl-cl.
@@ -34,7 +34,7 @@ KINDS = (
     "rerun_bge",
     "rerun_pfr_100_epochs",
 )
-"""Kinds of rows; where several rows name one cell, the first kind counts, and of one kind the first row."""
+"""Kinds of rows; where several rows name one method, the first kind counts, and of one kind the first row."""
 BACKBONE = "resnet18"
 METRICS = {"accuracy": "A", "forgetting": "F", "forward_transfer": "T", "random_network_accuracy": "A"}
 """Metric of the file -> letter in the tables."""
@@ -55,16 +55,16 @@ class Published:
     epochs: int | None
 
     def comparable(self, epochs: int | None) -> bool:
-        """Return whether nothing is known against a difference to a cell that is trained for some epochs per task."""
+        """Return whether nothing is known against a difference to a method that is trained for some epochs per task."""
         return None in (self.epochs, epochs) or self.epochs == epochs
 
 
 def published(
     stream: str, backbone: str, objective: str, strategy: str, probe: str, *, epochs: int | None = None
 ) -> dict[str, Published]:
-    """Return what is published of a cell: letter of the metric, or the number of the task after which -> number.
+    """Return what is published of a method: letter of the metric, or the number of the task after which -> number.
 
-    The names are those that tables show, ``epochs`` those of the cell. Offline is looked up as training on everything
+    The names are those that tables show, ``epochs`` those of the method. Offline is looked up as training on everything
     at once, whatever stream it is evaluated on; the random network as such. An objective whose epochs are not the
     recipe's is a variant, of which only numbers of exactly those epochs are returned.
     """

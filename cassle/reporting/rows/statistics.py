@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from cassle.reporting.rows.matrix import Cell
+from cassle.reporting.rows.matrix import Result
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ def spread(values: list[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
-def paired(cell: Cell, base: Cell, metric: Callable[[Cell, int], float]) -> Difference | None:
-    """Return how far a cell is above ``base``, seed by seed: mean ± t(n-1, 0.975) s / sqrt(n); None without a pair."""
-    ours, theirs = cell.by_seed(metric), base.by_seed(metric)
+def paired(method: Result, base: Result, metric: Callable[[Result, int], float]) -> Difference | None:
+    """Return the paired difference of a method to ``base``: mean ± t(n-1, 0.975) s / sqrt(n); None without a pair."""
+    ours, theirs = method.by_seed(metric), base.by_seed(metric)
     differences = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
     if not differences:
         return None

@@ -23,7 +23,7 @@ p { max-width: 46em; color: #444; margin: .4em 0; }"""
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableCell:
     """One field of a table: its text, the number behind it, and how it is set."""
 
     text: str = ""
@@ -37,11 +37,11 @@ class Entry:
 
 @dataclass
 class Table:
-    """A table as text: ``rows`` have one entry per head; the first ``labels`` columns are names."""
+    """A table as text: ``rows`` have one cell per head; the first ``labels`` columns are names."""
 
     title: str
     heads: list[str]
-    rows: list[dict[str, Entry]]
+    rows: list[dict[str, TableCell]]
     labels: int
     notes: list[str]
     sources: list[str] = field(default_factory=list)
@@ -51,9 +51,9 @@ class Table:
 def markdown_text(table: Table) -> str:
     """Return the table for a terminal or a README."""
 
-    def text(entry: Entry) -> str:
-        shown = f"**{entry.text}**" if entry.bold else entry.text
-        return shown + (entry.mark if entry.mark in ("", "*") else f" [{entry.mark}]")
+    def text(cell: TableCell) -> str:
+        shown = f"**{cell.text}**" if cell.bold else cell.text
+        return shown + (cell.mark if cell.mark in ("", "*") else f" [{cell.mark}]")
 
     rows = [[text(row[head]) for head in table.heads] for row in table.rows]
     align = ["left"] * table.labels + ["right"] * (len(table.heads) - table.labels)
@@ -86,15 +86,15 @@ def html_table(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _field(table: Table, head: str, entry: Entry) -> str:
-    text = html.escape(entry.title or entry.text)
-    if entry.bold:
+def _field(table: Table, head: str, cell: TableCell) -> str:
+    text = html.escape(cell.title or cell.text)
+    if cell.bold:
         text = f"<b>{text}</b>"
-    if entry.mark:
-        text += entry.mark if entry.mark == "*" else f"<sup>{entry.mark}</sup>"
-    if entry.text == "missing":
+    if cell.mark:
+        text += cell.mark if cell.mark == "*" else f"<sup>{cell.mark}</sup>"
+    if cell.text == "missing":
         text = f'<span class="missing">{text}</span>'
-    value = "" if np.isnan(entry.value) else f' data-value="{entry.value:.6g}"'
+    value = "" if np.isnan(cell.value) else f' data-value="{cell.value:.6g}"'
     return f"<td{_number(table, head)}{value}>{text}</td>"
 
 
@@ -108,9 +108,9 @@ def footnotes(table: Table) -> Iterator[tuple[str, str]]:
         yield chr(ord("a") + place), source
 
 
-def grouped(table: Table) -> list[list[dict[str, Entry]]]:
+def grouped(table: Table) -> list[list[dict[str, TableCell]]]:
     """Return the rows, those of one backbone and objective together."""
-    groups: dict[tuple[str, ...], list[dict[str, Entry]]] = {}
+    groups: dict[tuple[str, ...], list[dict[str, TableCell]]] = {}
     for row in table.rows:
         groups.setdefault(tuple(row[head].text for head in GROUPED), []).append(row)
     return list(groups.values())

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from textwrap import wrap
 
-from cassle.reporting.tables.formats import GROUPED, UNDEFINED, Entry, Table, footnotes, grouped
+from cassle.reporting.tables.formats import GROUPED, UNDEFINED, Table, TableCell, footnotes, grouped
 
 STRATEGY = "strategy"
 """Head of the column of names; the others of names stand in lines of their own above the rows they are of."""
@@ -97,7 +97,7 @@ def _subject(head: str) -> str:
 def _width(table: Table, head: str) -> float:
     """Return how wide a column becomes at most, in points."""
     fields = [(row[head], line + row[head].mark) for row in table.rows for line in _lines(head, row[head])]
-    lines = [*((line, False) for line in _head(head)), *((line, entry.bold) for entry, line in fields)]
+    lines = [*((line, False) for line in _head(head)), *((line, cell.bold) for cell, line in fields)]
     return 2 * GAP + max(_points(*line) for line in lines)
 
 
@@ -105,9 +105,9 @@ def _points(text: str, bold: bool) -> float:
     return sum(WIDTHS.get(letter, OTHER) * (BOLD if bold and letter.isascii() else 1) for letter in text)
 
 
-def _lines(head: str, entry: Entry) -> list[str]:
+def _lines(head: str, cell: TableCell) -> list[str]:
     """Return a field as it is printed: one line, or several of a long name."""
-    text = entry.title or entry.text
+    text = cell.title or cell.text
     return wrap(text, NAME) if head == STRATEGY else [text]
 
 
@@ -136,17 +136,17 @@ def _row(fields: Iterable[str]) -> str:
     return " & ".join(fields) + r" \\"
 
 
-def _heading(table: Table, row: dict[str, Entry]) -> str:
+def _heading(table: Table, row: dict[str, TableCell]) -> str:
     """Return what the rows between two rules are of; nothing for the random network, which has no objective."""
     names = [row[head].title or row[head].text for head in reversed(GROUPED) if head in table.heads]
     return ", ".join(name for name in names if name != UNDEFINED)
 
 
-def _field(head: str, entry: Entry) -> str:
-    code = latex(_lines(head, entry)[0])
-    if entry.bold:
+def _field(head: str, cell: TableCell) -> str:
+    code = latex(_lines(head, cell)[0])
+    if cell.bold:
         code = rf"\textbf{{{code}}}"
-    return code + (entry.mark if entry.mark == "*" else f"$^{{{entry.mark}}}$" if entry.mark else "")
+    return code + (cell.mark if cell.mark == "*" else f"$^{{{cell.mark}}}$" if cell.mark else "")
 
 
 def latex(text: str) -> str:

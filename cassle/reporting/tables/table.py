@@ -10,13 +10,13 @@ from cassle.contracts.layout import RANDOM
 from cassle.contracts.summary import read_summary
 from cassle.core.files import write_text
 from cassle.reporting.rows.benchmark import read_jobs
-from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import EXECUTION, read_runs
-from cassle.reporting.rows.matrix import METRICS, Cell, unlike
+from cassle.reporting.rows.matrix import METRICS, Result, unlike
+from cassle.reporting.rows.method_results import methods_of
 from cassle.reporting.rows.names import FINETUNE, RANDOM_TITLE
-from cassle.reporting.tables import entries
-from cassle.reporting.tables.entries import MIXED, OTHER_EPOCHS, TIMES, WORK
-from cassle.reporting.tables.formats import UNDEFINED, Entry, Table, html_text, markdown_text
+from cassle.reporting.tables import cells
+from cassle.reporting.tables.cells import MIXED, OTHER_EPOCHS, TIMES, WORK
+from cassle.reporting.tables.formats import UNDEFINED, Table, TableCell, html_text, markdown_text
 from cassle.reporting.tables.latex import latex_text
 from cassle.reporting.tables.tidy import csv_text
 
@@ -36,11 +36,11 @@ def write_tables(
     """
     known = None if jobs is None else read_jobs(jobs)
     summary = read_summary(study)
-    cells = cells_of(read_runs(runs), summary, stream, probe, known)
-    table = table_of(cells, summary.title(stream, probe))
+    methods = methods_of(read_runs(runs), summary, stream, probe, known)
+    table = table_of(methods, summary.title(stream, probe))
     texts = {
         ".md": markdown_text(table),
-        ".csv": csv_text(cells, stream, probe),
+        ".csv": csv_text(methods, stream, probe),
         ".tex": latex_text(table),
         ".html": html_text(table),
     }
@@ -48,52 +48,56 @@ def write_tables(
         write_text(out.with_suffix(suffix), text)
 
 
-def table_of(cells: list[Cell], title: str) -> Table:
-    """Return the table of cells; columns that would be empty are left out."""
+def table_of(methods: list[Result], title: str) -> Table:
+    """Return the table of methods; columns that would be empty are left out."""
     sources: list[str] = []
-    differing = {column for cell in cells for column in cell.mixed}
-    best = _best(cells, differing)
-    untrained = {cell.backbone: cell for cell in cells if cell.strategy == RANDOM}
-    bases = {(c.backbone, c.objective): c for c in cells if c.strategy == FINETUNE}
-    time = entries.unit(TIMES, [cell.hours for cell in cells])
-    work = entries.unit(WORK, [cell.flops for cell in cells])
+    differing = {column for method in methods for column in method.mixed}
+    best = _best(methods, differing)
+    untrained = {method.backbone: method for method in methods if method.strategy == RANDOM}
+    bases = {(c.backbone, c.objective): c for c in methods if c.strategy == FINETUNE}
+    time = cells.unit(TIMES, [method.hours for method in methods])
+    work = cells.unit(WORK, [method.flops for method in methods])
     rows = []
-    for cell in cells:
+    for method in methods:
         row = {
-            "backbone": Entry(cell.backbone, title=cell.printed.backbone),
-            "objective": Entry(cell.objective or UNDEFINED, title=cell.printed.objective),
-            "strategy": Entry(
-                RANDOM_TITLE if cell.strategy == RANDOM else cell.strategy,
-                mark=MIXED if cell.mixed else "",
-                title=cell.printed.strategy,
+            "backbone": TableCell(method.backbone, title=method.printed.backbone),
+            "objective": TableCell(method.objective or UNDEFINED, title=method.printed.objective),
+            "strategy": TableCell(
+                RANDOM_TITLE if method.strategy == RANDOM else method.strategy,
+                mark=MIXED if method.mixed else "",
+                title=method.printed.strategy,
             ),
-            **{head: _metric(cell, letter, best, untrained, differing) for letter, head in HEADS.items()},
-            AWARE: entries.aware(cell),
-            "n": entries.seeds(cell),
-            "A − fine-tuning": entries.difference(cell, bases.get((cell.backbone, cell.objective)), differing),
+            **{head: _metric(method, letter, best, untrained, differing) for letter, head in HEADS.items()},
+            AWARE: cells.aware(method),
+            "n": cells.seeds(method),
+            "A − fine-tuning": cells.difference(method, bases.get((method.backbone, method.objective)), differing),
         }
         for letter in METRICS:
-            row |= entries.published(cell, letter, sources)
-        row[f"training ({time})"] = entries.spent(cell.hours, TIMES[time])
-        row[f"training ({work})"] = entries.spent(cell.flops, WORK[work])
+            row |= cells.published(method, letter, sources)
+        row[f"training ({time})"] = cells.spent(method.hours, TIMES[time])
+        row[f"training ({work})"] = cells.spent(method.flops, WORK[work])
         rows.append(row)
     heads = [head for head in (rows[0] if rows else {}) if _shown(head, rows)]
     labels = sum(head in ("backbone", "objective", "strategy") for head in heads)
-    return Table(title, heads, rows, labels, _notes(cells, heads, differing), sources)
+    return Table(title, heads, rows, labels, _notes(methods, heads, differing), sources)
 
 
 def _metric(
-    cell: Cell, name: str, best: dict[tuple[int, str], str], untrained: dict[str, Cell], differing: set[str]
-) -> Entry:
+    method: Result,
+    name: str,
+    best: dict[tuple[int, str], str],
+    untrained: dict[str, Result],
+    differing: set[str],
+) -> TableCell:
     """Return a metric, marked if it was compared with what ran differently: other strategies, the random network."""
-    place = (id(cell), name)
+    place = (id(method), name)
     mark = best.get(place, "")
-    if name == "T" and cell.values(METRICS[name]):
-        mark = mark or entries.marked(unlike((cell, untrained[cell.backbone])), differing)
-    return entries.metric(cell, name, place in best, mark)
+    if name == "T" and method.values(METRICS[name]):
+        mark = mark or cells.marked(unlike((method, untrained[method.backbone])), differing)
+    return cells.metric(method, name, place in best, mark)
 
 
-def _shown(head: str, rows: list[dict[str, Entry]]) -> bool:
+def _shown(head: str, rows: list[dict[str, TableCell]]) -> bool:
     if head == "backbone":
         return len({row[head].text for row in rows}) > 1
     if head == AWARE:  # where every task has every class, to know the task changes nothing
@@ -101,28 +105,28 @@ def _shown(head: str, rows: list[dict[str, Entry]]) -> bool:
     return any(row[head].text for row in rows)
 
 
-def _best(cells: list[Cell], differing: set[str]) -> dict[tuple[int, str], str]:
-    """Return (cell, metric) of the best strategies of each backbone and objective, equal as printed, if several ran.
+def _best(methods: list[Result], differing: set[str]) -> dict[tuple[int, str], str]:
+    """Return (method, metric) of the best strategies of each backbone and objective, equal as printed, if several ran.
 
     With each stands its mark, where runs that were executed differently are compared; their columns are added to
     ``differing``.
     """
-    groups: dict[tuple[str, str, str], list[tuple[Cell, float]]] = {}
-    for cell in cells:
+    groups: dict[tuple[str, str, str], list[tuple[Result, float]]] = {}
+    for method in methods:
         for name, metric in METRICS.items():
-            if cell.continual and (values := cell.values(metric)):
+            if method.continual and (values := method.values(metric)):
                 printed = UP[name] * round(100 * float(np.mean(values)), 1)
-                groups.setdefault((cell.backbone, cell.objective, name), []).append((cell, printed))
+                groups.setdefault((method.backbone, method.objective, name), []).append((method, printed))
     best: dict[tuple[int, str], str] = {}
     for (_, _, name), found in groups.items():
         if len(found) > 1:
-            mark = entries.marked(unlike(cell for cell, _ in found), differing)
+            mark = cells.marked(unlike(method for method, _ in found), differing)
             most = max(value for _, value in found)
-            best |= {(id(cell), name): mark for cell, printed in found if printed == most}
+            best |= {(id(method), name): mark for method, printed in found if printed == most}
     return best
 
 
-def _notes(cells: list[Cell], heads: list[str], differing: set[str]) -> list[str]:
+def _notes(methods: list[Result], heads: list[str], differing: set[str]) -> list[str]:
     """Return what a reader must know: units, and how the runs were executed, mixtures named."""
     notes = [
         "Per cent. A: average accuracy after the last task; F: forgetting; T: forward transfer; n: seeds. "
@@ -138,9 +142,11 @@ def _notes(cells: list[Cell], heads: list[str], differing: set[str]) -> list[str
         notes.append("Training: all tasks of a run, the shared first one included, mean over seeds that have A.")
     if any(head.endswith("FLOP)") for head in heads):
         notes.append("FLOP: matrix products and convolutions, counted; a multiplication and an addition are two.")
-    if others := _other_epochs(cells):
+    if others := _other_epochs(methods):
         notes.append(f"{OTHER_EPOCHS} of another number of epochs per task ({others}), so that no difference is taken.")
-    values = {column: sorted({v for cell in cells for v in cell.execution.get(column, [])}) for column in EXECUTION}
+    values = {
+        column: sorted({v for method in methods for v in method.execution.get(column, [])}) for column in EXECUTION
+    }
     told = [f"{column} {', '.join(filter(None, found))}" for column, found in values.items() if any(found)]
     if told := [text for text in told if not text.startswith("code ")]:
         notes.append(f"Run with {'; '.join(told)}.")
@@ -149,8 +155,10 @@ def _notes(cells: list[Cell], heads: list[str], differing: set[str]) -> list[str
     return notes
 
 
-def _other_epochs(cells: list[Cell]) -> str:
-    """Return the epochs of published numbers that are not those of their cells, and the cells' own."""
-    numbers = [(cell.published[name], cell.epochs) for cell in cells for name in METRICS if name in cell.published]
+def _other_epochs(methods: list[Result]) -> str:
+    """Return the epochs of published numbers that are not those of their methods, and the methods' own."""
+    numbers = [
+        (method.published[name], method.epochs) for method in methods for name in METRICS if name in method.published
+    ]
     pairs = {(number.epochs or 0, ours or 0) for number, ours in numbers if not number.comparable(ours)}
     return "; ".join(f"{theirs} published, {ours} here" for theirs, ours in sorted(pairs))

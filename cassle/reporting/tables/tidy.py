@@ -8,50 +8,50 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cassle.reporting.rows.matrix import METRICS, Cell, accuracy_aware, unlike
+from cassle.reporting.rows.matrix import METRICS, Result, accuracy_aware, unlike
 from cassle.reporting.rows.names import FINETUNE
 from cassle.reporting.rows.statistics import paired, spread
 
 
-def csv_text(cells: list[Cell], stream: str, probe: str) -> str:
-    """Return one row per cell and metric: fractions of 1, or hours and operations of training.
+def csv_text(methods: list[Result], stream: str, probe: str) -> str:
+    """Return one row per method and metric: fractions of 1, or hours and operations of training.
 
     ``epochs`` are those of each task, ours and those of the published number, empty where they are not known.
     ``minus_finetune`` is the mean of ``pairs`` paired differences, ``low`` and ``high`` the ends of its 95 % confidence
-    interval, ``unlike`` the columns of execution in which the two differ; ``mixed`` those in which runs of a cell do.
+    interval, ``unlike`` the columns of execution in which the two differ; ``mixed`` those in which runs of a method do.
     """
-    bases = {(cell.backbone, cell.objective): cell for cell in cells if cell.strategy == FINETUNE}
+    bases = {(method.backbone, method.objective): method for method in methods if method.strategy == FINETUNE}
     rows: list[dict[str, Any]] = []
-    for cell in cells:
+    for method in methods:
         same = {
             "stream": stream,
             "probe": probe,
-            "backbone": cell.backbone,
-            "objective": cell.objective,
-            "strategy": cell.strategy,
+            "backbone": method.backbone,
+            "objective": method.objective,
+            "strategy": method.strategy,
         }
-        base = bases.get((cell.backbone, cell.objective))
-        for name, metric in {**METRICS, **({"A_task_aware": accuracy_aware} if cell.aware else {})}.items():
-            found = paired(cell, base, metric) if base is not None and base is not cell else None
-            number = cell.published.get(name)
+        base = bases.get((method.backbone, method.objective))
+        for name, metric in {**METRICS, **({"A_task_aware": accuracy_aware} if method.aware else {})}.items():
+            found = paired(method, base, metric) if base is not None and base is not method else None
+            number = method.published.get(name)
             rows.append(
                 {
                     **same,
                     "metric": name,
-                    **_summary(cell.values(metric)),
+                    **_summary(method.values(metric)),
                     "minus_finetune": found.mean if found else None,
                     "low": found.low if found else None,
                     "high": found.high if found else None,
                     "pairs": found.n if found else None,
-                    "unlike": " ".join(unlike((cell, base))) if found and base else "",
-                    "epochs": cell.epochs,
+                    "unlike": " ".join(unlike((method, base))) if found and base else "",
+                    "epochs": method.epochs,
                     "published": number.value if number else None,
                     "published_epochs": number.epochs if number else None,
                     "source": number.source if number else "",
-                    "mixed": " ".join(cell.mixed),
+                    "mixed": " ".join(method.mixed),
                 }
             )
-        for name, spent in (("hours", cell.hours), ("flops", cell.flops)):
+        for name, spent in (("hours", method.hours), ("flops", method.flops)):
             if spent:
                 rows.append({**same, "metric": name, **_summary(list(spent.values()))})
     text = io.StringIO()

@@ -51,16 +51,16 @@ def test_a_probe_typed_by_hand_leaves_no_word_of_its_failure(here, capsys):
 
 def test_a_file_of_other_software_is_probed_where_its_network_is_described(here, capsys):
     model = load_tensors(checkpoint_of(here, 1))["model"]
-    torch.save({"state_dict": {f"encoder.{k.removeprefix('backbone.')}": v for k, v in model.items()}}, "foreign.ckpt")
-    asked = ["--checkpoint", "foreign.ckpt", "--stream", "digits-domain2", "--probes", "knn", "--out", "foreign.json"]
+    torch.save({"state_dict": {f"encoder.{k.removeprefix('backbone.')}": v for k, v in model.items()}}, "external.ckpt")
+    asked = ["--checkpoint", "external.ckpt", "--stream", "digits-domain2", "--probes", "knn", "--out", "external.json"]
     assert main(["probe", *asked]) == 1
     assert "--backbone" in capsys.readouterr().err
     assert main(["probe", *asked, "--backbone", "conv3-narrow"]) == 0
     assert "left out" in capsys.readouterr().out
     own = ["--checkpoint", str(checkpoint_of(here, 1)), "--probes", "knn", "--out", "own.json"]
     assert main(["probe", *own]) == 0
-    foreign, native = (json.loads(Path(f"{name}.json").read_text()) for name in ("foreign", "own"))
-    assert foreign["accuracies"] == native["accuracies"]
+    external, native = (json.loads(Path(f"{name}.json").read_text()) for name in ("external", "own"))
+    assert external["accuracies"] == native["accuracies"]
 
 
 def test_a_stream_is_found_by_the_checkpoint_itself(here, capsys):

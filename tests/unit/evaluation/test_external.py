@@ -10,7 +10,7 @@ import torchvision
 
 from cassle.core.errors import CheckpointError
 from cassle.core.options import Options
-from cassle.evaluation.external import load_foreign, read_foreign
+from cassle.evaluation.external import load_external, read_external
 from cassle.nets.backbones.conv import Conv3Narrow
 from cassle.nets.backbones.resnet import ResNet18, ResNetSettings
 
@@ -36,8 +36,8 @@ def renamed(network, prefix):
 
 
 def written(tmp_path, value):
-    torch.save(value, tmp_path / "foreign.pt")
-    return tmp_path / "foreign.pt"
+    torch.save(value, tmp_path / "external.pt")
+    return tmp_path / "external.pt"
 
 
 def same_features(network, backbone):
@@ -49,7 +49,7 @@ def test_torchvisions_resnet_gives_its_own_features(tmp_path):
     torch.manual_seed(1)
     theirs = torchvision.models.resnet18()
     ours = ResNet18(96, ResNetSettings()).eval()
-    load_foreign(written(tmp_path, theirs.state_dict()), ours)
+    load_external(written(tmp_path, theirs.state_dict()), ours)
     theirs.fc = torch.nn.Identity()
     images = torch.randn(2, 3, 96, 96)
     torch.testing.assert_close(ours(images), theirs.eval()(images))
@@ -81,7 +81,7 @@ def test_timms_resnet_is_read_from_its_training_checkpoint(tmp_path, capsys):
     tensors = {key: torch.tensor(0.5).expand(shape) for key, shape in names_of_timms_resnet18().items()}
     value = {"arch": "resnet18", "epoch": 3, "state_dict": tensors, "args": argparse.Namespace(model="resnet18")}
     ours = ResNet18(224, ResNetSettings())
-    load_foreign(written(tmp_path, value), ours)
+    load_external(written(tmp_path, value), ours)
     assert all((tensor == (0 if tensor.dtype == torch.int64 else 0.5)).all() for tensor in ours.state_dict().values())
     assert capsys.readouterr().out.endswith("left out: 2 others (fc: 2)\n")
 
@@ -120,7 +120,7 @@ def test_a_lightning_checkpoint_of_byol_gives_the_features_of_its_own_network(tm
     }
     path = written(tmp_path, {"epoch": 499, "state_dict": state, "hyper_parameters": argparse.Namespace(lr=0.3)})
     ours = ResNet18(32, ResNetSettings(stem_padding=2)).eval()
-    load_foreign(path, ours)
+    load_external(path, ours)
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(ours(images), theirs(images))
     said = capsys.readouterr().out
@@ -135,7 +135,7 @@ def test_a_resnet_for_images_of_another_size_says_how_to_give_it_its_own(tmp_pat
     with torch.device("meta"):
         ours = ResNet18(size, ResNetSettings())
     with pytest.raises(CheckpointError, match=rf"the side of the images it was made for: --image_size {remedy}$"):
-        load_foreign(path, ours)
+        load_external(path, ours)
 
 
 @pytest.mark.parametrize(
@@ -149,14 +149,14 @@ def test_a_resnet_for_images_of_another_size_says_how_to_give_it_its_own(tmp_pat
     ids=["plain", "backbone", "encoder", "distributed"],
 )
 def test_the_backbone_is_found_under_its_prefix_and_the_rest_is_named(tmp_path, capsys, network, backbone, shape, said):
-    load_foreign(written(tmp_path, shape(network)), backbone)
+    load_external(written(tmp_path, shape(network)), backbone)
     assert said in capsys.readouterr().out
     assert same_features(network, backbone)
 
 
 def test_the_momentum_copy_is_not_taken_for_the_network(tmp_path, network, backbone):
     other = {key: torch.zeros_like(value) for key, value in renamed(network, "momentum_encoder.").items()}
-    load_foreign(written(tmp_path, {"state_dict": other | renamed(network, "encoder.")}), backbone)
+    load_external(written(tmp_path, {"state_dict": other | renamed(network, "encoder.")}), backbone)
     assert same_features(network, backbone)
 
 
@@ -177,7 +177,7 @@ def test_a_pickled_lightning_checkpoint_is_read_without_its_objects(tmp_path, ne
     path = written(tmp_path, value)
     with pytest.raises(Exception, match="weights_only"):
         torch.load(path, weights_only=True)
-    load_foreign(path, backbone)
+    load_external(path, backbone)
     assert same_features(network, backbone)
 
 
@@ -193,13 +193,13 @@ class Trap:
 
 def test_nothing_in_a_file_is_executed(tmp_path, network):
     path = written(tmp_path, {"state_dict": renamed(network, ""), "trap": Trap(tmp_path / "sprung")})
-    assert set(read_foreign(path)["state_dict"]) == set(renamed(network, ""))
+    assert set(read_external(path)["state_dict"]) == set(renamed(network, ""))
     assert not (tmp_path / "sprung").exists()
 
 
 def test_counters_that_old_files_lack_are_no_reason_to_refuse(tmp_path, network, backbone):
     tensors = {k: v for k, v in renamed(network, "").items() if not k.endswith("num_batches_tracked")}
-    load_foreign(written(tmp_path, tensors), backbone)
+    load_external(written(tmp_path, tensors), backbone)
     assert same_features(network, backbone)
 
 
@@ -225,7 +225,7 @@ def lacking(tensors, key):
 )
 def test_a_file_that_does_not_hold_the_backbone_says_what_differs(tmp_path, network, backbone, shape, message):
     with pytest.raises(CheckpointError, match=message):
-        load_foreign(written(tmp_path, shape(network)), backbone)
+        load_external(written(tmp_path, shape(network)), backbone)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 broken"])
@@ -233,22 +233,22 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, content):
     path = tmp_path / "damaged.ckpt"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"damaged\.ckpt"):
-        read_foreign(path)
+        read_external(path)
 
 
 def test_a_file_of_safetensors_is_refused_with_the_line_that_writes_it_anew(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     with pytest.raises(CheckpointError, match=r"torch.save\(safetensors.torch.load_file\('model.safetensors'\), "):
-        read_foreign(tmp_path / "model.safetensors")
+        read_external(tmp_path / "model.safetensors")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
-        read_foreign(tmp_path / "none.pt")
+        read_external(tmp_path / "none.pt")
 
 
 def test_the_fingerprint_names_the_tensors_and_not_the_file(tmp_path, network, backbone):
-    first = load_foreign(written(tmp_path, renamed(network, "")), backbone)
-    assert load_foreign(written(tmp_path, {"state_dict": renamed(network, "encoder.")}), backbone) == first
+    first = load_external(written(tmp_path, renamed(network, "")), backbone)
+    assert load_external(written(tmp_path, {"state_dict": renamed(network, "encoder.")}), backbone) == first
     changed = renamed(network, "") | {"blocks.0.1.bias": torch.ones(8)}
-    assert load_foreign(written(tmp_path, changed), backbone) != first
+    assert load_external(written(tmp_path, changed), backbone) != first

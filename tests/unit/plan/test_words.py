@@ -11,7 +11,7 @@ from cassle.plan.probes import described
 def asked(**given):
     usual = {
         "data": {},
-        "checkpoint": "foreign.pt",
+        "checkpoint": "external.pt",
         "stream": None,
         "dataset": None,
         "probes": "knn",
@@ -22,7 +22,7 @@ def asked(**given):
     return described(**{**usual, **given})
 
 
-def test_a_foreign_backbone_is_described_completely():
+def test_an_external_backbone_is_described_completely():
     spec = asked(dataset="digits", stem_padding=2, image_size=32)
     assert spec.backbone == Component(name="resnet18", settings={"stem_padding": 2})
     assert spec.stream == Stream.parse("digits-all")

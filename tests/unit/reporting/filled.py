@@ -9,8 +9,8 @@ import pandas as pd
 from cassle.data.streams import Stream
 from cassle.plan import resolve
 from cassle.reporting.rows.benchmark import COLUMNS as JOBS
-from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import COLUMNS as RUNS
+from cassle.reporting.rows.method_results import methods_of
 from cassle.reporting.tables.formats import Table
 from cassle.reporting.tables.table import table_of
 from cassle.settings.reading import read_study, read_yaml
@@ -37,8 +37,8 @@ def filled_tables(name: str) -> Iterator[Table]:
                 for task in range(1 if place["strategy"] == "offline" else plan.streams[stream].tasks)
             ]
         )
-        cells = cells_of(runs, study, stream, probe, jobs.reindex(columns=list(JOBS)))
-        yield table_of(cells, study.title(stream, probe))
+        methods = methods_of(runs, study, stream, probe, jobs.reindex(columns=list(JOBS)))
+        yield table_of(methods, study.title(stream, probe))
 
 
 def _runs(places: list[dict], stream: Stream, probe: str) -> pd.DataFrame:

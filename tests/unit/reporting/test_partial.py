@@ -17,8 +17,8 @@ from cassle.reporting.figures.bars import bars
 from cassle.reporting.figures.forgetting_against_accuracy import forgetting_against_accuracy
 from cassle.reporting.partial import write_partial
 from cassle.reporting.rows.benchmark import read_jobs
-from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.frame import read_runs
+from cassle.reporting.rows.method_results import methods_of
 from tests.unit.reporting.made import CASSLE, FINETUNE, OFFLINE, STREAM, summary, write_summary
 
 from .test_page import write_results
@@ -135,11 +135,11 @@ def test_a_number_is_the_same_in_runs_tables_figures_and_page(results):
     assert (means["finetune", "F"], means["cassle", "F"]) == (pytest.approx(30), pytest.approx(10))
     assert (means["finetune", "T"], means["cassle", "T"]) == (pytest.approx(10), pytest.approx(10))
     assert means["random", "A"] == pytest.approx(15)
-    cells = cells_of(runs, summary(), STREAM, "knn")
-    (axes,) = forgetting_against_accuracy(cells).axes
+    methods = methods_of(runs, summary(), STREAM, "knn")
+    (axes,) = forgetting_against_accuracy(methods).axes
     points = [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines if len(line.get_xdata())]
     assert points == [pytest.approx((30, 70)), pytest.approx((10, 78))]
-    (axes,) = bars(cells).axes
+    (axes,) = bars(methods).axes
     assert [round(bar.get_height(), 6) for bar in axes.patches] == list(wanted.values())
     for text in ((out / f"tables/{STREAM}/knn.{end}").read_text() for end in ("md", "tex", "html")):
         assert all(f"{value:.1f}" in text for value in [*wanted.values(), 30.0, 10.0, 15.0])

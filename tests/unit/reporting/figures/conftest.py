@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from cassle.reporting.rows.cells import cells_of
+from cassle.reporting.rows.method_results import methods_of
 from tests.unit.reporting.made import FINETUNE, PROBE, STREAM, all_rows, rows_of, summary
 
 BACKBONES = ["conv3", "resnet18"]
@@ -27,14 +27,14 @@ SITUATIONS = {
 
 
 @pytest.fixture
-def cells():
-    """Function from a situation's name (or from rows and changes of the study) to its cells."""
+def methods():
+    """Function from a situation's name (or from rows and changes of the study) to its methods."""
 
     def make(situation=None, rows=(), stream=STREAM, probe=PROBE, **changes):
         if situation is not None:
             rows, changes = SITUATIONS[situation]
         frame = pd.DataFrame(list(rows), columns=list(all_rows()[0]))
-        return cells_of(frame, summary(streams=[stream], probes=[probe], **changes), stream, probe)
+        return methods_of(frame, summary(streams=[stream], probes=[probe], **changes), stream, probe)
 
     return make
 

@@ -22,8 +22,8 @@ def labels(figure):
     return sorted(text.get_text() for text in legend.get_texts())
 
 
-def test_points_are_means_over_all_tasks_after_each_task(cells):
-    (axes,) = shown(accuracy_over_tasks(cells("one seed")))
+def test_points_are_means_over_all_tasks_after_each_task(methods):
+    (axes,) = shown(accuracy_over_tasks(methods("one seed")))
     assert curves(axes) == {
         "fine-tuning": [55, 70],  # (80 + 30) / 2 and (50 + 90) / 2
         "CaSSLe": [55, 78],
@@ -34,8 +34,8 @@ def test_points_are_means_over_all_tasks_after_each_task(cells):
     assert len(axes.collections) == 0
 
 
-def test_bands_are_standard_deviations_over_seeds(cells):
-    (axes,) = shown(accuracy_over_tasks(cells("three seeds")))
+def test_bands_are_standard_deviations_over_seeds(methods):
+    (axes,) = shown(accuracy_over_tasks(methods("three seeds")))
     assert curves(axes)["CaSSLe"] == [55, 78]
     _, band = axes.collections
     edges = {round(x): [] for x, _ in band.get_paths()[0].vertices}
@@ -47,36 +47,36 @@ def test_bands_are_standard_deviations_over_seeds(cells):
     }
 
 
-def test_a_panel_per_objective_and_backbone_with_its_own_random_network(cells):
-    panels = shown(accuracy_over_tasks(cells("two backbones")))
+def test_a_panel_per_objective_and_backbone_with_its_own_random_network(methods):
+    panels = shown(accuracy_over_tasks(methods("two backbones")))
     assert [axes.get_title() for axes in panels] == ["SimCLR, conv3", "SimCLR, resnet18"]
     assert all(curves(axes)["random network"] == [15, 15] for axes in panels)
 
 
 @pytest.mark.parametrize("count", [1, 4, 5])
-def test_panels_fill_rows_of_four(cells, count):
+def test_panels_fill_rows_of_four(methods, count):
     objectives = [f"method{number}" for number in range(count)]
     rows = [row for objective in objectives for row in rows_of(FINETUNE, "finetune", objective=objective)]
-    figure = accuracy_over_tasks(cells(rows=rows, objectives=objectives, strategies=["finetune"]))
+    figure = accuracy_over_tasks(methods(rows=rows, objectives=objectives, strategies=["finetune"]))
     assert [axes.get_title() for axes in shown(figure)] == objectives
     assert len(figure.axes) == (count if count <= 4 else 4 * -(-count // 4))
 
 
-def test_a_strategy_that_did_not_run_has_no_curve(cells):
-    (axes,) = shown(accuracy_over_tasks(cells("a strategy that did not run")))
+def test_a_strategy_that_did_not_run_has_no_curve(methods):
+    (axes,) = shown(accuracy_over_tasks(methods("a strategy that did not run")))
     assert set(curves(axes)) == {"CaSSLe", "offline", "random network"}
 
 
-def test_a_task_that_was_not_evaluated_leaves_a_gap(cells):
-    (axes,) = shown(accuracy_over_tasks(cells("a task that was not evaluated")))
+def test_a_task_that_was_not_evaluated_leaves_a_gap(methods):
+    (axes,) = shown(accuracy_over_tasks(methods("a task that was not evaluated")))
     first, second = curves(axes)["CaSSLe"]
     assert first == 55
     assert np.isnan(second)
 
 
-def test_published_accuracies_are_hollow_marks_in_the_color_of_their_strategy(cells):
+def test_published_accuracies_are_hollow_marks_in_the_color_of_their_strategy(methods):
     study = {"backbones": ["resnet18"], "objectives": ["simclr"], "strategies": ["cassle"]}
-    figure = accuracy_over_tasks(cells(stream="cifar100-class5", probe="online", **study))
+    figure = accuracy_over_tasks(methods(stream="cifar100-class5", probe="online", **study))
     (axes,) = shown(figure)
     line, proxy = axes.lines
     assert list(line.get_xdata()) == [1, 2, 3, 4, 5]
@@ -86,17 +86,17 @@ def test_published_accuracies_are_hollow_marks_in_the_color_of_their_strategy(ce
     assert len(proxy.get_xdata()) == 0
 
 
-def test_published_accuracies_of_other_epochs_are_not_drawn(cells):
+def test_published_accuracies_of_other_epochs_are_not_drawn(methods):
     study = {"backbones": ["resnet18"], "objectives": ["simclr"], "strategies": ["cassle"]}
-    (cell,) = cells(stream="cifar100-class5", probe="online", **study)
-    published = {name: replace(number, epochs=200) for name, number in cell.published.items()}
-    figure = accuracy_over_tasks([replace(cell, epochs=500, published=published)])
+    (method,) = methods(stream="cifar100-class5", probe="online", **study)
+    published = {name: replace(number, epochs=200) for name, number in method.published.items()}
+    figure = accuracy_over_tasks([replace(method, epochs=500, published=published)])
     (axes,) = shown(figure)
     assert not axes.lines
     assert not labels(figure)
 
 
 @pytest.mark.parametrize("situation", ["one seed", "two backbones", "two objectives, one of them not run"])
-def test_one_legend_names_every_curve_of_every_panel(cells, situation):
-    figure = accuracy_over_tasks(cells(situation))
+def test_one_legend_names_every_curve_of_every_panel(methods, situation):
+    figure = accuracy_over_tasks(methods(situation))
     assert labels(figure) == ["CaSSLe", "fine-tuning", "offline", "random network"]

@@ -8,7 +8,7 @@ import pytest
 from cassle.core.errors import DataError
 from cassle.evaluation.base import probes
 from cassle.evaluation.code import code_of_probes
-from cassle.reporting.rows.duplicates import SHOWN, Found, settled
+from cassle.reporting.rows.duplicates import SHOWN, EvaluatedFile, settled
 from tests.unit.specs import changed, probe_record
 
 TODAY = code_of_probes([probes.get("knn")()])
@@ -16,7 +16,7 @@ TODAY = code_of_probes([probes.get("knn")()])
 
 def found(*values, code="c0de"):
     rows = [{"probe": "knn", "accuracy": value, "task_aware": value} for value in values]
-    return Found(probe_record({"knn": list(values)}, "aaaa", code=code), rows)
+    return EvaluatedFile(probe_record({"knn": list(values)}, "aaaa", code=code), rows)
 
 
 def told(files):

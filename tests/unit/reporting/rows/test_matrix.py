@@ -6,23 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cassle.reporting.rows.cells import cells_of
 from cassle.reporting.rows.matrix import METRICS, matrix_of
+from cassle.reporting.rows.method_results import methods_of
 from cassle.reporting.rows.statistics import spread
 from tests.unit.reporting.made import CASSLE, FINETUNE, OFFLINE, PROBE, RANDOM_ROW, STREAM, all_rows, rows_of, summary
 
 
-def cells(rows, **changes):
-    return cells_of(pd.DataFrame(rows), summary(**changes), STREAM, PROBE)
+def methods(rows, **changes):
+    return methods_of(pd.DataFrame(rows), summary(**changes), STREAM, PROBE)
 
 
-def cell(rows, strategy, **changes):
-    (found,) = [cell for cell in cells(rows, **changes) if cell.strategy == strategy]
+def method(rows, strategy, **changes):
+    (found,) = [method for method in methods(rows, **changes) if method.strategy == strategy]
     return found
 
 
-def numbers(cell):
-    return {name: cell.values(metric) for name, metric in METRICS.items()}
+def numbers(method):
+    return {name: method.values(metric) for name, metric in METRICS.items()}
 
 
 def test_a_matrix_has_a_row_per_model_and_a_column_per_task_in_whatever_order_the_rows_come():
@@ -47,7 +47,7 @@ def test_a_row_that_is_missing_leaves_a_nan_in_its_place():
     ],
 )
 def test_metrics_of_a_small_study_worked_out_by_hand(strategy, expected):
-    found = numbers(cell(all_rows(), strategy))
+    found = numbers(method(all_rows(), strategy))
     assert found == {name: pytest.approx(values) for name, values in expected.items()}
 
 
@@ -57,22 +57,22 @@ def test_metrics_of_a_small_study_worked_out_by_hand(strategy, expected):
 )
 def test_a_missing_row_takes_away_the_metrics_that_need_it_and_no_other(missing, without):
     rows = [row for row in all_rows() if (row["strategy"], row["task"], row["evaluated_task"]) != ("cassle", *missing)]
-    found = cell(rows, "cassle")
+    found = method(rows, "cassle")
     assert {name for name, values in numbers(found).items() if not values} == without
     assert all(math.isnan(METRICS[name](found, 0)) for name in without)
 
 
 def test_without_the_random_network_there_is_no_forward_transfer():
     rows = [row for row in all_rows() if row["strategy"] != "random"]
-    assert numbers(cell(rows, "cassle")) == {"A": [pytest.approx(0.78)], "F": [pytest.approx(0.1)], "T": []}
-    assert [found.strategy for found in cells(rows)] == ["finetune", "cassle", "offline"]
+    assert numbers(method(rows, "cassle")) == {"A": [pytest.approx(0.78)], "F": [pytest.approx(0.1)], "T": []}
+    assert [found.strategy for found in methods(rows)] == ["finetune", "cassle", "offline"]
 
 
 def test_under_the_online_probe_which_no_random_network_has_forward_transfer_means_nothing():
     rows = pd.DataFrame(rows_of(CASSLE, "cassle", probe="online"))
-    (found,) = cells_of(rows, summary(strategies=["cassle"], probes=["online"]), STREAM, "online")
+    (found,) = methods_of(rows, summary(strategies=["cassle"], probes=["online"]), STREAM, "online")
     assert [found.has(name) for name in "AFT"] == [True, True, False]
-    (found,) = cells(rows_of(CASSLE, "cassle"), strategies=["cassle"])
+    (found,) = methods(rows_of(CASSLE, "cassle"), strategies=["cassle"])
     assert found.has("T")  # it is missing
 
 
@@ -83,13 +83,13 @@ def test_each_seed_is_compared_with_its_own_random_network():
         *rows_of([[0.1, 0.25]], "random", seed=0),
         *rows_of([[0.1, 0.05]], "random", seed=1),
     ]
-    assert numbers(cell(rows, "cassle", seeds=[0, 1]))["T"] == pytest.approx([0.3 - 0.25, 0.3 - 0.05])
+    assert numbers(method(rows, "cassle", seeds=[0, 1]))["T"] == pytest.approx([0.3 - 0.25, 0.3 - 0.05])
 
 
-def test_cells_stand_in_the_order_of_the_study_and_are_empty_where_nothing_ran():
+def test_methods_stand_in_the_order_of_the_study_and_are_empty_where_nothing_ran():
     rows = all_rows(objective="byol")
-    found = cells(rows, objectives=["simclr", "byol"], strategies=["cassle", "offline", "finetune"])
-    assert [(cell.objective, cell.strategy, sorted(cell.matrices)) for cell in found] == [
+    found = methods(rows, objectives=["simclr", "byol"], strategies=["cassle", "offline", "finetune"])
+    assert [(method.objective, method.strategy, sorted(method.matrices)) for method in found] == [
         ("", "random", [0]),
         *(("simclr", strategy, []) for strategy in ("cassle", "offline", "finetune")),
         *(("byol", strategy, [0]) for strategy in ("cassle", "offline", "finetune")),
@@ -105,20 +105,20 @@ def test_cells_stand_in_the_order_of_the_study_and_are_empty_where_nothing_ran()
 def test_rows_of_another_stream_probe_seed_backbone_or_objective_do_not_count(other):
     rows = all_rows()
     strangers = [{**row, **other, "accuracy": 0.0} for row in rows if row["strategy"] != "random"]
-    for before, after in zip(cells(rows), cells(strangers + rows), strict=True):
+    for before, after in zip(methods(rows), methods(strangers + rows), strict=True):
         assert numbers(before) == numbers(after)
 
 
 def test_each_backbone_has_its_own_random_network():
     rows = all_rows() + [{**row, "backbone": "resnet18", "accuracy": row["accuracy"] / 2} for row in all_rows()]
-    found = cells(rows, backbones=["resnet18", "conv3"])
-    assert [(cell.backbone, cell.strategy) for cell in found if cell.strategy in ("random", "cassle")] == [
+    found = methods(rows, backbones=["resnet18", "conv3"])
+    assert [(method.backbone, method.strategy) for method in found if method.strategy in ("random", "cassle")] == [
         ("resnet18", "random"),
         ("resnet18", "cassle"),
         ("conv3", "random"),
         ("conv3", "cassle"),
     ]
-    assert [cell.values(METRICS["T"]) for cell in found if cell.strategy == "cassle"] == [
+    assert [method.values(METRICS["T"]) for method in found if method.strategy == "cassle"] == [
         [pytest.approx(0.05)],
         [pytest.approx(0.1)],
     ]
@@ -127,19 +127,19 @@ def test_each_backbone_has_its_own_random_network():
 @pytest.mark.parametrize("column", ["device", "precision", "loader", "threads", "code"])
 def test_a_mixture_is_named_by_its_column(column):
     other = all_rows(seed=1, **{column: "other"})
-    mixed = cell(all_rows() + other, "cassle", seeds=[0, 1])
+    mixed = method(all_rows() + other, "cassle", seeds=[0, 1])
     assert mixed.mixed == [column]
-    assert cell(all_rows() + all_rows(seed=1), "cassle", seeds=[0, 1]).mixed == []
+    assert method(all_rows() + all_rows(seed=1), "cassle", seeds=[0, 1]).mixed == []
 
 
 def test_code_of_the_first_task_is_no_mixture_as_it_depends_on_less():
     rows = all_rows()
     for row in rows:
         row["code"] = f"code of task {row['task']}"
-    assert cell(rows, "cassle").mixed == []
+    assert method(rows, "cassle").mixed == []
     for row in rows:
         row["device"] = f"device of task {row['task']}"
-    assert cell(rows, "cassle").mixed == ["device"]
+    assert method(rows, "cassle").mixed == ["device"]
 
 
 def test_the_spread_is_the_standard_deviation_of_a_sample():
@@ -151,14 +151,14 @@ def test_the_spread_is_the_standard_deviation_of_a_sample():
 
 def test_tasks_of_another_stream_have_an_average_and_neither_forgetting_nor_transfer():
     rows = rows_of([[0.2, 0.4, 0.6], [0.3, 0.5, 0.7]], "finetune", tasks=2) + rows_of([[0.1, 0.1, 0.4]], "random")
-    assert numbers(cell(rows, "finetune")) == {"A": [pytest.approx(0.5)], "F": [], "T": []}
-    assert numbers(cell(rows, "random"))["A"] == [pytest.approx(0.2)]
+    assert numbers(method(rows, "finetune")) == {"A": [pytest.approx(0.5)], "F": [], "T": []}
+    assert numbers(method(rows, "random"))["A"] == [pytest.approx(0.2)]
 
 
 def test_an_evaluation_on_other_data_than_the_tasks_has_an_accuracy_and_nothing_to_forget():
     rows = [{**row, "tasks": 3} for row in rows_of([[0.5], [0.6], [0.7]], "cassle")]
     rows += [{**row, "tasks": 3} for row in rows_of([[0.1]], "random")]
-    found = cell(rows, "cassle")
+    found = method(rows, "cassle")
     assert numbers(found) == {"A": [0.7], "F": [], "T": []}
     assert [name for name in METRICS if found.has(name)] == ["A"]
 
@@ -170,5 +170,5 @@ def test_only_what_belongs_together_in_the_study_has_a_cell():
         for name, probe in names
     ]
     study = summary(rows=rows, probes=[PROBE, "another"])
-    found = [cell.strategy for cell in cells_of(pd.DataFrame(all_rows()), study, STREAM, PROBE)]
+    found = [method.strategy for method in methods_of(pd.DataFrame(all_rows()), study, STREAM, PROBE)]
     assert found == ["random", "finetune"]

@@ -1,4 +1,4 @@
-"""Published numbers: each has a source, and stands beside its own cell and no other."""
+"""Published numbers: each has a source, and stands beside its own method and no other."""
 
 import csv
 import json
@@ -168,12 +168,12 @@ def summary_of(name, words="{}"):
 def fields_of(study, label, probe, folder):
     """(objective, strategy) -> head -> field of a study's table in which every accuracy is 50 %."""
     tasks = int(re.search(r"class(\d+)|$", label)[1] or 5)
-    cells = [row.model_dump() for row in study.rows_of(label, probe).values()]
-    untrained = [] if probe == "online" else [{**cells[0], "objective": "", "strategy": "random"}]
+    methods = [row.model_dump() for row in study.rows_of(label, probe).values()]
+    untrained = [] if probe == "online" else [{**methods[0], "objective": "", "strategy": "random"}]
     rows = []
-    for cell in untrained + cells:
-        last = 0 if cell["strategy"] in ("offline", "random") else tasks - 1
-        rows += rows_of([[0.5] * tasks], **{**cell, "tasks": tasks, "task": last})
+    for method in untrained + methods:
+        last = 0 if method["strategy"] in ("offline", "random") else tasks - 1
+        rows += rows_of([[0.5] * tasks], **{**method, "tasks": tasks, "task": last})
     write_json(folder / "study.json", study.model_dump())
     write_runs(folder / "runs.csv", rows)
     write_tables(folder / "runs.csv", folder / "study.json", label, probe, folder / "table.md")
@@ -185,7 +185,7 @@ def fields_of(study, label, probe, folder):
 
 
 @pytest.mark.parametrize(("name", "words", "stream", "probe", "objective", "strategy", "published", "gap"), CELLS)
-def test_a_cell_has_the_number_that_was_published_of_it_and_none_if_anything_differs(
+def test_a_method_has_the_number_that_was_published_of_it_and_none_if_anything_differs(
     name, words, stream, probe, objective, strategy, published, gap, tmp_path
 ):
     study = summary_of(name, json.dumps(words))

@@ -7,7 +7,7 @@ import matplotlib
 import pytest
 from matplotlib.ft2font import FT2Font, LoadFlags
 
-from cassle.reporting.tables.formats import Entry, Table
+from cassle.reporting.tables.formats import Table, TableCell
 from cassle.reporting.tables.latex import GAP, OTHER, WIDTHS, latex, latex_text, parts_of
 from tests.unit.reporting.filled import STUDIES, filled_tables
 from tests.unit.reporting.tex import tabulars
@@ -60,11 +60,11 @@ def table_of_names(objective, strategy, count=2):
     """A table of one row with some columns of numbers."""
     heads = ["objective", "strategy", *(f"number {place}" for place in range(count))]
     names = {
-        "backbone": Entry("conv3"),
-        "objective": Entry("x", title=objective),
-        "strategy": Entry("y", title=strategy),
+        "backbone": TableCell("conv3"),
+        "objective": TableCell("x", title=objective),
+        "strategy": TableCell("y", title=strategy),
     }
-    row = dict.fromkeys(heads, Entry("12.3 ± 4.5")) | names
+    row = dict.fromkeys(heads, TableCell("12.3 ± 4.5")) | names
     return Table("title", heads, [row], 2, [])
 
 
@@ -92,14 +92,14 @@ def test_a_table_too_wide_for_a_page_goes_on_below_with_the_same_names():
 def test_a_published_number_and_the_difference_to_it_stay_together():
     table = table_of_names("SimCLR", "CaSSLe", 5)
     heads = [*table.heads, "published A", "A − published"]
-    row = {**table.rows[0], "published A": Entry("50.0", mark="a"), "A − published": Entry("+1.0")}
+    row = {**table.rows[0], "published A": TableCell("50.0", mark="a"), "A − published": TableCell("+1.0")}
     *_, last = parts_of(replace(table, heads=heads, rows=[row], sources=["a paper"]))
     assert last == ["strategy", "published A", "A − published"]
 
 
 def test_a_source_has_the_letter_of_the_numbers_that_it_is_the_source_of():
     table = table_of_names("SimCLR", "CaSSLe")
-    row = {**table.rows[0], "number 0": Entry("50.0", mark="a"), "number 1": Entry("60.0", mark="b")}
+    row = {**table.rows[0], "number 0": TableCell("50.0", mark="a"), "number 1": TableCell("60.0", mark="b")}
     text = latex_text(replace(table, rows=[row], sources=["one paper", "another"]))
     assert ("50.0$^{a}$" in text, "60.0$^{b}$" in text) == (True, True)
     assert ("$^{a}$ one paper" in text, "$^{b}$ another" in text) == (True, True)
@@ -107,7 +107,7 @@ def test_a_source_has_the_letter_of_the_numbers_that_it_is_the_source_of():
 
 def test_several_backbones_stand_in_the_headings():
     table = table_of_names("SimCLR", "CaSSLe")
-    rows = [{**table.rows[0], "backbone": Entry(name)} for name in ("conv3", "resnet18")]
+    rows = [{**table.rows[0], "backbone": TableCell(name)} for name in ("conv3", "resnet18")]
     (part,) = tabulars(latex_text(replace(table, heads=["backbone", *table.heads], rows=rows, labels=3)))
     assert [row for row in part if len(row) == 1] == [["SimCLR, conv3"], ["SimCLR, resnet18"]]
 

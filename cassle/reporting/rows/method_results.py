@@ -1,4 +1,4 @@
-"""The cells of a study's table: which runs belong to each, and what is known of them."""
+"""The methods of a study's table: which runs belong to each, and what is known of them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from cassle.contracts.summary import StudyRecord
 from cassle.evaluation.metrics import average_accuracy
 from cassle.reporting.rows.benchmark import spent_on_run
 from cassle.reporting.rows.frame import EXECUTION
-from cassle.reporting.rows.matrix import Cell, Matrix, Titles, matrix_of
+from cassle.reporting.rows.matrix import Matrix, Result, Titles, matrix_of
 from cassle.reporting.rows.names import RANDOM_TITLE, shown_names
 from cassle.reporting.rows.published import Published, published
 
 
-def cells_of(
+def methods_of(
     runs: pd.DataFrame, study: StudyRecord, stream: str, probe: str, jobs: pd.DataFrame | None = None
-) -> list[Cell]:
-    """Return the cells of a study's table in its order: per backbone, random, then per objective its strategies.
+) -> list[Result]:
+    """Return the methods of a study's table in its order: per backbone, random, then per objective its strategies.
 
     They are called by the study's names for labels. ``jobs``: rows of ``benchmark.csv``; without them, no hours are
     known.
@@ -26,7 +26,7 @@ def cells_of(
     rows = runs[(runs["stream"] == stream) & (runs["probe"] == probe) & runs["seed"].isin(study.seeds)]
     seeds = tuple(study.seeds)
 
-    cells = []
+    methods = []
     wanted = study.rows_of(stream, probe)
     shown = shown_names(wanted, study.names)
 
@@ -52,13 +52,15 @@ def cells_of(
             found = others(backbone, "", RANDOM)
             ran = _execution(untrained)
             titles = Titles(study.printed("backbones", shown[backbone]), "", RANDOM_TITLE)
-            cells.append(Cell(shown[backbone], "", RANDOM, seeds, matrices, aware, random, ran, found, titles=titles))
+            methods.append(
+                Result(shown[backbone], "", RANDOM, seeds, matrices, aware, random, ran, found, titles=titles)
+            )
         for objective, strategy in (place[1:] for place in wanted if place[0] == backbone):
             part = parts.get((objective, strategy), own[:0])
             single, epochs = strategy == OFFLINE, wanted[backbone, objective, strategy].epochs
             measured = _matrices(part, single)
             spent = _spent(jobs, study.trained_on(stream, strategy), (backbone, objective, strategy), measured)
-            cell = Cell(
+            method = Result(
                 shown[backbone],
                 shown[objective],
                 shown[strategy],
@@ -73,8 +75,8 @@ def cells_of(
                 flops=spent["flops"],
                 titles=titles_of(backbone, objective, strategy),
             )
-            cells.append(cell)
-    return cells
+            methods.append(method)
+    return methods
 
 
 def _execution(rows: pd.DataFrame) -> dict[str, list[str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from cassle.contracts.layout import RANDOM
-from cassle.reporting.rows.matrix import METRICS, Cell, accuracy_aware, unlike
+from cassle.reporting.rows.matrix import METRICS, Result, accuracy_aware, unlike
 from cassle.reporting.rows.statistics import paired, spread
-from cassle.reporting.tables.formats import UNDEFINED, Entry
+from cassle.reporting.tables.formats import UNDEFINED, TableCell
 
 MISSING = "missing"
 MIXED = "*"
@@ -18,18 +18,18 @@ WORK = {f"{prefix}FLOP": 1000.0**power for power, prefix in zip(range(6, 1, -1),
 """Unit of a column of training's operations -> operations it has."""
 
 
-def metric(cell: Cell, name: str, best: bool, mark: str) -> Entry:
+def metric(method: Result, name: str, best: bool, mark: str) -> TableCell:
     """Return mean ± spread in per cent; a dash where the metric means nothing, and a word where a run is missing."""
-    if not cell.has(name):
-        return Entry(UNDEFINED)
-    values = cell.values(METRICS[name])
-    return Entry(*_per_cent(values), bold=best, mark=mark) if values else Entry(MISSING)
+    if not method.has(name):
+        return TableCell(UNDEFINED)
+    values = method.values(METRICS[name])
+    return TableCell(*_per_cent(values), bold=best, mark=mark) if values else TableCell(MISSING)
 
 
-def aware(cell: Cell) -> Entry:
+def aware(method: Result) -> TableCell:
     """Return mean ± spread of the accuracy where the task is known."""
-    values = cell.values(accuracy_aware)
-    return Entry(*_per_cent(values)) if values else Entry()
+    values = method.values(accuracy_aware)
+    return TableCell(*_per_cent(values)) if values else TableCell()
 
 
 def _per_cent(values: list[float]) -> tuple[str, float]:
@@ -43,26 +43,26 @@ def marked(columns: list[str], differing: set[str]) -> str:
     return MIXED if columns else ""
 
 
-def seeds(cell: Cell) -> Entry:
+def seeds(method: Result) -> TableCell:
     """Return how many of the seeds have A."""
-    n, wanted = len(cell.values(METRICS["A"])), len(cell.seeds)
-    return Entry(str(n) if n == wanted else f"{n} of {wanted}", n)
+    n, wanted = len(method.values(METRICS["A"])), len(method.seeds)
+    return TableCell(str(n) if n == wanted else f"{n} of {wanted}", n)
 
 
-def difference(cell: Cell, base: Cell | None, differing: set[str]) -> Entry:
+def difference(method: Result, base: Result | None, differing: set[str]) -> TableCell:
     """Return the paired difference to fine-tuning in points of A, with its interval if there are several pairs.
 
     It is marked where the two were executed differently; the columns are added to ``differing``.
     """
-    if base is None or cell is base or cell.strategy == RANDOM:
-        return Entry()
-    found = paired(cell, base, METRICS["A"])
+    if base is None or method is base or method.strategy == RANDOM:
+        return TableCell()
+    found = paired(method, base, METRICS["A"])
     if found is None:
-        return Entry()
+        return TableCell()
     interval = f" [{signed(100 * found.low)}, {signed(100 * found.high)}]" if found.n > 1 else ""
-    pairs = f" ({found.n} pair{'s' if found.n > 1 else ''})" if found.n < len(cell.values(METRICS["A"])) else ""
-    mark = marked(unlike((cell, base)), differing)
-    return Entry(signed(100 * found.mean) + interval + pairs, 100 * found.mean, mark=mark)
+    pairs = f" ({found.n} pair{'s' if found.n > 1 else ''})" if found.n < len(method.values(METRICS["A"])) else ""
+    mark = marked(unlike((method, base)), differing)
+    return TableCell(signed(100 * found.mean) + interval + pairs, 100 * found.mean, mark=mark)
 
 
 def signed(value: float) -> str:
@@ -75,23 +75,25 @@ def signed(value: float) -> str:
     return "0.0" if text[1:] == "0.0" else text.replace("-", "−")
 
 
-def published(cell: Cell, name: str, sources: list[str]) -> dict[str, Entry]:
+def published(method: Result, name: str, sources: list[str]) -> dict[str, TableCell]:
     """Return the columns of the published number and of ours minus it; its source becomes a footnote.
 
     Between numbers of different epochs no difference is taken.
     """
     columns = f"published {name}", f"{name} − published"
-    if name not in cell.published:
-        return dict.fromkeys(columns, Entry())
-    number = cell.published[name]
+    if name not in method.published:
+        return dict.fromkeys(columns, TableCell())
+    number = method.published[name]
     if number.source not in sources:
         sources.append(number.source)
-    value, values = 100 * number.value, cell.values(METRICS[name])
-    comparable = number.comparable(cell.epochs)
+    value, values = 100 * number.value, method.values(METRICS[name])
+    comparable = number.comparable(method.epochs)
     text = f"{value:.1f}" if comparable else f"{value:.1f}{OTHER_EPOCHS}"
-    theirs = Entry(text, value, mark=chr(ord("a") + sources.index(number.source)))
+    theirs = TableCell(text, value, mark=chr(ord("a") + sources.index(number.source)))
     gap = 100 * float(np.mean(values)) - value if values else float("nan")
-    return dict(zip(columns, (theirs, Entry(signed(gap), gap) if values and comparable else Entry()), strict=True))
+    return dict(
+        zip(columns, (theirs, TableCell(signed(gap), gap) if values and comparable else TableCell()), strict=True)
+    )
 
 
 def unit(units: dict[str, float], rows: list[dict[int, float]]) -> str:
@@ -100,7 +102,7 @@ def unit(units: dict[str, float], rows: list[dict[int, float]]) -> str:
     return next((name for name, size in units.items() if most >= size), list(units)[-1])
 
 
-def spent(by_seed: dict[int, float], size: float) -> Entry:
+def spent(by_seed: dict[int, float], size: float) -> TableCell:
     """Return the mean over the seeds that have A."""
     values = [value / size for value in by_seed.values()]
-    return Entry(f"{np.mean(values):.1f}", float(np.mean(values))) if values else Entry()
+    return TableCell(f"{np.mean(values):.1f}", float(np.mean(values))) if values else TableCell()
