@@ -29,22 +29,22 @@ from cassle.data.loaders.dali import dali_is_installed
 from cassle.settings.site import Site
 
 
-def prepare(told: Connection, root: str, image_size: int, index: str, cores: int) -> None:
+def prepare(reported: Connection, root: str, image_size: int, index: str, cores: int) -> None:
     """Prepare a directory as `cassle prepare` does."""
     from cassle.core.files import write_text
     from cassle.data.base import datasets, write_index
     from cassle.data.report import describe_index
 
     dataset = datasets.get("folder")(root=root, image_size=image_size)
-    _tell_imported(told)
+    _report_imports(reported)
     made = dataset.index(None, cores)
     write_text(Path(index).with_name("prepare.md"), describe_index(made))
     write_index(index, made)
-    told.send(("images", len(made.train.labels) + len(made.test.labels)))
+    reported.send(("images", len(made.train.labels) + len(made.test.labels)))
 
 
 def iterate(
-    told: Connection,
+    reported: Connection,
     loader: str,
     root: str,
     image_size: int,
@@ -71,7 +71,7 @@ def iterate(
         module.import_dali()
     torch.set_num_threads(threads)
     keep_freed_memory()
-    _tell_imported(told)
+    _report_imports(reported)
     settings = Training.model_validate(training)
     part = read_index(index).train
     verify(Path(root), part, "folder")
@@ -82,19 +82,19 @@ def iterate(
     for step, _ in enumerate(opened.epoch(0)):
         opened.online_batch(0, step)
         if step == 0:
-            told.send(("first batch", 0))
+            reported.send(("first batch", 0))
         else:
             done += settings.batch_size
         if step + 1 == steps:
             break
-    told.send(("images", done))
+    reported.send(("images", done))
     opened.close()
 
 
-def _tell_imported(told: Connection) -> None:
+def _report_imports(reported: Connection) -> None:
     """Report the end of imports, and wait until the memory was measured."""
-    told.send(("imported", 0))
-    told.recv()
+    reported.send(("imported", 0))
+    reported.recv()
 
 
 __all__ = ["BenchSettings", "as_text", "measure"]
@@ -150,7 +150,7 @@ def make_files(root: Path, settings: BenchSettings) -> Path:
 
 
 def watched(case: Callable[..., None], *given: Any) -> dict[str, float]:
-    """Run a case in a new process; return what it told, the seconds at which it did, and its memory in MiB.
+    """Run a case in a new process; return its messages, their seconds, and its memory in MiB.
 
     A case sends ``imported``, waits for an answer, and sends other moments by name; last comes ``images`` with their
     number. Raises `CassleError` if it ends otherwise.

@@ -53,7 +53,7 @@ def _open_closed_streams() -> None:
 
 
 def _reader_is_gone() -> bool:
-    """Return whether nobody reads standard output any more, as behind ``| head``; then nothing is said there again."""
+    """Return whether the reader of standard output is gone, as after ``| head``; nothing is written there again."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     gone = bool(poll.poll(0))

@@ -131,7 +131,7 @@ def _add_workflow(verbs: Verbs) -> None:
 
 
 def _add(verbs: Verbs, run: Verb, *flags: str, site: bool = False, **required: bool) -> argparse.ArgumentParser:
-    """Add a verb with flags that may be left out, those of which it is told whether they are required, and its site."""
+    """Add a verb with optional flags, flags that are required or not, and `--site`."""
     verb = verbs.add_parser(run.__name__, help=run.__doc__, description=run.__doc__, allow_abbrev=False)
     verb.set_defaults(run=run)
     for flag in flags:

@@ -36,13 +36,13 @@ class TableRow(Record):
     stream: str = Field(description="the stream whose tasks are evaluated")
     backbone: str = Field(description="the network")
     objective: str = Field(description="what is trained")
-    strategy: str = Field(description="how it goes on; offline for joint training")
+    strategy: str = Field(description="continual strategy; offline for joint training")
     probe: str = Field(description="what is asked of the checkpoints")
     epochs: int = Field(description="epochs of each task's training")
 
     @property
     def place(self) -> Place:
-        """Where the row stands in its table."""
+        """The components that name the row in its table."""
         return self.backbone, self.objective, self.strategy
 
 

@@ -89,7 +89,7 @@ def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
         for one in error.errors():
             place, wanted = _explain(model, dict(one))
             found.setdefault(place, []).append(wanted)
-        # what each kind of value that is allowed at a place wants stands in one line
+        # one line for all kinds of values that a key allows
         lines = (f"{where}: {place}{', or '.join(dict.fromkeys(wanted))}" for place, wanted in found.items())
         raise SettingsError("\n".join(lines)) from error
 

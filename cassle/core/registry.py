@@ -22,7 +22,7 @@ class Names(NamedTuple):
     """Which names may be registered, as a pattern and as a user reads it."""
 
     pattern: str
-    told: str
+    described: str
 
 
 IN_PATHS = Names(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "letters, digits, _ and -")
@@ -51,7 +51,7 @@ class Registry(Generic[T]):
 
         def add(entry: T) -> T:
             if not re.fullmatch(self.allowed.pattern, name):
-                raise SettingsError(f"{self.kind} '{name}': a name has up to 64 {self.allowed.told}, and no others")
+                raise SettingsError(f"{self.kind} '{name}': a name has up to 64 {self.allowed.described}, no others")
             if name in self.reserved:
                 raise SettingsError(
                     f"{self.kind} '{name}': this name means something else in results; take another one than "

@@ -32,7 +32,7 @@ PUBLISHED: dict[str, dict[str, tuple[int, int]]] = {
 def task_sizes(stream: Stream, root: Path = Path()) -> tuple[list[int], int]:
     """Return the training images of each task, and the test images of all of them.
 
-    Without an index, classes count as equally large. Raises `SettingsError` for a dataset that nobody has counted.
+    Without an index, classes count as equally large. Raises `SettingsError` for a dataset of unknown size.
     """
     file = root / index_file(stream.index)
     if file.is_file():

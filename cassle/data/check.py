@@ -84,7 +84,7 @@ def _look_at_chunk(folder: str, paths: Sequence[str]) -> list[Found]:
 
 def _gather(look: Look, chunks: Iterable[list[Found]]) -> None:
     place, started = 0, time.monotonic()
-    told = started
+    reported = started
     for found in chunks:
         for digest, size, kind, problem in found:
             look.digests[place], look.sizes[place] = digest, size
@@ -93,9 +93,9 @@ def _gather(look: Look, chunks: Iterable[list[Found]]) -> None:
             elif kind:
                 look.kinds[kind] += 1
             place += 1
-        if time.monotonic() - told > REPORT_EVERY:
-            told = time.monotonic()
-            print(f"checked {place} of {len(look.digests)} images in {told - started:.0f} s", flush=True)
+        if time.monotonic() - reported > REPORT_EVERY:
+            reported = time.monotonic()
+            print(f"checked {place} of {len(look.digests)} images in {reported - started:.0f} s", flush=True)
 
 
 def check_classes(name: str, classes: Sequence[str], train: Part, test: Part) -> None:

@@ -35,7 +35,7 @@ class Files:
 class Listing:
     """What a dataset's folders or lists say, before any image is read.
 
-    ``ignored`` counts files by ending; ``remarks`` are sentences for whoever reads of the dataset.
+    ``ignored`` counts files by ending; ``remarks`` are sentences for the report of the dataset.
     """
 
     classes: tuple[str, ...]

@@ -14,7 +14,7 @@ SHOWN = 50
 
 
 def describe_index(index: Index) -> str:
-    """Return Markdown: counts per half, domain and class, and the notes of whoever made the index."""
+    """Return Markdown: counts per half, domain and class, and the notes of `prepare`."""
     counts = {which: np.bincount(index.part(which).labels, minlength=index.num_classes) for which in HALVES}
     lines = [
         f"# {index.dataset}",

@@ -62,7 +62,7 @@ class Evaluation:
     ``seed`` of the run: all that is random follows from it. ``project`` maps features (N, F) to projections (N, D) and
     ``online`` is the classifier trained beside the network; both are None for a backbone that came alone.
     ``linear_lr``: learning rate of linear evaluation that the network's objective asks for. ``state`` opens the file
-    that a long fit goes on from after an interruption; its key names everything the fit depends on.
+    from which a long fit resumes after an interruption; its key names everything the fit depends on.
     """
 
     train: Half

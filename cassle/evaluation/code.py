@@ -9,7 +9,7 @@ from cassle.core.provenance import class_file, code_fingerprint
 from cassle.evaluation.base import Probe
 
 JOB = Path(__file__).with_name("probe_checkpoint.py")
-"""What every evaluation runs; named, not imported, as whoever only compares code needs no network."""
+"""What every evaluation runs; named, not imported, since comparing code needs no network."""
 
 
 def code_of_probes(made: Iterable[Probe]) -> str:

@@ -69,18 +69,18 @@ def as_text(study: Path) -> str:
     """Return a study as text: a line per training that is not simply done or waiting, and the totals."""
     lines, root = lines_of(study), StudyFolder.root_of(study)
     counts = Counter(line.state for line in lines)
-    told = [_line_text(line) for line in lines if line.state not in ("done", "waiting")]
+    reported = [_line_text(line) for line in lines if line.state not in ("done", "waiting")]
     jobs = _other_jobs(study)
     states = {output: state_of(root / output, root / log) for output, log in jobs.items()}
     for output, (state, why) in states.items():
         if state in ("running", "stopped"):
-            told.append(f"{state:8} {output}" + (f"  {why}" if why else ""))
+            reported.append(f"{state:8} {output}" + (f"  {why}" if why else ""))
         elif state == "failed":
-            told.append(f"failed   {output}\n         {why}\n         log: {jobs[output]}")
+            reported.append(f"failed   {output}\n         {why}\n         log: {jobs[output]}")
     totals = "trainings: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     if jobs:
         totals += f"; other jobs: {sum(state == 'done' for state, _ in states.values())} of {len(jobs)} done"
-    return "\n".join([*told, totals])
+    return "\n".join([*reported, totals])
 
 
 def snakemake_at(study: Path) -> str:
@@ -89,10 +89,10 @@ def snakemake_at(study: Path) -> str:
     try:
         who = on_guard(root / ".snakemake/guard")
     except OSError as error:
-        return f"Whether Snakemake works in {root} cannot be told: {error.strerror}"
+        return f"Whether Snakemake works in {root} is unknown: {error.strerror}"
     if who is None:
-        return f"No Snakemake works in {root}: the same command goes on with what is not done"
-    return f"Snakemake works in {root}: {who or 'nobody knows in which process'}"
+        return f"No Snakemake works in {root}: the same command resumes what is not done"
+    return f"Snakemake works in {root}: {who or 'the process is unknown'}"
 
 
 def last_words(study: Path) -> str:
@@ -111,7 +111,7 @@ def last_words(study: Path) -> str:
         words.append(f"{undone - len(ended)} more were not begun.")
     if shutil.disk_usage(root).free < LITTLE:
         words.append(f"The disk of {root} is full: make room first.")
-    return "\n".join([*words, "Whatever has finished is kept: the same command goes on from there."])
+    return "\n".join([*words, "Finished results are kept: the same command resumes from there."])
 
 
 def _other_jobs(study: Path) -> dict[str, str]:
@@ -164,7 +164,7 @@ _OF_PYTHON = re.compile(r"[\w.]+(Error|Exception)\b")
 def state_of(output: Path, log: Path) -> tuple[str, str]:
     """Return what a job that is no training does (done, running, stopped, failed, waiting), and why it ended.
 
-    One whose log tells nothing counts as waiting: it may just have begun, or work where nobody sees its lock.
+    One with an empty log counts as waiting: it may just have begun, or work on a machine whose lock is not seen.
     """
     if output.is_file():
         return "done", ""

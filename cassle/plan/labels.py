@@ -34,20 +34,20 @@ def shown_name(name: str, changes: Mapping[str, Any], said: Mapping[str, Any]) -
 
     ``changes``: dotted keys -> values in which the settings are not those of recipe and preset. ``said``: what the
     study says of the part. Of a thing that is another one (a distillation, an optimizer) only its name and what is said
-    of it are told, not in what else it is not the usual one.
+    of it are shown, not the other settings that differ with it.
 
     >>> shown_name("cassle", {"distillation.depth": 0, "weight": 2.0}, {})
     'cassle (depth=0, weight=2)'
     """
     others = [key.removesuffix("name") for key in changes if key.endswith(".name")]
     spoken = _dotted(said)
-    told = {
+    shown = {
         key: value
         for key, value in changes.items()
         if key.endswith(".name") or key in spoken or not key.startswith(tuple(others))
     }
-    last = Counter(_last(key) for key in told)
-    text = ", ".join(f"{_last(key) if last[_last(key)] == 1 else key}={_spoken(value)}" for key, value in told.items())
+    last = Counter(_last(key) for key in shown)
+    text = ", ".join(f"{_last(key) if last[_last(key)] == 1 else key}={_spoken(value)}" for key, value in shown.items())
     return name if not text else f"{name} ({text})" if len(text) <= _LONGEST_SHOWN else None
 
 

@@ -25,7 +25,7 @@ class _Changes:
     from_recipe: dict[str, Any]
     """Marks paths."""
     from_preset: dict[str, Any]
-    """Not as recipe and preset together say; told in tables."""
+    """Settings that differ from recipe and preset; shown in tables."""
 
     def __or__(self, other: _Changes) -> _Changes:
         return _Changes(self.from_recipe | other.from_recipe, self.from_preset | other.from_preset)

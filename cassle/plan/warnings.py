@@ -1,4 +1,4 @@
-"""What a plan will meet that is no error yet, told at the dry run and when a study begins."""
+"""Warnings about a plan, at the dry run and when a study begins: what is no error yet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cassle.training.flops import step_cost
 def warnings(plan: Plan, remote: bool = False, root: Path = Path()) -> list[str]:
     """Return what a user should know before the trainings that are left are begun, each thing once.
 
-    ``remote``: jobs run on other machines, whose GPUs nobody sees from here. Where the files of a dataset are is no
+    ``remote``: jobs run on other machines, whose GPUs are not seen from here. Where the files of a dataset are is no
     error yet, since the jobs may know what this process does not.
     """
     left = [job for job in plan.train.values() if not (root / job.at.record).is_file()]

@@ -18,8 +18,8 @@ def listing(folder: Path) -> str:
     patterns = ("figures/*/*/*.pdf", "features/*/*.pdf", "timeline.pdf")
     figures = [f"  {file}" for pattern in patterns for file in sorted(folder.glob(pattern))]
     report = folder / "report.html"
-    told = f"  {report}" if report.is_file() else "  `snakemake --cores all report` writes one"
-    lines = [*(table.read_text() for table in tables), "Figures:", *figures, "Report:", told]
+    reported = f"  {report}" if report.is_file() else "  `snakemake --cores all report` writes one"
+    lines = [*(table.read_text() for table in tables), "Figures:", *figures, "Report:", reported]
     return "\n".join(lines)
 
 

@@ -82,7 +82,7 @@ def lease(count: int, jobs_per_gpu: int = 1, timeout: float = 24 * 3600) -> Iter
 
     Without devices, or for a count of 0, yields [] at once: the job runs on the CPU. What a batch system has given is
     taken as it is; only if that is more than ``count``, several jobs share it and lease among themselves.
-    ``jobs_per_gpu`` jobs may hold one device; 1 shares with nobody. Raises `CassleError` after ``timeout`` seconds.
+    ``jobs_per_gpu`` jobs may hold one device; 1: no sharing. Raises `CassleError` after ``timeout`` seconds.
     """
     batch = batch_job()
     devices = by_hardware(visible_devices()) if count > 0 else {}

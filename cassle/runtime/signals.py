@@ -54,4 +54,4 @@ def stoppable(verb: str) -> Iterator[None]:
 def say_stopped(verb: str, number: int) -> None:
     """Print the signal that ends a verb."""
     name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-    say(f"cassle {verb}: stopped by {name}; the same command goes on", sys.stderr)
+    say(f"cassle {verb}: stopped by {name}; the same command resumes", sys.stderr)

@@ -132,8 +132,8 @@ class Composite(Strategy):
         """Return the common value of an attribute in parts with a teacher; `SettingsError` if they differ."""
         asked = {name: getattr(part, what) for name, part in self._named() if part.teacher_batchnorm is not None}
         if len(set(asked.values())) > 1:
-            told = ", ".join(f"{value} ({name})" for name, value in asked.items())
-            raise SettingsError(f"its parts share one teacher, but ask for more than one {what}: {told}")
+            reported = ", ".join(f"{value} ({name})" for name, value in asked.items())
+            raise SettingsError(f"its parts share one teacher, but ask for more than one {what}: {reported}")
         return next(iter(asked.values()), None)
 
     @property

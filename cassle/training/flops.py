@@ -82,7 +82,7 @@ def memory_cost(spec: MemorySpec, images: int, image_size: int, num_classes: int
 
 
 def _blank_batch(count: int, task: int) -> Batch:
-    """Return a batch of ``count`` rows without storage; nobody looks at its images."""
+    """Return a batch of ``count`` samples without storage; its images are never read."""
     index = torch.arange(count)
     return Batch(index, None, index, task, torch.zeros(count, dtype=torch.bool), torch.Generator())
 

@@ -143,7 +143,7 @@ class Learner(pl.LightningModule):
         if number := distributed.all_reduce_max(self.stop.signal or 0):
             where = "there" if self.save() else "the last state that could be saved"
             raise Interrupted(
-                f"stopped at epoch {self.position.epoch}, step {self.position.step}; the same command goes on from "
+                f"stopped at epoch {self.position.epoch}, step {self.position.step}; the same command resumes from "
                 f"{where}",
                 128 + number,
             )

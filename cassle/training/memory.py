@@ -93,7 +93,7 @@ def check_memory(path: str | Path, memory: MemoryFile, spec: TrainSpec, parent: 
     if memory.provenance.data != data:
         raise CheckpointError(f"{path} counts images of other data than this index; make it again")
     if parent not in (None, memory.provenance.parent):
-        raise CheckpointError(f"{path} was made from another checkpoint than the one this task goes on from")
+        raise CheckpointError(f"{path} was made from another checkpoint than the one this task starts from")
 
 
 @dataclass(frozen=True)

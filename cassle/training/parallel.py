@@ -15,7 +15,7 @@ from cassle.training.lightning import pl
 
 
 class Together(pl.strategies.SingleDeviceStrategy):  # type: ignore[misc, name-defined]
-    """Averages gradients over all processes while the backward pass goes on.
+    """Averages gradients over all processes during the backward pass.
 
     Buffers are left alone, as every process computes the same ones. A weight that the loss does not reach keeps having
     no gradient; which weights these are must not change within a task.

@@ -20,7 +20,7 @@ _DEVICE = re.compile(r"\d|GPU-|MIG-")
 def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     """Return the device to use; ``auto`` is a visible GPU, one for each process of a training, else the CPU.
 
-    Raises `SettingsError` where this job holds GPUs that PyTorch cannot use: weeks on the CPU are nobody's wish.
+    Raises `SettingsError` where this job holds GPUs that PyTorch cannot use.
     """
     if wanted == "cpu":
         return torch.device("cpu")

@@ -88,7 +88,7 @@ LOSSES = ("loss", "objective", "penalty", "online")
 
 
 class Progress(nn.Module):
-    """Counts from a position on, which it moves from epoch to epoch; whoever trains moves the steps.
+    """Counts from a position, which it moves from epoch to epoch; the training moves the steps.
 
     ``sums`` (4,) float64 of `LOSSES` over the steps of this epoch lie on the device, so that counting waits for
     nothing; a state in the middle of a task has them. A module, as the sums move with the network.

@@ -106,7 +106,7 @@ class StopRequest:
         return self
 
     def listen(self) -> None:
-        """Take the signals over from whoever handles them now."""
+        """Replace the present handlers of the signals."""
         for number in self._before:
             signal.signal(number, self._receive)
 

@@ -91,7 +91,7 @@ def assemble(request: TrainRequest) -> Task:
 
 
 def load_parent(path: Path | None, spec: TrainSpec, model: Model, strategy: Strategy) -> str | None:
-    """Load the checkpoint that a task goes on from into model and strategy; return its fingerprint."""
+    """Load the checkpoint that a task starts from into model and strategy; return its fingerprint."""
     if path is None:
         return None
     parent = load_checkpoint(path)

@@ -64,7 +64,7 @@ def train_task(request: TrainRequest, counted: Counted | None = None) -> None:
 
 
 def prepare_folder(request: TrainRequest, task: Task) -> bool:
-    """Clean a job's folder; return whether somebody else has trained this very task, else there is room for it."""
+    """Clean a job's folder; return whether another process has trained this task, else check the disk space."""
     remove_leftovers(request.folder)
     if finished(request.folder, task.provenance.key):
         say(f"{request.folder} was finished meanwhile by another process")

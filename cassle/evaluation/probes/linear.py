@@ -63,7 +63,7 @@ class LinearSettings(Options):
 
 @probes.register("linear")
 class Linear(Probe[LinearSettings]):
-    """One linear classifier on augmented features; test images are clean. Goes on after an interruption."""
+    """One linear classifier on augmented features; test images are clean. Resumes after an interruption."""
 
     Settings = LinearSettings
 

@@ -30,7 +30,7 @@ from cassle.reporting.rows.matrix import Result
 from cassle.reporting.rows.method_results import methods_of
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F")
-"""Strategies in the order of the study (Okabe & Ito's palette, told apart by color-blind readers)."""
+"""Strategies in the order of the study (Okabe & Ito's palette, distinct for color-blind readers)."""
 SHADES = ((1.0, 0.0), (0.5, 0.5), (0.5, 0.0))
 """As they are, half white, half black."""
 OFFLINE_COLOR, RANDOM_COLOR = "#555555", "#AAAAAA"

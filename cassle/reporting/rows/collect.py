@@ -21,7 +21,7 @@ IDENTITY = (*RUN, "evaluated_task")
 def collect(results: Path) -> list[Row]:
     """Return the rows of every finished evaluation under a results folder, in a fixed order.
 
-    A shared first task stands once per strategy that goes on from it, so that every strategy's matrix is complete. What
+    A shared first task has rows for each strategy that starts from it: every strategy's matrix is complete. What
     several studies have evaluated stands there once. Raises `DataError` for a file that is no record, for a folder that
     is none of results, and for evaluations of the same that contradict each other.
     """

@@ -42,18 +42,18 @@ def settled(runs: Iterable[dict[Path, EvaluatedFile]]) -> list[Row]:
     """
     rows: list[Row] = []
     clashes: dict[str, None] = {}
-    told: dict[str, None] = {}
+    reported: dict[str, None] = {}
     for files in runs:
-        kept = _today(files, told) if _apart(files) else files
+        kept = _today(files, reported) if _apart(files) else files
         first, *others = kept
         apart = _apart(kept)
         if apart > ROUNDING:
             probe = files[first].rows[0]["probe"]
             clashes[f"  {probe} in {' and in '.join(map(str, kept))}: {apart:.4f} apart"] = None
         elif apart:
-            told[f"left out: {', '.join(map(str, others))}, which differ by rounding from {first}"] = None
+            reported[f"left out: {', '.join(map(str, others))}, which differ by rounding from {first}"] = None
         rows += files[first].rows
-    for line in told:
+    for line in reported:
         print(line)
     if clashes:
         more = f"\n  and {len(clashes) - SHOWN} more" if len(clashes) > SHOWN else ""
@@ -74,12 +74,12 @@ def _apart(files: dict[Path, EvaluatedFile]) -> float:
     return max((float(np.abs(values - first).mean()) for values in others), default=0.0)
 
 
-def _today(files: dict[Path, EvaluatedFile], told: dict[str, None]) -> dict[Path, EvaluatedFile]:
-    """Return the files that today's code made, if there are any, or else all; those left out are told."""
+def _today(files: dict[Path, EvaluatedFile], reported: dict[str, None]) -> dict[Path, EvaluatedFile]:
+    """Return the files that today's code made, if there are any, or else all; those left out are printed."""
     current = {file: found for file, found in files.items() if found.evaluated.code == _code_of(found.evaluated)}
     for file in files if current else ():
         if file not in current:
-            told[f"left out: {file}, made by other code than today's, which made {next(iter(current))}"] = None
+            reported[f"left out: {file}, made by other code than today's, which made {next(iter(current))}"] = None
     return current or files
 
 

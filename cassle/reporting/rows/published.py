@@ -5,7 +5,7 @@
 ``strategy``, ``probe``, ``epochs`` per task (empty where they are not known), ``metric``, ``value`` in per cent,
 ``source``. All of them are of ResNet-18.
 
-A number stands beside a method of exactly the same dataset, scenario, tasks, objective, strategy, probe and metric. A
+A number is shown for a method of exactly the same dataset, scenario, tasks, objective, strategy, probe and metric. A
 number whose source does not name its probe (empty) or its variant (``supervised (?)``) stands nowhere. Epochs of the
 official figure and threads are those of the released scripts; those of "Revisiting Supervision" are in the scripts
 of its repository, danielm1405/sl-vs-ssl-cl.

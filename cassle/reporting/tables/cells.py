@@ -1,4 +1,4 @@
-"""What stands in one place of a table."""
+"""The cells of a table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _per_cent(values: list[float]) -> tuple[str, float]:
 
 
 def marked(columns: list[str], differing: set[str]) -> str:
-    """Return the mark of a number that compares runs differing in columns, which are added to those told below."""
+    """Return the mark of a number that compares runs differing in columns, which are added to those named below."""
     differing |= set(columns)
     return MIXED if columns else ""
 

@@ -147,9 +147,9 @@ def _notes(methods: list[Result], heads: list[str], differing: set[str]) -> list
     values = {
         column: sorted({v for method in methods for v in method.execution.get(column, [])}) for column in EXECUTION
     }
-    told = [f"{column} {', '.join(filter(None, found))}" for column, found in values.items() if any(found)]
-    if told := [text for text in told if not text.startswith("code ")]:
-        notes.append(f"Run with {'; '.join(told)}.")
+    reported = [f"{column} {', '.join(filter(None, found))}" for column, found in values.items() if any(found)]
+    if reported := [text for text in reported if not text.startswith("code ")]:
+        notes.append(f"Run with {'; '.join(reported)}.")
     if differing:
         notes.append(f"{MIXED} mixes or compares runs that differ in {', '.join(sorted(differing))}.")
     return notes

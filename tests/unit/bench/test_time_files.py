@@ -11,7 +11,7 @@ from cassle.core.errors import CassleError
 from cassle.data.base import read_index
 
 
-class Told:
+class Reported:
     """One end of a pipe that keeps what is sent."""
 
     def __init__(self):
@@ -28,9 +28,9 @@ class Told:
 def made(tmp_path):
     settings = files.BenchSettings(images=150, batch_size=16)
     root = files.make_files(tmp_path / "files", settings)
-    told = Told()
-    prepare(told, str(root), 32, str(tmp_path / "index.npz"), 1)
-    assert told.sent == [("imported", 0), ("images", 250)]
+    reported = Reported()
+    prepare(reported, str(root), 32, str(tmp_path / "index.npz"), 1)
+    assert reported.sent == [("imported", 0), ("images", 250)]
     return root, str(tmp_path / "index.npz"), specs(settings.words())[0].training.model_dump(mode="json")
 
 
@@ -44,9 +44,9 @@ def test_made_up_files_fill_a_hundred_classes_and_are_too_different_to_be_kept_i
 @pytest.mark.parametrize(("steps", "images"), [(3, 2 * 16), (None, 8 * 16)])
 def test_batches_are_made_until_the_step_asked_for_or_the_end_of_the_epoch(made, steps, images):
     root, index, training = made
-    told = Told()
-    iterate(told, "torchvision", str(root), 32, index, training, 1, "cpu", steps)
-    assert told.sent == [("imported", 0), ("first batch", 0), ("images", images)]
+    reported = Reported()
+    iterate(reported, "torchvision", str(root), 32, index, training, 1, "cpu", steps)
+    assert reported.sent == [("imported", 0), ("first batch", 0), ("images", images)]
 
 
 def test_a_process_that_ends_early_is_told_of_and_leaves_nothing_behind(tmp_path):

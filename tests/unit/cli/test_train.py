@@ -107,6 +107,6 @@ def test_a_training_that_is_asked_to_stop_exits_with_the_signal_and_goes_on_next
         assert main(words) == 128 + number
     said = capsys.readouterr()
     assert f"received {number.name}: saving the state after this step" in said.out
-    assert said.err == "cassle train: stopped at epoch 0, step 1; the same command goes on from there\n"
+    assert said.err == "cassle train: stopped at epoch 0, step 1; the same command resumes from there\n"
     assert main(words) == 0
     assert "resuming at epoch 0, step 1" in capsys.readouterr().out

@@ -237,7 +237,7 @@ def test_a_link_planted_under_the_temporary_name_is_not_followed(tmp_path, monke
     with pytest.raises(CassleError, match=f"cannot write {tmp_path / 'file.txt'}: File exists"):
         write_text(tmp_path / "file.txt", "new")
     assert victim.read_text() == "precious"
-    assert (tmp_path / name).is_symlink(), "it is somebody else's"
+    assert (tmp_path / name).is_symlink(), "it belongs to another process"
 
 
 def test_the_folder_is_synced_after_the_rename(tmp_path, monkeypatch):
@@ -413,7 +413,7 @@ def test_a_checkpoint_cut_short_is_refused(tmp_path, share):
 
 
 class Touch:
-    """What a pickle of this does to whoever trusts it: makes a file."""
+    """Unpickling this makes a file: a pickle that must not be trusted."""
 
     def __init__(self, path):
         self.path = path

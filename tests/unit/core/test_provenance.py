@@ -81,7 +81,7 @@ class Objective:
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A small package in the place of cassle: method -> tools -> numbers, and a module nobody imports."""
+    """A small package in the place of cassle: method -> tools -> numbers, and a module that is not imported."""
     folder = tmp_path / "cassle"
     (folder / "deep").mkdir(parents=True)
     files = {

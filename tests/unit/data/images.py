@@ -1,4 +1,4 @@
-"""Image files for tests: small, each with a content of its own unless told otherwise."""
+"""Image files for tests: small, each with a content of its own by default."""
 
 import pickle
 import zlib

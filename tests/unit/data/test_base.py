@@ -148,7 +148,7 @@ def write_folder(path):
 
 
 class Touch:
-    """What a pickle of this does to whoever trusts it: makes a file."""
+    """Unpickling this makes a file: a pickle that must not be trusted."""
 
     def __init__(self, path):
         self.path = path

@@ -21,7 +21,7 @@ def generator(seed=0):
 
 
 def dealt(count, seed=0):
-    """What `jitter` is told about the orders of so many images."""
+    """The orders of so many images for `jitter`."""
     return draw_turns(count, generator(seed))
 
 

@@ -56,9 +56,9 @@ def test_a_predictor_of_depth_0_hands_on_the_projection_itself():
 def test_the_predictor_sees_each_view_alone_and_the_frozen_side_stays_as_it_is():
     distillation, z, frozen, teacher = built(Recorded), drawn(3), drawn(3, seed=1), object()
     distillation.loss(z, frozen, teacher)
-    p, seen, told = distillation.seen
+    p, seen, reported = distillation.seen
     assert all(torch.equal(one, other) for one, other in zip(seen, frozen, strict=True))
-    assert told is teacher
+    assert reported is teacher
     for prediction, view in zip(p, z, strict=True):
         torch.testing.assert_close(prediction, distillation.predictor(view))  # BatchNorm: statistics of one view
 

@@ -182,7 +182,7 @@ def test_a_pickled_lightning_checkpoint_is_read_without_its_objects(tmp_path, ne
 
 
 class Trap:
-    """Writes a file as soon as somebody unpickles it."""
+    """Writes a file as soon as it is unpickled."""
 
     def __init__(self, target):
         self.target = target

@@ -1,4 +1,4 @@
-"""What a user is told of runs while they run."""
+"""What a user reads of runs while they run."""
 
 import errno
 import fcntl
@@ -111,19 +111,19 @@ def test_a_probe_that_was_not_tried_again_is_told_by_why_it_failed_first(study, 
     (tmp_path / PROBED / "probe1.failed").write_text(
         json.dumps({"digest": "d", "message": "x is damaged", "final": True})
     )
-    told = f"{PROBED}/probe1.json\n         x is damaged\n         log: {PROBED}/probe1.log"
-    assert f"failed   {told}" in as_text(study)
+    reported = f"{PROBED}/probe1.json\n         x is damaged\n         log: {PROBED}/probe1.log"
+    assert f"failed   {reported}" in as_text(study)
     assert f"{PROBED}/probe1.json: x is damaged\n    log: {PROBED}/probe1.log" in last_words(study)
 
 
 def test_an_evaluation_at_work_is_told_and_one_that_was_stopped_has_not_failed(study, tmp_path):
-    (tmp_path / PROBED / "probe1.log").write_text("cassle probe: stopped by Ctrl-C; the same command goes on\n")
+    (tmp_path / PROBED / "probe1.log").write_text("cassle probe: stopped by Ctrl-C; the same command resumes\n")
     with (tmp_path / PROBED / "probe2.log").open("w") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
         text = as_text(study)
-    assert f"stopped  {PROBED}/probe1.json  stopped by Ctrl-C; the same command goes on\n" in text
+    assert f"stopped  {PROBED}/probe1.json  stopped by Ctrl-C; the same command resumes\n" in text
     assert f"running  {PROBED}/probe2.json\n" in text
-    assert f"{PROBED}/probe1.json: stopped by Ctrl-C; the same command goes on\n" in last_words(study)
+    assert f"{PROBED}/probe1.json: stopped by Ctrl-C; the same command resumes\n" in last_words(study)
 
 
 def test_an_error_of_python_is_told_by_its_last_line(study, tmp_path):
@@ -134,7 +134,7 @@ def test_an_error_of_python_is_told_by_its_last_line(study, tmp_path):
 
 def test_whether_snakemake_works_in_the_folder_is_told(study, tmp_path, monkeypatch):
     guard = tmp_path / ".snakemake/guard"
-    assert snakemake_at(study) == f"No Snakemake works in {tmp_path}: the same command goes on with what is not done"
+    assert snakemake_at(study) == f"No Snakemake works in {tmp_path}: the same command resumes what is not done"
     clear_stale(guard, tmp_path / ".snakemake/locks")  # held until this process ends
     here = f"process {os.getpid()} on {os.uname().nodename}"
     assert snakemake_at(study) == f"Snakemake works in {tmp_path}: {here}"
@@ -143,7 +143,7 @@ def test_whether_snakemake_works_in_the_folder_is_told(study, tmp_path, monkeypa
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(status, "on_guard", refuse)
-    assert snakemake_at(study) == f"Whether Snakemake works in {tmp_path} cannot be told: No locks available"
+    assert snakemake_at(study) == f"Whether Snakemake works in {tmp_path} is unknown: No locks available"
 
 
 def test_of_logs_only_the_ends_of_those_of_unfinished_jobs_are_read(study, tmp_path, monkeypatch):
@@ -178,14 +178,14 @@ def test_the_last_words_name_what_failed_why_and_where_its_log_is(study, tmp_pat
         f"  {PROBED}/probe1.json: ended without a word, as when it is killed or memory runs out",
         f"    log: {PROBED}/probe1.log",
         "4 more were not begun.",
-        "Whatever has finished is kept: the same command goes on from there.",
+        "Finished results are kept: the same command resumes from there.",
     ]
 
 
 def test_the_last_words_of_a_run_that_was_stopped_blame_nobody(study):
     assert last_words(study).splitlines() == [
         "7 more were not begun.",
-        "Whatever has finished is kept: the same command goes on from there.",
+        "Finished results are kept: the same command resumes from there.",
     ]
 
 
@@ -216,4 +216,4 @@ def test_status_needs_neither_torch_nor_pandas(study, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "1 running" in done.stdout
-    assert done.stdout.endswith(f"No Snakemake works in {tmp_path}: the same command goes on with what is not done\n")
+    assert done.stdout.endswith(f"No Snakemake works in {tmp_path}: the same command resumes what is not done\n")

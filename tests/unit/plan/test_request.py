@@ -1,4 +1,4 @@
-"""From the command line to a plan: which study is meant, and what stands in its way."""
+"""From the command line to a plan: which study is meant, and what refuses it."""
 
 import pytest
 import yaml
@@ -182,8 +182,8 @@ def test_results_of_other_code_are_kept_and_reported(tmp_path):
     finished(tmp_path, first, code=training_code(first.spec))
     assert other_code(plan, tmp_path) is None
     finished(tmp_path, second, code="older")
-    told = "kept although the training code has changed since: 1 finished task, such as"
-    assert f"{told} {second.folder}; delete" in other_code(plan, tmp_path)
+    reported = "kept although the training code has changed since: 1 finished task, such as"
+    assert f"{reported} {second.folder}; delete" in other_code(plan, tmp_path)
 
 
 def test_tables_that_lose_something_are_reported_with_what_they_lose(tmp_path):
@@ -193,8 +193,10 @@ def test_tables_that_lose_something_are_reported_with_what_they_lose(tmp_path):
     file = tmp_path / more.folder.study
     write_record(file, more.summary())
     assert other_tables(more, tmp_path) is None
-    told = other_tables(plan, tmp_path)
-    assert told.startswith("tables will not show any more: strategies cassle of mine; seeds 1 of mine. --config name=")
+    reported = other_tables(plan, tmp_path)
+    assert reported.startswith(
+        "tables will not show any more: strategies cassle of mine; seeds 1 of mine. --config name="
+    )
     write_record(file, plan.summary())
     assert other_tables(more, tmp_path) is None
 

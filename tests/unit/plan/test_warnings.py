@@ -1,4 +1,4 @@
-"""What a user is told before a study begins: of data that nobody has placed, and of GPUs that would wait for images."""
+"""Warnings before a study begins: data of unknown path, and GPUs that would wait for images."""
 
 import re
 from itertools import count
@@ -34,19 +34,19 @@ def imagenet(**execution):
 
 
 def test_data_whose_place_nothing_tells_are_asked_for_once(monkeypatch):
-    [told] = warnings(plan(streams=["cifar100-class5", "cifar100-class10", "digits-domain2"]))
-    assert told.startswith(QUESTION)
+    [reported] = warnings(plan(streams=["cifar100-class5", "cifar100-class10", "digits-domain2"]))
+    assert reported.startswith(QUESTION)
     assert warnings(plan(streams=["cifar100-class5"], data_root="/data")) == []
     assert warnings(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "/data/cifar"}})) == []
-    [told] = warnings(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "cifar"}}))
-    assert told.startswith(QUESTION)
+    [reported] = warnings(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "cifar"}}))
+    assert reported.startswith(QUESTION)
     monkeypatch.setenv("DATA_DIR", "/data")
     assert warnings(plan(streams=["cifar100-class5"])) == []
 
 
 def test_what_only_an_evaluation_looks_at_is_asked_for_too():
-    [told] = warnings(plan(probes=["knn", {"name": "transfer", "to": "cifar100-class5"}]))
-    assert told.startswith(QUESTION)
+    [reported] = warnings(plan(probes=["knn", {"name": "transfer", "to": "cifar100-class5"}]))
+    assert reported.startswith(QUESTION)
 
 
 def test_a_study_whose_trainings_are_done_asks_nothing(tmp_path):
@@ -132,8 +132,8 @@ WHOLE = "self.projector, self.output_dim = nn.Linear(backbone.feature_dim, 4), 4
     ],
 )
 def test_a_step_of_a_plugin_that_fails_is_told_before_anything_runs(plugin, loss, reason):
-    told = warnings(plan(**plugin(WHOLE, loss), strategies=["finetune"]))
-    assert re.match(f"a step of mine[0-9]+, conv3, tried without data, fails: {reason}", told[0])
+    reported = warnings(plan(**plugin(WHOLE, loss), strategies=["finetune"]))
+    assert re.match(f"a step of mine[0-9]+, conv3, tried without data, fails: {reason}", reported[0])
 
 
 def test_a_step_of_a_plugin_that_works_is_no_matter(plugin):

@@ -92,14 +92,14 @@ def test_time_is_told_in_seconds_and_in_shares_of_all_cores(results, cores):
     head, *lines = time_spent(results, BEGAN, cores).splitlines()
     assert head == f"100 s on {cores} cores; of their {100 * cores} core-seconds:"
     found = {line[2:20].strip(): tuple(float(word) for word in line[20:].split()[::2]) for line in lines}
-    told = {
+    reported = {
         "training": 40,
         "probing": 10 + 5,
         "process start-up": (46 - 40) + (14 - 10) + (10 - 5),
         "rest": 100 * cores - 46 - 14 - 10,
     }
     assert found == {
-        kind: (seconds, pytest.approx(100 * seconds / (100 * cores), abs=0.5)) for kind, seconds in told.items()
+        kind: (seconds, pytest.approx(100 * seconds / (100 * cores), abs=0.5)) for kind, seconds in reported.items()
     }
     assert sum(seconds for seconds, _ in found.values()) == 100 * cores
 

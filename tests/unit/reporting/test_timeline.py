@@ -49,7 +49,7 @@ def test_bars_stand_where_the_jobs_worked_and_interrupted_ones_are_hatched():
     figure = timeline(pd.DataFrame([job((0, 60)), job((60, 90), (9000, 9060)), job((0, 30), kind="probe")]))
     (axes,) = figure.axes
     bars = sorted((float(bar.get_x()), float(bar.get_width()), bool(bar.get_hatch())) for bar in axes.patches)
-    # Minutes; from 90 to 9000 seconds nobody worked.
+    # Minutes; from 90 to 9000 seconds no job ran.
     assert [round(x, 6) for x, *_ in bars] == [0.0, 0.0, 1.0, 1.5]
     assert [round(wide, 6) for _, wide, _ in bars] == [0.5, 1.0, 0.5, 1.0]
     assert [hatched for *_, hatched in bars] == [False, False, True, False]

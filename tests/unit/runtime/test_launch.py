@@ -1,4 +1,4 @@
-"""Processes that train together: what they are told, and that none outlives the others."""
+"""Processes that train together: their environment, and that none outlives the others."""
 
 import json
 import os
@@ -22,8 +22,8 @@ sys.path.insert(0, {root!r})
 from cassle.runtime.launch import follow_parent, stop_signals
 follow_parent()
 rank, folder = int(os.environ["RANK"]), sys.argv[1]
-for told, number in stop_signals().items():
-    signal.signal(told, lambda _, frame, number=number: sys.exit(128 + number))
+for reported, number in stop_signals().items():
+    signal.signal(reported, lambda _, frame, number=number: sys.exit(128 + number))
 open(f"{{folder}}/pid{{rank}}", "w").write(str(os.getpid()))
 {body}
 """
@@ -76,14 +76,14 @@ def started(worker, tmp_path):
 
 
 def test_every_process_is_told_who_it_is_as_torchrun_does(worker, tmp_path):
-    worker("import json; json.dump(dict(os.environ), open(f'{folder}/told{rank}', 'w'))")
+    worker("import json; json.dump(dict(os.environ), open(f'{folder}/reported{rank}', 'w'))")
     launch([str(tmp_path)], 3)
-    told = [json.loads((tmp_path / f"told{rank}").read_text()) for rank in range(3)]
-    assert [(one["RANK"], one["LOCAL_RANK"], one["WORLD_SIZE"]) for one in told] == [
+    reported = [json.loads((tmp_path / f"reported{rank}").read_text()) for rank in range(3)]
+    assert [(one["RANK"], one["LOCAL_RANK"], one["WORLD_SIZE"]) for one in reported] == [
         (str(rank), str(rank), "3") for rank in range(3)
     ]
-    assert len({one["CASSLE_RENDEZVOUS"] for one in told}) == 1
-    assert {one["CASSLE_PARENT"] for one in told} == {str(os.getpid())}
+    assert len({one["CASSLE_RENDEZVOUS"] for one in reported}) == 1
+    assert {one["CASSLE_PARENT"] for one in reported} == {str(os.getpid())}
 
 
 def test_the_first_process_decides_the_exit_code(worker, tmp_path):

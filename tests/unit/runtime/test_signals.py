@@ -39,7 +39,7 @@ def test_a_child_ends_with_a_parent_that_is_killed():
 
 
 def _runs(pid):
-    """Return whether a process runs; one that nobody has waited for yet does not."""
+    """Return whether a process runs; one that was not waited for yet does not."""
     if not is_alive(pid):
         return False
     try:

@@ -1,4 +1,4 @@
-"""A verb that is told to stop says so, whoever told it, and ends as the signal ends it."""
+"""A verb that is asked to stop says so, and ends as the signal ends it."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ def test_a_signal_ends_a_job_with_a_word_in_its_log(tmp_path, number, name):
     with job("alone", tmp_path / "log") as (process, _):
         process.send_signal(number)
         assert process.wait(60) == -number
-    assert (tmp_path / "log").read_text() == f"cassle prepare: stopped by {name}; the same command goes on\n"
+    assert (tmp_path / "log").read_text() == f"cassle prepare: stopped by {name}; the same command resumes\n"
 
 
 def test_an_ignored_signal_stays_so(tmp_path):
@@ -95,4 +95,4 @@ def test_a_verb_for_people_that_is_stopped_says_so(monkeypatch, capsys):
 
     monkeypatch.setattr("cassle.cost.text.cost_of", stop)
     assert cli.main(["plan"]) == 130
-    assert capsys.readouterr().err == "cassle plan: stopped by Ctrl-C; the same command goes on\n"
+    assert capsys.readouterr().err == "cassle plan: stopped by Ctrl-C; the same command resumes\n"

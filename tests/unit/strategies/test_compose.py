@@ -182,10 +182,10 @@ def test_a_teacher_that_parts_do_not_agree_on_is_refused_when_a_plugin_hid_it(mo
     class Hidden(Strategy):
         teacher_batchnorm, teacher_network = "batch", "momentum"
 
-    taught = build_parts("less_forget", TeacherSettings().model_dump(), model, 0)
-    both = Composite({"mine": Hidden(Options(), model), "less_forget": taught}, model)
-    told = r"share one teacher, but ask for more than one teacher_batchnorm: batch \(mine\), frozen \(less_forget\)"
-    assert re.search(told, both.incompatibility(model, None))
+    with_teacher = build_parts("less_forget", TeacherSettings().model_dump(), model, 0)
+    both = Composite({"mine": Hidden(Options(), model), "less_forget": with_teacher}, model)
+    reported = r"share one teacher, but ask for more than one teacher_batchnorm: batch \(mine\), frozen \(less_forget\)"
+    assert re.search(reported, both.incompatibility(model, None))
     with pytest.raises(SettingsError, match="more than one teacher_network"):
         _ = both.teacher_network
 

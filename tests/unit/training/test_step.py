@@ -35,7 +35,7 @@ class Recorder(Strategy):
     def penalty(self, step):
         self.said.append(("penalty", step.batch.index.tolist()))
         self.step = step
-        self.taught = [step.teacher_outputs for _ in range(self.asks)]
+        self.with_teacher = [step.teacher_outputs for _ in range(self.asks)]
         return None if self.weight is None else self.weight * step.outputs.z[0]
 
 
@@ -159,7 +159,7 @@ def test_the_teacher_runs_once_and_only_when_asked_for(run, asks, calls):
     teacher = RecordingTeacher()
     done = run(teacher, penalty=1.0, asks=asks)
     assert teacher.calls == [[10.0, 20.0]] * calls
-    assert all(outputs is done.strategy.taught[0] for outputs in done.strategy.taught)
+    assert all(outputs is done.strategy.with_teacher[0] for outputs in done.strategy.with_teacher)
 
 
 def test_asking_for_a_teacher_that_is_not_there_is_an_error(run):

@@ -295,7 +295,7 @@ def test_an_interrupted_task_ends_in_the_same_bits(request_for, monkeypatch, obj
     train_task(whole)
     with monkeypatch.context() as patch:
         stop_after(steps, patch)
-        with pytest.raises(Interrupted, match="the same command goes on from there") as stopped:
+        with pytest.raises(Interrupted, match="the same command resumes from there") as stopped:
             train_task(broken)
     assert stopped.value.exit_code == 128 + signal.SIGTERM
     assert not (broken.folder / "checkpoint.pt").exists()

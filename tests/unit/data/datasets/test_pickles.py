@@ -36,7 +36,7 @@ def test_arrays_are_read_whatever_the_protocol(tmp_path, protocol):
 
 
 class Touch:
-    """What a pickle of this does to whoever trusts it: makes a file."""
+    """Unpickling this makes a file: a pickle that must not be trusted."""
 
     def __init__(self, path):
         self.path = path

@@ -1,4 +1,4 @@
-"""The plain path and the batched views draw from one distribution, told from what they do to images."""
+"""The plain path and the batched views draw from one distribution, compared by what they do to images."""
 
 import pytest
 import torch

@@ -9,7 +9,7 @@ PROBE = f"{FOLDER}/probes/digits-domain2/knn.json"
 
 
 class Results:
-    """A results folder in which one training goes on."""
+    """A results folder in which one training runs."""
 
     def __init__(self, root):
         self.root, self.study = root, root / "results/studies/tiny"

@@ -29,7 +29,7 @@ def test_offline_a_finished_training_is_written_once_and_reads_back(results):
     results.train(3)
     tracker, folder = offline(results)
     follow(results.study, tracker)
-    assert list(folder.glob("wandb/*run*")) == []  # nothing of a training that goes on
+    assert list(folder.glob("wandb/*run*")) == []  # nothing of a training that still runs
     results.finish()
     for _ in range(2):
         follow(results.study, offline(results)[0])
@@ -82,7 +82,7 @@ def test_the_command_that_sends_offline_runs_can_be_pasted_into_a_shell(tmp_path
 
 
 class Service:
-    """What W&B's service does: a run keeps its steps, and a run with a known id goes on behind its last one."""
+    """What W&B's service does: a run keeps its steps, and a run with a known id continues after its last one."""
 
     def __init__(self):
         self.runs = {}
@@ -118,7 +118,7 @@ def test_online_curves_grow_and_a_restarted_follower_repeats_no_step(results):
         follow(results.study, tracker)
     results.train(5)
     follow(results.study, online(results, service))
-    results.train(2)  # a training that was killed goes on from an earlier epoch
+    results.train(2)  # a killed training resumes from an earlier epoch
     follow(results.study, online(results, service))
     results.train(6)
     results.finish()

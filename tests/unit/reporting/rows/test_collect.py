@@ -156,10 +156,10 @@ def test_a_strategy_that_went_on_from_another_first_task_is_left_without_one_and
     results.add(f"{SIMCLR}/finetune/seed0/task1", "bbbb", parent="old")
     results.add(f"{SIMCLR}/cassle/seed0/task1", "cccc", parent="new")
     assert set(results.cells()) == {("finetune", 0, 1), ("cassle", 0, 0), ("cassle", 0, 1)}
-    told = capsys.readouterr().out
-    assert "left out: task 0" in told
-    assert "finetune" in told
-    assert "cassle/seed0" not in told
+    reported = capsys.readouterr().out
+    assert "left out: task 0" in reported
+    assert "finetune" in reported
+    assert "cassle/seed0" not in reported
 
 
 def test_an_evaluation_of_an_earlier_checkpoint_is_left_out_and_named(results, capsys):
@@ -168,9 +168,9 @@ def test_an_evaluation_of_an_earlier_checkpoint_is_left_out_and_named(results, c
     results.train(place, "newer")
     results.probe(place, "newer", online=[0.3, 0.4])
     assert results.cells() == {("cassle", 0, 1): [0.3, 0.4]}
-    told = capsys.readouterr().out
-    assert "left out" in told
-    assert "knn.json" in told
+    reported = capsys.readouterr().out
+    assert "left out" in reported
+    assert "knn.json" in reported
 
 
 def test_an_evaluation_beside_which_no_training_is_recorded_is_left_out(results):

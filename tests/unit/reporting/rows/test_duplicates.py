@@ -19,26 +19,26 @@ def found(*values, code="c0de"):
     return EvaluatedFile(probe_record({"knn": list(values)}, "aaaa", code=code), rows)
 
 
-def told(files):
+def reported(files):
     """The accuracies that count of files of one run."""
     return [row["accuracy"] for row in settled([{Path(name): one for name, one in files.items()}])]
 
 
 def test_files_that_say_the_same_are_one(capsys):
-    assert told({"a.json": found(0.5, 0.25), "b.json": found(0.5, 0.25, code="other")}) == [0.5, 0.25]
+    assert reported({"a.json": found(0.5, 0.25), "b.json": found(0.5, 0.25, code="other")}) == [0.5, 0.25]
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("order", [(0.9, 0.1), (0.1, 0.9), (0.9, 0.895), (0.895, 0.9)])
 def test_what_todays_code_made_counts_and_the_rest_is_named(capsys, order):
     files = {f"{value}.json": found(value, code=TODAY if value == 0.9 else "old") for value in order}
-    assert told(files) == [0.9]
+    assert reported(files) == [0.9]
     (other,) = {*order} - {0.9}
     assert capsys.readouterr().out == f"left out: {other}.json, made by other code than today's, which made 0.9.json\n"
 
 
 def test_of_what_differs_by_rounding_the_first_counts_and_the_rest_is_named(capsys):
-    assert told({"a.json": found(0.5, 0.25), "b.json": found(0.515, 0.25)}) == [0.5, 0.25]
+    assert reported({"a.json": found(0.5, 0.25), "b.json": found(0.515, 0.25)}) == [0.5, 0.25]
     assert capsys.readouterr().out == "left out: b.json, which differ by rounding from a.json\n"
 
 
@@ -53,31 +53,31 @@ def test_of_what_differs_by_rounding_the_first_counts_and_the_rest_is_named(caps
 )
 def test_a_contradiction_that_no_code_settles_is_refused_with_both_names(one, other):
     with pytest.raises(DataError, match=r"knn in a\.json and in b\.json: 0\.2000 apart\ndelete the older files"):
-        told({"a.json": one, "b.json": other})
+        reported({"a.json": one, "b.json": other})
 
 
 @pytest.mark.parametrize(("other", "apart"), [(0.519, False), (0.521, True)])
 def test_more_than_one_point_in_the_mean_over_tasks_is_no_rounding(other, apart):
     files = {"a.json": found(0.5, 0.25), "b.json": found(other, 0.25)}
     with pytest.raises(DataError, match="contradict") if apart else nullcontext():
-        told(files)
+        reported(files)
 
 
 def test_what_one_task_gains_does_not_make_up_for_what_another_one_loses():
     with pytest.raises(DataError, match=r"a\.json and in b\.json: 0\.4000 apart"):
-        told({"a.json": found(0.3, 0.7), "b.json": found(0.7, 0.3)})
+        reported({"a.json": found(0.3, 0.7), "b.json": found(0.7, 0.3)})
 
 
 def test_evaluations_of_different_tasks_contradict_each_other():
     with pytest.raises(DataError, match=r"a\.json and in b\.json: 1\.0000 apart"):
-        told({"a.json": found(0.5), "b.json": found(0.5, 0.5)})
+        reported({"a.json": found(0.5), "b.json": found(0.5, 0.5)})
 
 
 def test_a_probe_that_is_not_known_here_is_of_no_code_of_today():
     strange = found(0.9)
     probe = {**strange.evaluated.spec.probes[0].model_dump(mode="json"), "name": "of_a_plugin"}
     strange.evaluated = changed(strange.evaluated, spec={"probes": [probe]})
-    assert told({"a.json": strange, "b.json": found(0.1, code=TODAY)}) == [0.1]
+    assert reported({"a.json": strange, "b.json": found(0.1, code=TODAY)}) == [0.1]
 
 
 def test_many_contradictions_are_counted():

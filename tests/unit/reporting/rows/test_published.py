@@ -1,4 +1,4 @@
-"""Published numbers: each has a source, and stands beside its own method and no other."""
+"""Published numbers: each has a source, and is shown for its own method and no other."""
 
 import csv
 import json
@@ -129,7 +129,7 @@ CELLS = [
     ("cifar100_methods", {}, "cifar100-class5", "online", "vicreg", "offline", "68.5† [c]", ""),
     ("task_counts", {}, "cifar100-class20", "online", "byol", "offline", "70.5† [a]", ""),
     ("knn", {}, "imagenet100-class5", "knn", "barlow_twins", "cassle", "64.9† [a]", ""),
-    # whoever trains that long gets the difference
+    # a training of that length gets the difference
     ("cifar100_methods", LONG, "cifar100-class5", "online", "simclr (epochs=1000)", "offline", "65.8 [a]", "−15.8"),
     # another probe, the paper's network without its projector, and a number that does not say which network it is of
     ("cifar100_methods", {}, "cifar100-class5", "linear_cached", "byol", "cassle", "", ""),

@@ -226,7 +226,7 @@ def test_csv_gives_differences_to_fine_tuning_with_their_sign_and_interval(tmp_p
 
 
 def notes(texts, ending="md"):
-    """What a reader is told below the table."""
+    """The notes below the table."""
     return {
         "md": lambda: [line.strip() for line in texts["md"].split("\n\n")[-1].splitlines()],
         "tex": lambda: texts["tex"].split(r"\raggedright ")[1].removesuffix("\\par}\n").split("\n\n"),
@@ -369,7 +369,7 @@ def test_hours_and_operations_of_training_are_told_in_units_that_fit(tmp_path, s
 
 def test_hours_and_operations_are_those_of_finished_runs_in_every_format(tmp_path):
     # Three tasks of an hour each; of seed 1 the last one is still to come, and of seed 2, whose tasks took longer, its
-    # evaluation. Three hours are told, neither 2.5 nor 3.5.
+    # evaluation. Three hours are shown, neither 2.5 nor 3.5.
     matrix, every = [[0.5] * 3] * 3, [("first", 0), ("finetune", 1), ("finetune", 2)]
     rows = rows_of(matrix, "finetune", 0) + [row for s in (1, 2) for row in rows_of(matrix[:2], "finetune", s, tasks=3)]
     runs, study = write_study(tmp_path, rows, strategies=["finetune"], seeds=[0, 1, 2])
@@ -385,5 +385,5 @@ def test_hours_and_operations_are_those_of_finished_runs_in_every_format(tmp_pat
     shown = dict(zip(head, row, strict=True))
     assert [shown[name] for name in ("n", "training (h)", "training (PFLOP)")] == ["1 of 3", "3.0", "3.0"]
     table = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
-    told = {row["metric"]: (row["mean"], row["n"]) for row in table}
-    assert (told["hours"], told["flops"]) == (("3.0", "1"), ("3000000000000000.0", "1"))
+    reported = {row["metric"]: (row["mean"], row["n"]) for row in table}
+    assert (reported["hours"], reported["flops"]) == (("3.0", "1"), ("3000000000000000.0", "1"))
