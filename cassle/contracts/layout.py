@@ -220,6 +220,11 @@ def features_of(path: str | PurePath) -> tuple[TaskFolder, str]:
     return TaskFolder.parse(place.parent.parent), place.stem
 
 
+def probed_folder(file: Path) -> Path:
+    """Return the existing directory of the checkpoint, or of the untrained network, of a file of accuracies."""
+    return file.parent.parent.parent
+
+
 def index_file(label: str) -> str:
     """Return the path of a dataset's index; ``label``: `Stream.index`."""
     return f"{RESULTS}/data/{label}/index.npz"

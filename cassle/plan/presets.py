@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
+from cassle.contracts.specs import TrainSpec
 from cassle.core.options import Options
 from cassle.core.registry import Registry
 from cassle.data.base import datasets
@@ -17,7 +18,7 @@ from cassle.nets.base import Backbone, backbones
 from cassle.objectives.base import Objective, objectives
 from cassle.settings.recipe import Training
 from cassle.strategies.base import strategies
-from cassle.strategies.compose import parts_of
+from cassle.strategies.compose import own_settings, parts_of
 
 Preset = Literal["default", "original"]
 Agreement = Literal["default", "original", "mixed", ""]
@@ -73,29 +74,27 @@ def training_preset(preset: Preset, dataset: str, objective: str, batch_size: in
     return _known(changes, Training)
 
 
-def preset_of(spec: Mapping[str, Any]) -> Agreement:
+def preset_of(spec: TrainSpec) -> Agreement:
     """Return the preset that the settings of a training agree with; empty where the presets do not differ.
 
     ``mixed``: some settings agree with one preset and some with the other, or one has another value. A name of a plugin
     that is not loaded is compared by the keys of all registered classes.
     """
-    training, stream, strategy = spec["training"], spec["stream"], spec["strategy"]
-    objective, backbone, side = spec["objective"], spec["backbone"], training["views"][0]["size"]
-    parts = {} if strategy is None else {strategy["name"]: strategy["settings"]}
-    if strategy is not None and "+" in strategy["name"]:
-        parts = strategy["settings"]
+    training, stream, strategy = spec.training, spec.stream, spec.strategy
+    objective, backbone, side = spec.objective, spec.backbone, training.views[0].size
+    parts = {} if strategy is None else own_settings(strategy.name, strategy.settings)
     agreeing: set[Agreement] = set()
     for name, settings in parts.items():
         for one in _candidates(strategies, name):
             agreeing |= _agreements(settings, one.original, one.Settings)
-    for kind in _candidates(objectives, objective["name"]):
-        agreeing |= _agreements(objective["settings"], kind.original, kind.Settings)
-    for network in _candidates(backbones, backbone["name"]):
-        agreeing |= _agreements(backbone["settings"], network.original(side), network.Settings)
-    for data in _candidates(datasets, stream["dataset"]):
-        agreeing |= _agreements(stream.get("data", {}), data.original, data.Settings)
-    wanted = training_preset("original", stream["dataset"], objective["name"], training["batch_size"])
-    agreeing |= _agreements(training, wanted, Training)
+    for kind in _candidates(objectives, objective.name):
+        agreeing |= _agreements(objective.settings, kind.original, kind.Settings)
+    for network in _candidates(backbones, backbone.name):
+        agreeing |= _agreements(backbone.settings, network.original(side), network.Settings)
+    for data in _candidates(datasets, stream.dataset):
+        agreeing |= _agreements(stream.data, data.original, data.Settings)
+    wanted = training_preset("original", stream.dataset, objective.name, training.batch_size)
+    agreeing |= _agreements(training.model_dump(mode="json"), wanted, Training)
     return "mixed" if len(agreeing) > 1 else agreeing.pop() if agreeing else ""
 
 

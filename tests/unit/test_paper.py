@@ -97,7 +97,7 @@ def test_all_evaluates_each_checkpoint_once_on_each_stream(everything):
 def test_everything_follows_the_preset_of_the_release_but_for_the_ablation_of_it(everything):
     presets = {"original": 0, "mixed": 0}
     for folder, job in everything.train.items():
-        found = preset_of(job.spec.model_dump(mode="json"))
+        found = preset_of(job.spec)
         presets[found] += 1
         assert found == "original" or "teacher_batchnorm=batch" not in folder
     assert presets["mixed"] == 3 * 4  # frozen BatchNorm in four tasks of three objectives

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cassle.contracts.layout import FIRST, OFFLINE, RANDOM, RECORD, RandomFolder, TaskFolder
+from cassle.contracts.layout import FIRST, OFFLINE, RANDOM, RECORD, RandomFolder, TaskFolder, probed_folder
 from cassle.contracts.records import ProbeRecord, TrainRecord, read_record
 from cassle.plan.presets import preset_of
 from cassle.reporting.rows.duplicates import EvaluatedFile, settled
@@ -35,7 +35,7 @@ def collect(results: Path) -> list[Row]:
 
 
 def _trained(file: Path) -> Iterator[tuple[ProbeRecord, Row]]:
-    folder = file.parents[2]
+    folder = probed_folder(file)
     at, record = TaskFolder.parse(folder), folder / RECORD
     if not record.is_file():
         return
@@ -49,7 +49,7 @@ def _trained(file: Path) -> Iterator[tuple[ProbeRecord, Row]]:
         "seed": at.seed,
         "task": at.task,
         **train.model_dump(include=set(EXECUTION)),
-        "preset": preset_of(train.spec.model_dump(mode="json")),
+        "preset": preset_of(train.spec),
         "checkpoint": train.checkpoint,
     }
     if train.spec.stream.scenario == "all":
@@ -76,7 +76,7 @@ def _heirs(folder: Path, first: TaskFolder, checkpoint: str) -> Iterator[str]:
 
 
 def _random(file: Path) -> Iterator[tuple[ProbeRecord, Row]]:
-    at, probe = RandomFolder.parse(file.parents[2]), read_record(ProbeRecord, file)
+    at, probe = RandomFolder.parse(probed_folder(file)), read_record(ProbeRecord, file)
     constants = dict.fromkeys((*EXECUTION, "checkpoint"), "")
     same = {
         **constants,

@@ -110,7 +110,7 @@ def test_a_variant_of_the_user_is_no_name_of_a_preset():
     ],
 )
 def test_the_preset_of_a_run_is_read_off_its_settings(changes, presets):
-    assert {preset_of(job.spec.model_dump(mode="json")) for job in plan(**changes).train.values()} == presets
+    assert {preset_of(job.spec) for job in plan(**changes).train.values()} == presets
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,7 @@ def test_the_preset_of_a_run_is_read_off_its_settings(changes, presets):
 def test_a_value_that_is_neither_presets_is_mixed(statistics, loss_group, preset):
     given = {"streams": ["imagenet100-class5"], "objectives": ["simclr"], "strategies": ["finetune"]}
     data, training = {"imagenet100": {"statistics": statistics}}, {"loss_group": loss_group}
-    assert {
-        preset_of(job.spec.model_dump(mode="json"))
-        for job in plan(**given, data=data, training=training).train.values()
-    } == {preset}
+    assert {preset_of(job.spec) for job in plan(**given, data=data, training=training).train.values()} == {preset}
 
 
 SIDES = (32, 224)
@@ -195,17 +192,15 @@ def test_a_plugin_has_originals_of_its_own(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         for registry, own in zip(kept, entries, strict=True):
             patch.setattr(registry, "_entries", {**own})
-        specs = [
-            job.spec.model_dump(mode="json")
-            for job in resolve(read_study({**grid, "preset": "original"})).train.values()
-        ]
+        specs = [job.spec for job in resolve(read_study({**grid, "preset": "original"})).train.values()]
         assert {preset_of(spec) for spec in specs} == {"original"}
     last = specs[-1]
-    assert last["objective"]["settings"]["temperature"] == 0.2
-    assert last["strategy"]["settings"]["teacher_batchnorm"] == "batch"
-    assert last["training"]["loss_group"] == 64
-    assert last["stream"]["data"]["statistics"] == "original"
-    not_loaded = {**last, "training": {**last["training"], "loss_group": "global"}}
+    assert last.objective.settings["temperature"] == 0.2
+    assert last.strategy.settings["teacher_batchnorm"] == "batch"
+    assert last.training.loss_group == 64
+    assert last.stream.data["statistics"] == "original"
+    training = last.training.model_copy(update={"loss_group": "global"})
+    not_loaded = last.model_copy(update={"training": training})
     assert preset_of(not_loaded) == "original"  # by the keys that classes of this package have, too
 
 
@@ -213,7 +208,7 @@ def test_joined_strategies_get_the_preset_in_each_part():
     made = plan(preset="original", strategies=["cassle+er"], objectives=["simclr"])
     last = list(made.train.values())[-1]
     assert last.spec.strategy.settings["cassle"]["teacher_batchnorm"] == "batch"
-    assert preset_of(last.spec.model_dump(mode="json")) == "original"
+    assert preset_of(last.spec) == "original"
 
 
 def test_numbers_that_words_on_the_command_line_give_as_text_count_as_numbers():
@@ -227,12 +222,13 @@ def test_numbers_that_words_on_the_command_line_give_as_text_count_as_numbers():
 @pytest.mark.parametrize(("stream", "scale"), [("imagenet100-class5", 0.5), ("domainnet-domain6", 0.25)])
 def test_gradients_of_barlow_twins_shrink_with_the_gpus_of_the_release(stream, scale):
     words = {"streams": [stream], "objectives": ["barlow_twins", "simclr"], "preset": "original"}
-    specs = [job.spec.model_dump(mode="json") for job in plan(**words).train.values()]
-    scales = {(spec["objective"]["name"], spec["training"]["gradient_scale"]) for spec in specs}
+    specs = [job.spec for job in plan(**words).train.values()]
+    scales = {(spec.objective.name, spec.training.gradient_scale) for spec in specs}
     assert scales == {("barlow_twins", scale), ("simclr", 1.0)}
     assert {preset_of(spec) for spec in specs} == {"original"}
-    changed = [{**spec, "training": {**spec["training"], "gradient_scale": 1.0}} for spec in specs]
-    assert {preset_of(spec) for spec in changed if spec["objective"]["name"] == "barlow_twins"} == {"mixed"}
+    training = [spec.training.model_copy(update={"gradient_scale": 1.0}) for spec in specs]
+    changed = [spec.model_copy(update={"training": one}) for spec, one in zip(specs, training, strict=True)]
+    assert {preset_of(spec) for spec in changed if spec.objective.name == "barlow_twins"} == {"mixed"}
 
 
 def test_every_dataset_of_the_release_has_recipes():
