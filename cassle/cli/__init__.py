@@ -19,7 +19,7 @@ from cassle.runtime.signals import say_stopped, stoppable
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; errors in the user's words go to standard error, and the exit code is not 0."""
+    """Run one verb; expected errors go to standard error as one message, with an exit code that is not 0."""
     _open_closed_streams()
     args = build_parser().parse_args(arguments)
     args.arguments = sys.argv[1:] if arguments is None else arguments
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         if not _reader_is_gone():
             raise
-        return 141  # as a shell says of SIGPIPE
+        return 141  # as a shell reports SIGPIPE
     except CassleError as error:
         say(f"cassle {args.verb}: {error}", sys.stderr)
         return int(getattr(error, "exit_code", 1))

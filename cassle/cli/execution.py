@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def object_of(args: argparse.Namespace, flag: str) -> dict[str, Any]:
-    """Return the JSON object that a flag holds; `SettingsError` if it is none."""
+    """Return the JSON object of a flag; `SettingsError` for any other value."""
     try:
         value = json.loads(getattr(args, flag))
     except json.JSONDecodeError as error:
@@ -47,7 +47,7 @@ def prepare_site(site: Site) -> Site:
 
 @contextmanager
 def leased(gpus: int, execution: Execution, record: str | Path) -> Iterator[list[str]]:
-    """Hold devices for a job, show this process no others, and note its time beside its record; yields their names."""
+    """Lease devices for a job, hide all others, and write the times of the job; yields the names of the devices."""
     from cassle.monitor.timing import timed
     from cassle.runtime.gpus import lease
 

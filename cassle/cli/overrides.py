@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def overrides_of(given: list[str]) -> dict[str, Any]:
-    """Return overrides of the form key=value, values read as YAML; `SettingsError` for the first that is none."""
+    """Return overrides of the form key=value, values read as YAML; `SettingsError` for any other argument."""
     import yaml
 
     found = {}

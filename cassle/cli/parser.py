@@ -26,19 +26,19 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "cores": {"type": int, "default": 0, "help": "processes that read images; by default all cores there are"},
     "dataset": {"help": "name of the dataset"},
     "digest": {"default": "", "help": "digest of the settings that the job was planned with"},
-    "folder": {"help": "where checkpoint.pt, train.json and metrics.jsonl go"},
+    "folder": {"help": "directory of checkpoint.pt, train.json and metrics.jsonl"},
     "first_checkpoint": {"default": "", "help": "a first task's checkpoint to take over, instead of training"},
-    "gpus": {"type": int, "default": 1, "help": "GPUs to lease (fewer where fewer are)"},
+    "gpus": {"type": int, "default": 1, "help": "GPUs to lease, or fewer if the machine has fewer"},
     "image_size": {"type": int, "help": "side of the images such a network takes; by default the dataset's"},
     "images": {"type": int, "default": 1000, "help": "at most so many test images"},
     "index": {"help": "the dataset's index.npz"},
     "jobs": {"help": "benchmark.csv"},
-    "memory": {"default": "", "help": "what the strategy kept after the task before, if it keeps something"},
+    "memory": {"default": "", "help": "memory of the strategy after the previous task, if it keeps one"},
     "name": {"help": "name of the figure"},
     "out": {"help": "file or folder to write"},
-    "parent": {"type": int, "help": "process to follow: go on until it has ended"},
-    "partial": {"help": "folder of a study: its tables and figures from whatever runs there are, missing ones marked"},
-    "previous": {"default": "", "help": "checkpoint of the task before; none for a first task"},
+    "parent": {"type": int, "help": "process to follow: continue until it has ended"},
+    "partial": {"help": "directory of a study: its tables and figures from the finished runs, missing ones marked"},
+    "previous": {"default": "", "help": "checkpoint of the previous task; none for a first task"},
     "probe": {"help": "name of the probe"},
     "probes": {"default": "linear_cached,knn,online", "help": "names of probes, with commas, or a YAML list"},
     "results": {"help": "directory of results; by default that of --out"},
@@ -55,7 +55,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line.
 
-    Of what it parses, ``run`` is the function of the verb, and ``job`` tells whether the workflow calls it.
+    It sets ``run``, the function of the verb, and ``job``: whether the workflow calls the verb.
     """
     about = "Continual self-supervised learning, step by step."
     parser = argparse.ArgumentParser(prog="cassle", description=about, allow_abbrev=False)
@@ -75,7 +75,7 @@ def _add_people(verbs: Verbs) -> None:
     add = partial(_add, verbs)
     verb = add(plan)
     verb.add_argument("--configfile", nargs="+", default=[], help="file of a study, such as config/paper/all.yaml")
-    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as after snakemake --config, such as seed=3")
+    verb.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as after snakemake --config, such as seed=3")
     verb.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="the same")
     speed = verb.add_mutually_exclusive_group()
     speed.add_argument("--tflops", type=float, help="sustained 10^12 operations per second; else as finished trainings")
@@ -85,17 +85,17 @@ def _add_people(verbs: Verbs) -> None:
     verb.add_argument("--watch", action="store_true", help="until Ctrl-C")
     verb = add(show)
     verb.add_argument("folder", help="folder of a study's tables, such as results/studies/digits")
-    verb.add_argument("--since", type=float, help="tell where the time went since this moment (seconds since 1970)")
+    verb.add_argument("--since", type=float, help="also print where the time went since then (seconds since 1970)")
     verb.add_argument("--cores", type=int, default=os.cpu_count(), help="cores the workflow could use since then")
     add(export, site=True, checkpoint=True, out=True)
     verb = add(bench, "out", site=True)
     verb.add_argument("part", choices=BENCHES, help="what is measured")
-    verb.add_argument("words", nargs="*", metavar="KEY=VALUE", help="such as dataset=digits batch_size=256")
+    verb.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as dataset=digits batch_size=256")
     for tracker in (wandb, tensorboard):
         verb = add(tracker, "parent")
         verb.add_argument("folder", help="folder of a study, such as results/studies/digits")
         if tracker is wandb:
-            verb.add_argument("--mode", choices=["online", "offline"], help="by default as the study says, else online")
+            verb.add_argument("--mode", choices=["online", "offline"], help="by default that of the study, else online")
             verb.add_argument("--entity", help="user or team")
             verb.add_argument("--project", help="project")
     add(schema, out=True)

@@ -1,4 +1,4 @@
-"""Verbs for people: what is planned, going on and done."""
+"""Verbs for people: plan, status, tables, trackers, export."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WATCH_EVERY = 3.0
 
 
 def status(args: argparse.Namespace) -> None:
-    """Tell what every job of a study is doing, and whether Snakemake works; with --watch, again every few seconds."""
+    """Print the state of every job of a study, and whether Snakemake works; with --watch, again every few seconds."""
     from cassle.monitor.status import as_text, snakemake_at
 
     studies = [Path(args.folder)] if args.folder else sorted(file.parent for file in Path().glob(PLANS))
@@ -40,7 +40,7 @@ def status(args: argparse.Namespace) -> None:
 
 
 def wandb(args: argparse.Namespace) -> None:
-    """Show a study's trainings on Weights & Biases: what is not there yet or, with --parent, live."""
+    """Show a study's trainings on Weights & Biases: those that are not shown yet or, with --parent, live."""
     from cassle.core.options import parse
     from cassle.monitor.status import read_plan
     from cassle.monitor.tracking.follow import alone, follow
@@ -71,7 +71,7 @@ def tensorboard(args: argparse.Namespace) -> None:
 
 
 def plan(args: argparse.Namespace) -> None:
-    """Tell what a study will cost before it is run: jobs, images, operations, disk, time, and what is done already."""
+    """Print the cost of a study before it is run: jobs, images, operations, disk, time, and finished jobs."""
     from cassle.cost.rate import benched_rate
     from cassle.cost.text import cost_of
 
@@ -80,11 +80,11 @@ def plan(args: argparse.Namespace) -> None:
         rate = benched_rate(Path(args.bench))
     behind = [text for text in args.configfile if "=" in text and not Path(text).exists()]
     files = [text for text in args.configfile if text not in behind]
-    print(cost_of(files, [*args.config, *behind, *args.words], rate))
+    print(cost_of(files, [*args.config, *behind, *args.overrides], rate))
 
 
 def show(args: argparse.Namespace) -> None:
-    """Print a study's tables, where its figures lie and, with --since, where the time went."""
+    """Print a study's tables, the paths of its figures and, with --since, where the time went."""
     from cassle.reporting.show import listing, time_spent
 
     print(listing(Path(args.folder)))
@@ -93,14 +93,16 @@ def show(args: argparse.Namespace) -> None:
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Measure a part on this machine: views, loader, files, step, probe, strategies; words such as dataset=digits."""
+    """Measure a part on this machine: views, loader, files, step, probe or strategies, with overrides such as rounds=2."""
     from importlib import import_module
 
     from cassle.core.files import write_json
     from cassle.core.options import parse
 
     part = import_module(f"cassle.bench.time_{args.part}")
-    measured = part.measure(parse(part.BenchSettings, overrides_of(args.words), f"bench {args.part}"), site_of(args))
+    measured = part.measure(
+        parse(part.BenchSettings, overrides_of(args.overrides), f"bench {args.part}"), site_of(args)
+    )
     print(part.as_text(measured))
     if args.out:
         write_json(args.out, measured)

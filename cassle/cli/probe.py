@@ -31,10 +31,10 @@ def probe(args: argparse.Namespace) -> None:
         return
     site = site_of(args)
     with leased(args.gpus, site.execution, out):
-        from cassle.plan.probes import described
+        from cassle.plan.probes import spec_of_options
 
-        what = (args.stream, args.dataset, args.probes, args.backbone, args.stem_padding, args.image_size)
-        _evaluate(args, described(site.data, checkpoint, *what), site, checkpoint, [])
+        options = (args.stream, args.dataset, args.probes, args.backbone, args.stem_padding, args.image_size)
+        _evaluate(args, spec_of_options(site.data, checkpoint, *options), site, checkpoint, [])
 
 
 def _evaluate(

@@ -26,7 +26,7 @@ def collect(args: argparse.Namespace) -> None:
 
 
 def study(args: argparse.Namespace) -> None:
-    """Write the record of what a study's tables show, for the study whose directory --out names."""
+    """Write the record of the tables and figures of the study whose directory --out names."""
     from cassle.contracts.plan_file import JobPlan
     from cassle.contracts.records import write_record
 

@@ -81,7 +81,7 @@ def _train_here(args: argparse.Namespace, spec: TrainSpec, site: Site) -> None:
 def _operations(spec: TrainSpec, image_size: int, num_classes: int) -> float | None:
     """Return the operations per image of a training; None where they cannot be counted.
 
-    It is handed to the training from here, so that how things are counted is no part of the training's code.
+    The verb hands it to the training, so that the counting is no part of the training's code.
     """
     from cassle.core.log import say
     from cassle.training.flops import training_flops

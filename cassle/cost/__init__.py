@@ -1,1 +1,1 @@
-"""What a study costs before it is run: jobs, images, operations, disk, and the longest chain of them."""
+"""The cost of a study before it is run: jobs, images, operations, disk, and the longest chain of jobs."""

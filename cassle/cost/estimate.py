@@ -1,4 +1,4 @@
-"""What a plan costs, job by job, and what of it is done."""
+"""The cost of a plan, job by job, and which jobs are done."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ COLLECTED = ("collect_runs", "make_table", "draw_figure", "draw_timeline", "writ
 def _collected(jobs: list[Job], root: Path) -> bool:
     """Return whether every evaluation of a plan is done and none is newer than the collected rows.
 
-    The rows may be those of other studies that share the folder of results.
+    The rows may be those of other studies in the same directory of results.
     """
     rows = next((root / job.name for job in jobs if job.rule == "collect_runs"), None)
     probes = [job for job in jobs if job.rule.startswith("probe_")]
@@ -97,7 +97,7 @@ def counts(jobs: list[Job]) -> dict[str, tuple[int, int]]:
 
 
 def critical_path(jobs: list[Job]) -> list[Job]:
-    """Return the longest chain of jobs that wait for each other, by what is left of it to compute."""
+    """Return the chain of dependent jobs with the most operations to come."""
     by_name = {job.name: job for job in jobs}
 
     @cache
@@ -115,7 +115,7 @@ def critical_path(jobs: list[Job]) -> list[Job]:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a task's training costs, as a `Job` has it."""
+    """The cost of a task's training, in the units of `Job`."""
 
     epochs: int = 0
     images: int = 0
@@ -133,7 +133,7 @@ def _train_job(plan: Plan, rule: str, folder: str, root: Path) -> Job:
 
 
 def cost_of_training(job: TrainJob, root: Path) -> Cost:
-    """Return what a task's training costs; a first checkpoint that is taken over costs its disk space only."""
+    """Return the cost of a task's training; a first checkpoint that is taken over costs its disk space only."""
     spec, training = job.spec, job.spec.training
     dataset = spec.stream.open({})
     cost = step_cost(spec, dataset.image_size, dataset.num_classes or 1)
@@ -192,5 +192,5 @@ COSTLY: dict[str, Callable[[Plan, str, str, Path], Job]] = {
     "probe_random_network": _probe_job,
     "extract_features": _extraction,
 }
-"""Rule -> function from a plan, the rule, what names a job of it and the folder of results to that job. Every other
-job costs seconds."""
+"""Rule -> function from a plan, the rule, the name of a job and the directory of results to that job. Jobs of other
+rules cost seconds."""

@@ -1,4 +1,4 @@
-"""How fast this machine computes: as finished trainings tell, or a measured step."""
+"""The speed of this machine, from finished trainings or from a measured step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cassle.plan import Plan
 
 
 def measured_rate(plan: Plan, root: Path = Path()) -> float | None:
-    """Return the operations per second of the plan's finished trainings, as their records tell, if there are any."""
+    """Return the operations per second of the plan's finished trainings; None without one."""
     flops = seconds = 0.0
     for job in plan.train.values():
         if job.first_checkpoint is None and (record := trained(job, root)) is not None:
@@ -21,9 +21,9 @@ def measured_rate(plan: Plan, root: Path = Path()) -> float | None:
 
 
 def benched_rate(file: Path) -> float:
-    """Return the operations per second of the step that a file of ``cassle bench step`` holds, views included.
+    """Return the operations per second of the step in a file of ``cassle bench step``, views included.
 
-    Raises `SettingsError` if there is no such step in it.
+    Raises `SettingsError` for a file without such a step.
     """
     try:
         measured = read_json(file)

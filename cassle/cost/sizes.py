@@ -1,4 +1,4 @@
-"""How many images a task has: counted in the index if the dataset is prepared, else as published."""
+"""Number of images of a task: from the index if the dataset is prepared, else as published."""
 
 from __future__ import annotations
 

@@ -24,23 +24,23 @@ HINT = (
 )
 
 
-def cost_of(configfiles: Sequence[str], words: Sequence[str], rate: float | None = None) -> str:
-    """Return the cost of the study that files and words such as ``seed=3`` describe, as Snakemake would plan it here.
+def cost_of(configfiles: Sequence[str], overrides: Sequence[str], rate: float | None = None) -> str:
+    """Return the cost of the study that files and overrides such as ``seed=3`` describe, as Snakemake plans it here.
 
     ``rate``: sustained operations per second to reckon with; None: those of the plan's finished trainings.
     Raises `SettingsError` for impossible settings.
     """
     if rate is not None and not 0 < rate < math.inf:
         raise SettingsError(f"no machine does {rate / 1e12:g} x 10^12 operations per second; give a number above 0")
-    if bad := [word for word in words if "=" not in word]:
+    if bad := [text for text in overrides if "=" not in text]:
         raise SettingsError(f"'{bad[0]}' is not of the form key=value, such as seed=3")
-    given = {key: _value(text) for key, text in (word.split("=", 1) for word in words)}
-    plan = plan_study(Request(given, configfiles))
+    values = {key: _value(value) for key, value in (text.split("=", 1) for text in overrides)}
+    plan = plan_study(Request(values, configfiles))
     return describe(plan, measured_rate(plan) if rate is None else rate)
 
 
 def _value(text: str) -> Any:
-    """Return the value of a word as Snakemake reads it, to which all is text inside braces and brackets."""
+    """Return the value of an override as Snakemake reads it: inside braces and brackets, every value is text."""
     try:
         alone = yaml.safe_load(text)
         return alone if isinstance(alone, bool | int | float) else yaml.load(text, Loader=yaml.BaseLoader)
@@ -61,7 +61,7 @@ def short(value: float, unit: str = "") -> str:
 
 
 def describe(plan: Plan, rate: float | None, root: Path = Path()) -> str:
-    """Return what a plan holds, what of it is done and what the rest costs; ``rate`` in operations per second."""
+    """Return the jobs of a plan, how many are done and what the others cost; ``rate`` in operations per second."""
     jobs = jobs_of(plan, root)
     parts = [_table(jobs), _costs(jobs, rate)]
     if plan.studies:
@@ -80,12 +80,12 @@ def _table(jobs: Sequence[Job]) -> str:
 def _sharing(plan: Plan) -> str:
     """Return how many jobs the studies have alone, and which of them they share."""
     alone = {part.study.name: Counter(jobs_by_rule(part)) for part in plan.studies}
-    every, together = sum(alone.values(), Counter()), Counter(jobs_by_rule(plan))
-    shared = every - together
+    every, here = sum(alone.values(), Counter()), Counter(jobs_by_rule(plan))
+    shared = every - here
     return "\n".join(
         [
             *(f"{name:<22}{jobs.total():>8}" for name, jobs in alone.items()),
-            f"{shared.total()} jobs are shared: {every.total()} of the studies alone, {together.total()} here;",
+            f"{shared.total()} jobs are shared: {every.total()} of the studies alone, {here.total()} here;",
             ", ".join(f"{number} {rule}" for rule, number in shared.items()),
         ]
     )
@@ -99,7 +99,7 @@ def _costs(jobs: Sequence[Job], rate: float | None) -> str:
     lines = {
         "training": f"{len(trained)} tasks, {sum(job.epochs for job in trained):,} epochs, "
         f"{short(sum(job.images for job in trained)).strip()} images, {_left(trained)}",
-        **({"remembering": f"{len(kept)} tasks, {_left(kept)}"} if kept else {}),
+        **({"memories": f"{len(kept)} tasks, {_left(kept)}"} if kept else {}),
         "probing": f"{len(probed)} checkpoints, {_left(probed)}",
         "disk": f"{short(sum(job.bytes for job in jobs), 'B')} of checkpoints{' and memories' if kept else ''}, "
         f"{short(sum(job.bytes for job in jobs if not job.done), 'B')} of them to come",

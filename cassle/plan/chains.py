@@ -30,7 +30,7 @@ class Chain:
     """EvaluationPlan of each checkpoint, on the chain's tasks, or on those that joint training is compared on."""
 
     def add_to(self, plan: Plan) -> None:
-        """Add every run: those of the strategies, and joint training if the study asks for it."""
+        """Add every run: those of the strategies, and joint training if the study has it."""
         for strategy in self.method.strategies:
             self._add_tasks(plan, strategy)
         if self.method.joint is not None:
@@ -67,7 +67,7 @@ class Chain:
     def _job(
         self, strategy: LabeledComponent | None, task: int, previous: TaskFolder | None, memory: TaskFolder | None
     ) -> TrainJob:
-        """Return the training of a task, from the previous checkpoint and memory if there are any."""
+        """Return the training of a task, from the previous checkpoint and memory, if they exist."""
         if strategy is not None and task == 0 and shares_first_task(strategy.name):
             strategy = None
         spec = TrainSpec(

@@ -1,4 +1,4 @@
-"""Whether objective, training, strategies and backbone go together: asked of networks without storage."""
+"""Check that objective, training, strategies and backbone fit each other, on networks without storage."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ FEATURE_FIGURES = "cassle.reporting.figures.features"
 
 def check_names(study: Study) -> None:
     """Raise `SettingsError` for unknown figures and datasets, and for a study that trains nothing."""
-    for asked, known in ((study.figures, module_names(FIGURES)), (study.features, module_names(FEATURE_FIGURES))):
-        for figure in asked:
+    for listed, known in ((study.figures, module_names(FIGURES)), (study.features, module_names(FEATURE_FIGURES))):
+        for figure in listed:
             if figure not in known:
                 raise unknown("figure", figure, known)
     for name, settings in study.data.items():
@@ -56,9 +56,9 @@ def fingerprint_of_first_checkpoint(study: Study) -> str | None:
 
 
 def check_method(method: Method, backbone: LabeledComponent, image_size: int, processes: int) -> None:
-    """Raise `SettingsError` for what a training, or a strategy from its second task on, would fail with.
+    """Raise `SettingsError` for settings with which a training, or a later task of a strategy, would fail.
 
-    ``processes``: how many share each batch.
+    ``processes``: number of processes that share each batch.
     """
     objective, training = method.objective, method.training
     network = NetworkSpec(seed=0, backbone=backbone.component, objective=objective.component, strategy=None)
@@ -70,7 +70,7 @@ def check_method(method: Method, backbone: LabeledComponent, image_size: int, pr
         )
     for strategy in method.strategies:
         _check_groups(training, strategy)
-        _check_shares(training, strategy, processes)
+        _check_shards(training, strategy, processes)
         with torch.device("meta"):
             built = build_strategy(network.model_copy(update={"strategy": strategy.component}), model)
             reason = built.incompatibility(model, training)
@@ -110,8 +110,8 @@ def _check_groups(training: Training, strategy: LabeledComponent) -> None:
         )
 
 
-def _check_shares(training: Training, strategy: LabeledComponent, processes: int) -> None:
-    """Raise `SettingsError` if processes that share a batch cannot share what is replayed beside it."""
+def _check_shards(training: Training, strategy: LabeledComponent, processes: int) -> None:
+    """Raise `SettingsError` if processes cannot share the replayed images of a batch evenly."""
     count = shared_by(processes, training.batch_size)
     rows = replayed_rows(strategy.name, strategy.settings, training.batch_size)
     if rows % count:

@@ -1,4 +1,4 @@
-"""The parts of a run: from a choice in a study to a name, complete settings and a label."""
+"""Components of a run: from a choice in a study to a name, complete settings and a label."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LabeledComponent:
     name: str
     settings: Settings
     shown: str | None
-    """What tables call it; None: its label."""
+    """Name in tables; None: its label."""
 
     @property
     def component(self) -> Component:
@@ -49,7 +49,7 @@ def stream_of(choice: Choice, data: DataSettings) -> Stream:
     """Return a stream that strategies can act on; `SettingsError` for any other."""
     name, options = named(choice)
     if "data" in options:
-        raise SettingsError(f"stream {name}: settings of a dataset stand in the study, as data: {{name: {{...}}}}")
+        raise SettingsError(f"stream {name}: settings of a dataset belong into the study, as data: {{name: {{...}}}}")
     stream = Stream.parse(name, data, **options)
     if stream.scenario == "all":
         raise SettingsError(
@@ -71,7 +71,7 @@ def backbone_component(choice: Choice, study: Study, image_size: int) -> Labeled
 
 
 def shown_stream(stream: Stream, study: Study) -> str | None:
-    """Return what tables call a stream of a study."""
+    """Return the name of a stream in tables; None: its label."""
     preset = data_preset(study.preset, {}).get(stream.dataset, {})
     data = datasets.get(stream.dataset)(**preset).determining()
     own = stream.model_dump(mode="json", include={"class_order", "domain_order", "data"})

@@ -1,4 +1,4 @@
-"""Finished work that a plan meets: what it would overwrite, what other code made, and tables that would change."""
+"""Finished work and a plan: trainings to overwrite, results of other code, tables that would change."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def other_code(plan: Plan, root: Path = Path()) -> str | None:
 
 
 def other_tables(plan: Plan, root: Path = Path()) -> str | None:
-    """Return a warning of what tables of the plan's studies show now and will not show after it has run, or None.
+    """Return a warning of rows and columns that the plan removes from existing tables, or None.
 
     Two studies with one name have one directory of tables, and so has one study with changing overrides.
     """

@@ -49,8 +49,9 @@ def _add_grid(plan: Plan, grid: Study, wanted: Wanted) -> None:
         dataset = stream.open({})
         plan.name(stream.name, shown_stream(stream, grid))
         methods = [method_of(grid, one, stream.dataset, first_checkpoint) for one in grid.objectives]
-        for part in [*probes, *(part for method in methods for part in (method.objective, *method.strategies))]:
-            plan.name(part.label, part.shown)
+        components = (one for method in methods for one in (method.objective, *method.strategies))
+        for component in (*probes, *components):
+            plan.name(component.label, component.shown)
         for one in grid.backbones or [dataset.default_backbone]:
             backbone = backbone_component(one, grid, dataset.image_size)
             if wanted.backbone not in (None, backbone.label):

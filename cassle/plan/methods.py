@@ -20,19 +20,19 @@ from cassle.strategies.compose import recipe_settings, resolve_strategy
 
 @dataclass(frozen=True)
 class _Changes:
-    """What of some settings is not usual: dotted keys -> values."""
+    """Settings that are not usual: dotted keys -> values."""
 
     from_recipe: dict[str, Any]
-    """Marks paths."""
+    """Settings that differ from the recipe; they mark paths."""
     from_preset: dict[str, Any]
-    """Settings that differ from recipe and preset; shown in tables."""
+    """Settings that differ from recipe and preset together; they are shown in tables."""
 
     def __or__(self, other: _Changes) -> _Changes:
         return _Changes(self.from_recipe | other.from_recipe, self.from_preset | other.from_preset)
 
-    def part(self, name: str, settings: dict[str, Any], said: dict[str, Any]) -> LabeledComponent:
-        """Return the part of a run that has these changes."""
-        shown = shown_name(name, self.from_preset, said)
+    def component(self, name: str, settings: dict[str, Any], explicit: dict[str, Any]) -> LabeledComponent:
+        """Return the component of a run that has these changes."""
+        shown = shown_name(name, self.from_preset, explicit)
         return LabeledComponent(label_of(name, self.from_recipe), name, settings, shown)
 
 
@@ -44,7 +44,7 @@ class Method:
     training: Training
     strategies: list[LabeledComponent]
     joint: LabeledComponent | None
-    """The objective's part in joint training, if the study asks for that."""
+    """The objective in joint training; None if the study has none."""
     first_checkpoint: str | None
     """Fingerprint of the file that the first task is taken over from."""
 
@@ -71,14 +71,16 @@ def method_of(study: Study, choice: Choice, dataset: str, first_checkpoint: str 
     _check_views(name, kind, [view.size for view in training.views])
     settings, more = _objective(study, name, dataset, recipe, options)
     first = {} if first_checkpoint is None else {"first": first_checkpoint}
-    said = merged(merged(study.training, own), options)
-    usual, marked = ((changed | more | _Changes(mark, mark)).part(name, settings, said) for mark in ({}, first))
+    explicit = merged(merged(study.training, own), options)
+    usual, marked = (
+        (changed | more | _Changes(mark, mark)).component(name, settings, explicit) for mark in ({}, first)
+    )
     strategies = [_strategy(one, study, recipe, kind) for one in study.strategies]
     return Method(marked, training, strategies, usual if study.offline else None, first_checkpoint)
 
 
 def _check_complete(name: str, kind: type[Objective]) -> None:
-    """Raise `SettingsError` for an objective's class that lacks what every objective has to give."""
+    """Raise `SettingsError` for an objective's class without a distillation or a loss."""
     lacking = [] if hasattr(kind, "distillation") else ["distillation = the name of a form, such as 'predictive'"]
     lacking += [] if kind.loss is not Objective.loss else ["the method loss(outputs, batch)"]
     if lacking:
@@ -99,21 +101,21 @@ def _check_views(name: str, kind: type[Objective], sizes: list[int]) -> None:
 def _training(
     study: Study, objective: str, dataset: str, recipe: Recipe, own: dict[str, Any]
 ) -> tuple[Training, _Changes]:
-    """Return the training of an objective, and what of it is not usual; ``own``: what its choice says."""
+    """Return the training of an objective, and its unusual settings; ``own``: settings of its choice."""
     usual = recipe.model_dump(mode="json", include=set(Training.model_fields))
     given = merged(study.training, own)
     where = f"training of {objective} on {dataset}"
-    word = given.get("views")
-    if isinstance(word, str):
-        given["views"] = more_views(recipe, word, where)
-    batch_size = parse(Training, merged(usual, given), where).batch_size  # a number, also where a word gave text
+    views = given.get("views")
+    if isinstance(views, str):
+        given["views"] = more_views(recipe, views, where)
+    batch_size = parse(Training, merged(usual, given), where).batch_size  # a number, also from an override that is text
     as_preset = merged(usual, training_preset(study.preset, dataset, objective, batch_size))
     training = parse(Training, merged(as_preset, given), where)
 
     def changed(base: dict[str, Any]) -> dict[str, Any]:
         found = differences(base, training.model_dump(mode="json"))
-        if isinstance(word, str):  # which the label says for all of its views
-            found = {key: value for key, value in found.items() if not key.startswith("views")} | {"views": word}
+        if isinstance(views, str):  # the label has their name in place of their settings
+            found = {key: value for key, value in found.items() if not key.startswith("views")} | {"views": views}
         return found
 
     return training, _Changes(changed(usual), changed(as_preset))
@@ -122,7 +124,7 @@ def _training(
 def _objective(
     study: Study, name: str, dataset: str, recipe: Recipe, own: dict[str, Any]
 ) -> tuple[dict[str, Any], _Changes]:
-    """Return the settings of an objective, and what of them is not usual."""
+    """Return the settings of an objective, and the unusual ones among them."""
     kind = objectives.get(name).Settings
     usual = parse(kind, recipe.objective, f"recipe of {name} on {dataset}, objective").model_dump(mode="json")
     as_preset = merged(usual, objective_preset(study.preset, objectives.get(name)))
@@ -137,4 +139,4 @@ def _strategy(choice: Choice, study: Study, recipe: Recipe, objective: type[Obje
     as_preset = merged(usual, strategy_preset(study.preset, name))
     settings = resolve_strategy(name, merged(as_preset, own), objective)
     base, preset = (differences(resolve_strategy(name, given, objective), settings) for given in (usual, as_preset))
-    return _Changes(base, preset).part(name, settings, own)
+    return _Changes(base, preset).component(name, settings, own)

@@ -18,7 +18,7 @@ from cassle.data.streams import Stream
 from cassle.settings.study import Study
 
 Key = TypeVar("Key")
-Thing = TypeVar("Thing")
+Value = TypeVar("Value")
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Plan:
 
     study: Study
     studies: list[Plan] = field(default_factory=list)
-    """The plans of several studies that run together."""
+    """The plans of several studies in one run of the workflow; empty for a single study."""
     streams: dict[str, Stream] = field(default_factory=dict)
     train: dict[str, TrainJob] = field(default_factory=dict)
     """Directory -> training."""
@@ -50,7 +50,7 @@ class Plan:
         return StudyFolder(self.study.name)
 
     def summary(self) -> StudyRecord:
-        """Return what tables and figures need to know of the study."""
+        """Return the record of the study for its tables and figures."""
         grids = self.study.complete_grids()
         strategies = list(dict.fromkeys(row.strategy for row in self.rows))
         return StudyRecord(
@@ -88,12 +88,12 @@ class Plan:
         }
 
     def name(self, label: str, shown: str | None) -> None:
-        """Note the name of a label in tables: the label itself if there is none, or if grids name it differently."""
+        """Note the name of a label in tables: the label itself if ``shown`` is None or if grids name it differently."""
         if self.names.setdefault(label, shown or label) != shown:
             self.names[label] = label
 
     def parts(self) -> list[Plan]:
-        """Return the plan of each study that has tables of its own: several that run together, or this one."""
+        """Return the plan of each study that has tables of its own; of a single study, this plan."""
         return self.studies or [self]
 
     def part(self, name: str) -> Plan:
@@ -120,11 +120,11 @@ class Plan:
         """Return the evaluation of a file of accuracies."""
         return self.planned(self.probe, file, file)
 
-    def planned(self, things: Mapping[Key, Thing], key: Key, asked: str) -> Thing:
-        """Return one of the things of this plan; `SettingsError` for any other, naming the path that was asked for."""
-        if key not in things:
-            raise SettingsError(f"{asked} is not part of the study '{self.study.name}'")
-        return things[key]
+    def planned(self, planned: Mapping[Key, Value], key: Key, path: str) -> Value:
+        """Return a value of this plan by its key; `SettingsError` with the ``path`` for a key that is not planned."""
+        if key not in planned:
+            raise SettingsError(f"{path} is not part of the study '{self.study.name}'")
+        return planned[key]
 
     def tables(self) -> list[tuple[str, str]]:
         """Return the (stream, probe) of every table, in the study's order."""
@@ -147,8 +147,8 @@ class Plan:
     def add_probe(self, job: ProbeJob) -> None:
         """Add an evaluation of a checkpoint on a stream, and the streams whose images it needs.
 
-        One job evaluates all probes of a checkpoint on a stream, whichever studies and grids ask for them. Raises
-        `SettingsError` if they ask for one probe with different settings.
+        One job evaluates all probes of a checkpoint on a stream, for all studies and grids. Raises
+        `SettingsError` if two of them have one probe with different settings.
         """
         directory = job.output.directory
         if directory in self._evaluations:
@@ -173,7 +173,7 @@ def _by_label(job: ProbeJob, probes: dict[str, ProbeComponent]) -> dict[str, Jso
     return {**spec, "probes": {label: probe.model_dump(mode="json") for label, probe in probes.items()}}
 
 
-def together(study: Study, plans: list[Plan]) -> Plan:
+def combined(study: Study, plans: list[Plan]) -> Plan:
     """Return one plan of several studies, each job once; raises `SettingsError` where two contradict each other."""
     plan = Plan(study, plans)
     for one in plans:

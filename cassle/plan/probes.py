@@ -42,18 +42,18 @@ def probe_spec(
     """Return everything that determines an evaluation; ``data``: settings per dataset.
 
     ``backbone`` is that of an untrained network or of an external checkpoint, ``image_size`` that of the latter. A
-    probe that evaluates on another stream has it in its part of the specification.
+    probe that evaluates on another stream has it in its component of the specification.
     """
     return ProbeSpec(
         stream=stream,
         seed=seed,
-        probes=tuple(_probe_part(probe, data) for probe in probes),
+        probes=tuple(_resolved(probe, data) for probe in probes),
         backbone=backbone,
         image_size=image_size,
     )
 
 
-def _probe_part(probe: LabeledComponent, data: DataSettings) -> ProbeComponent:
+def _resolved(probe: LabeledComponent, data: DataSettings) -> ProbeComponent:
     target = _build(probe).transfer_target
     stream = Stream.parse(target, data) if target else None
     return ProbeComponent(name=probe.name, settings=probe.settings, label=probe.label, stream=stream)
@@ -83,7 +83,7 @@ class EvaluationPlan:
         return ProbeJob(at=at, backbone=at.backbone, spec=self._spec(seed))
 
     def of_random_network(self, backbone: LabeledComponent, seed: int) -> ProbeJob | None:
-        """Return the evaluation of an untrained network by the probes that need no training, if there are any."""
+        """Return the evaluation of an untrained network by the probes that need no training, or None."""
         probes = [probe for probe in self.probes if not _build(probe).needs_training]
         if not probes:
             return None
@@ -100,7 +100,7 @@ def _build(probe: LabeledComponent) -> Probe:
     return registry.get(probe.name)(**probe.settings)
 
 
-def described(
+def spec_of_options(
     data: DataSettings,
     checkpoint: Path | None,
     stream: str | None,
@@ -110,14 +110,14 @@ def described(
     stem_padding: int | None,
     image_size: int | None,
 ) -> ProbeSpec:
-    """Return the specification of an evaluation: by default on the stream that the checkpoint was trained on.
+    """Return the specification of an evaluation from options of `cassle probe`.
 
-    ``data``: settings per dataset. ``backbone`` is needed for a file of other software, or without a file for an
-    untrained network; neither knows a stream, so that is needed too: by name, or all of a dataset. ``probes``: names
-    with commas, or a YAML list of choices. Raises `SettingsError` for what is missing or contradicts itself.
+    By default, the stream is the one that the checkpoint was trained on. A file of other software needs ``backbone``
+    and a stream: by name, or all of a dataset. ``data``: settings per dataset. ``probes``: names with commas, or a YAML
+    list of choices. Raises `SettingsError` for options that are missing or contradict each other.
     """
     name = stream or (f"{dataset}-all" if dataset else None)
-    parts = [probe_component(choice) for choice in _choices(probes)]
+    components = [probe_component(choice) for choice in _choices(probes)]
     if backbone is None:
         if stem_padding is not None or image_size is not None:
             raise SettingsError("--stem_padding and --image_size describe a --backbone; name it, such as resnet18")
@@ -130,28 +130,28 @@ def described(
                 f"{error}. If other software wrote it, describe its network: --backbone resnet18 --dataset NAME"
             ) from error
         known = {**data, made.stream.dataset: made.stream.data}
-        return _checked(parts, Stream.parse(name, known) if name else made.stream, made.seed, data)
+        return _checked(components, Stream.parse(name, known) if name else made.stream, made.seed, data)
     if name is None:
         raise SettingsError("give --dataset or --stream: a file of other software does not say what to evaluate it on")
     kind = backbones.get(backbone)
-    given = {} if stem_padding is None else {"stem_padding": stem_padding}
-    settings = parse(kind.Settings, given, f"backbone {backbone}").model_dump(mode="json")
+    padding = {} if stem_padding is None else {"stem_padding": stem_padding}
+    settings = parse(kind.Settings, padding, f"backbone {backbone}").model_dump(mode="json")
     if image_size is not None and image_size < 1:
         raise SettingsError(f"--image_size {image_size}: the side of an image is a number of pixels above 0")
     network = Component(name=backbone, settings=settings)
-    return _checked(parts, Stream.parse(name, data), 0, data, network, image_size)
+    return _checked(components, Stream.parse(name, data), 0, data, network, image_size)
 
 
 def _checked(
-    parts: list[LabeledComponent],
+    components: list[LabeledComponent],
     stream: Stream,
     seed: int,
     data: DataSettings,
     backbone: Component | None = None,
     image_size: int | None = None,
 ) -> ProbeSpec:
-    EvaluationPlan(stream, parts, data).check()
-    return probe_spec(parts, stream, seed, data, backbone, image_size)
+    EvaluationPlan(stream, components, data).check()
+    return probe_spec(components, stream, seed, data, backbone, image_size)
 
 
 def _choices(text: str) -> list[Choice]:

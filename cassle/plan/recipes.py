@@ -16,9 +16,9 @@ from cassle.settings.study import Study
 
 
 def recipe_folders(study: Study) -> tuple[Path, ...]:
-    """Return where recipes are looked for: the study's folder or the repository's, then beside each plugin.
+    """Return the directories of recipes: the study's or the repository's, then that of each plugin.
 
-    Raises `SettingsError` if neither is there.
+    Raises `SettingsError` if this installation has no recipes and the study names none.
     """
     own = Path(study.recipes) if study.recipes else default_recipes()
     return tuple(dict.fromkeys((own, *(Path(plugin).parent for plugin in study.plugins))))
@@ -28,7 +28,7 @@ def recipe_folders(study: Study) -> tuple[Path, ...]:
 def recipe_of(objective: str, dataset: str, folders: tuple[Path, ...]) -> Recipe:
     """Return the recipe of an objective for a dataset, or for its kind, from the first folder that has one.
 
-    Raises `SettingsError` that says where to write one if there is none: beside a plugin first.
+    Without one, raises `SettingsError` that names the files to write, that of a plugin first.
     """
     held = {}
     for file in (folder / f"{objective}.yaml" for folder in folders):
@@ -40,15 +40,15 @@ def recipe_of(objective: str, dataset: str, folders: tuple[Path, ...]) -> Recipe
             held[file] = f"{file} (it has: {', '.join(sorted(entries))})"
     usual, *beside_plugins = (folder / f"{objective}.yaml" for folder in folders)
     if held:
-        places = [held.get(file, f"{file}") for file in beside_plugins] + ([held[usual]] if usual in held else [])
-        raise SettingsError(f"no recipe of {objective} for dataset '{dataset}'; add one to {' or '.join(places)}")
-    places = [f"{file}" for file in (*beside_plugins, usual)]
-    raise SettingsError(f"objective '{objective}' has no recipe: write {' or '.join(places)}")
+        files = [held.get(file, f"{file}") for file in beside_plugins] + ([held[usual]] if usual in held else [])
+        raise SettingsError(f"no recipe of {objective} for dataset '{dataset}'; add one to {' or '.join(files)}")
+    files = [f"{file}" for file in (*beside_plugins, usual)]
+    raise SettingsError(f"objective '{objective}' has no recipe: write {' or '.join(files)}")
 
 
-def more_views(recipe: Recipe, word: str, where: str) -> list[dict[str, Any]]:
+def more_views(recipe: Recipe, name: str, where: str) -> list[dict[str, Any]]:
     """Return the views that a recipe keeps under a name; ``where`` begins the `SettingsError` for an unknown one."""
-    if word not in recipe.more_views:
+    if name not in recipe.more_views:
         known = ", ".join(recipe.more_views) or "no others"
-        raise SettingsError(f"{where}: the recipe has no views '{word}'; besides its usual ones it has {known}")
-    return [view.model_dump(mode="json") for view in recipe.more_views[word]]
+        raise SettingsError(f"{where}: the recipe has no views '{name}'; besides its usual ones it has {known}")
+    return [view.model_dump(mode="json") for view in recipe.more_views[name]]

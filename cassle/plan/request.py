@@ -1,4 +1,4 @@
-"""From what a user typed to a plan: in the main process, and again in a job that has no plan file."""
+"""From a command line to a plan: in the main process, and again in a job that has no plan file."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from cassle.core.errors import SettingsError
 from cassle.core.files import fingerprint, read_json, write_json
 from cassle.core.options import merged
 from cassle.data.streams import Stream
-from cassle.plan.plan import Plan, together
+from cassle.plan.plan import Plan, combined
 from cassle.plan.sources import DEFAULT_STUDY
 from cassle.plan.targets import plan_file
 from cassle.plan.wanted import EVERYTHING, Wanted
 from cassle.settings.reading import (
-    WORDS,
+    SINGULAR,
     name_of,
     read_studies,
     read_study,
     read_yaml,
     refuse_both,
     replaced,
-    spelled_out,
+    with_lists,
 )
 from cassle.settings.study import Study
 
@@ -36,7 +36,7 @@ M = TypeVar("M")
 
 @dataclass(frozen=True)
 class Request:
-    """What a user typed: overrides such as ``seed=3`` (`--config`), and files of a study (`--configfile`)."""
+    """A command line: overrides such as ``seed=3`` (`--config`), and files of a study (`--configfile`)."""
 
     overrides: Mapping[str, Any]
     configfiles: Sequence[str]
@@ -72,25 +72,25 @@ class Request:
     def _values(self) -> tuple[dict[str, Any], str]:
         """Return the values of a study and their origin: files, later ones over earlier ones, and overrides over all.
 
-        Files are complete, and so are overrides that name streams and objectives; anything less changes the default
-        study, which is renamed by overrides of one experiment. Such overrides name other studies without a name, too.
+        Files are complete, and so are overrides that name streams and objectives. Other overrides change the default
+        study; singular keys among them rename it, and name studies without a name.
         """
         refuse_both(self.overrides, "--config")
-        asked = spelled_out(self.overrides)
+        overrides = with_lists(self.overrides)
         where = ", ".join([*map(str, self.configfiles), *(["--config"] if self.overrides else [])])
-        complete = {"grids", "studies"} & set(asked) or {"streams", "objectives"} <= set(asked)
+        complete = {"grids", "studies"} & set(overrides) or {"streams", "objectives"} <= set(overrides)
         if not self.configfiles and not complete:
-            usual = spelled_out(read_yaml(DEFAULT_STUDY))
-            if set(self.overrides) & set(WORDS):
-                usual["name"] = name_of(asked)
-            return replaced(usual, asked), f"{DEFAULT_STUDY}, {where}".removesuffix(", ")
+            usual = with_lists(read_yaml(DEFAULT_STUDY))
+            if set(self.overrides) & set(SINGULAR):
+                usual["name"] = name_of(overrides)
+            return replaced(usual, overrides), f"{DEFAULT_STUDY}, {where}".removesuffix(", ")
         files = [read_yaml(file) for file in self.configfiles]
         given: dict[str, Any] = {}
         for path, file in zip(self.configfiles, files, strict=True):
             refuse_both(file, str(path))
-            given = merged(given, spelled_out(file))
-        given = replaced(given, asked)
-        single = any(set(one) & set(WORDS) for one in [*files, self.overrides])
+            given = merged(given, with_lists(file))
+        given = replaced(given, overrides)
+        single = any(set(one) & set(SINGULAR) for one in [*files, self.overrides])
         if "name" not in given and (single or not files) and (name := name_of(given)):
             given["name"] = name
         return given, where
@@ -111,11 +111,11 @@ def plan_study(request: Request, root: Path = Path()) -> Plan:
 
 
 class JobsOnDemand:
-    """The plan as a job of the workflow sees it: the plan file, or, where there is none, the runs it asks for.
+    """The plan as a job of the workflow sees it: the plan file or, without one, the runs that the job asks for.
 
     On a shared file system the main process has written the plan file. A pod has only the sources and the configuration
-    files: there the run that a path names is resolved by the same functions, and written to the same file for the
-    command of the job.
+    files: the same functions resolve the run that a path names, and write it to the same file for the command of the
+    job.
     """
 
     def __init__(self, request: Request) -> None:
@@ -153,7 +153,7 @@ class JobsOnDemand:
             with suppress(SettingsError):
                 return look_up(plan)
         self._resolved.append(_plan(self.request, wanted))
-        plan_file(together(self._resolved[0].study, self._resolved), complete=False).write(self.path)
+        plan_file(combined(self._resolved[0].study, self._resolved), complete=False).write(self.path)
         return look_up(self._resolved[-1])
 
 
@@ -163,8 +163,8 @@ def _wanted(folder: TaskFolder | RandomFolder, evaluation: str | None = None) ->
 
 
 def _plan(request: Request, wanted: Wanted) -> Plan:
-    from cassle.plan.grids import resolve  # here, and torch with it: a job that has a plan file resolves nothing
+    from cassle.plan.grids import resolve  # imports torch, which a job with a plan file does not need
 
     study, every = request.studies()
     plans = [resolve(one, wanted) for one in every]
-    return together(study, plans) if study.studies else plans[0]
+    return combined(study, plans) if study.studies else plans[0]

@@ -1,4 +1,4 @@
-"""The files that a plan makes: what the workflow is asked for, and what `cassle status` watches."""
+"""The files of a plan: the targets of the workflow, and the jobs that `cassle status` watches."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cassle.plan.plan import Plan
 
 TABLE_FORMATS = (".md", ".csv", ".tex", ".html")
 LOGS = {"prepare_data": "prepare", "split_stream": "split", "build_memory": "build_memory"}
-"""Rule -> stem of its log beside its output, where that is not the output's own."""
+"""Rule -> stem of its log beside its output, if it differs from that of the output."""
 
 
 def results(plan: Plan) -> list[str]:
     """Return every checkpoint, memory, record and evaluation.
 
-    They are targets beside what is made of them, as Snakemake does not miss an intermediate file by itself.
+    They are targets, as tables and figures are: Snakemake does not miss an intermediate file by itself.
     """
     checkpoints = [job.at.checkpoint for job in plan.train.values()]
     memories = [job.file for job in plan.memory.values()]
@@ -32,12 +32,12 @@ def records(plan: Plan) -> list[str]:
 
 
 def jobs(plan: Plan) -> dict[str, list[str]]:
-    """Return rule -> what names each of its jobs, in the order of the workflow: its output, a training by its folder.
+    """Return rule -> names of its jobs, in the order of the workflow: outputs, and directories of trainings.
 
     Rules without a job are left out.
     """
     parts = plan.parts()
-    asked = [(part, stream) for part in parts if part.study.features for stream in part.summary().streams]
+    snapshots = [(part, stream) for part in parts if part.study.features for stream in part.summary().streams]
     found = {
         "prepare_data": sorted({index_file(stream.index) for stream in plan.streams.values()}),
         "split_stream": [split_file(stream) for stream in plan.streams],
@@ -45,7 +45,7 @@ def jobs(plan: Plan) -> dict[str, list[str]]:
         "build_memory": [job.file for job in plan.memory.values()],
         "probe_checkpoint": [file for file, job in plan.probe.items() if job.at is not None],
         "probe_random_network": [file for file, job in plan.probe.items() if job.at is None],
-        "extract_features": list(dict.fromkeys(file for part, stream in asked for file in features(part, stream))),
+        "extract_features": list(dict.fromkeys(file for part, stream in snapshots for file in features(part, stream))),
         "collect_runs": [RUNS],
     }
     for rule, file in (one for part in parts for one in _shown(part)):
@@ -69,7 +69,7 @@ def _shown(part: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _made_by(plan: Plan, *rules: str) -> list[str]:
-    """Return the outputs of rules that show something, study by study."""
+    """Return the outputs of rules of tables and figures, study by study."""
     return [file for part in plan.parts() for rule, file in _shown(part) if rule in rules]
 
 
@@ -104,12 +104,12 @@ def features(plan: Plan, stream: str) -> list[str]:
     """Return the features of a stream's test images after every task of the first seed of a study."""
     seed = plan.summary().seeds[0]
     jobs = [job for job in plan.probe.values() if job.at is not None and job.spec.seed == seed]
-    places = [job.at for job in jobs if job.at is not None and job.spec.stream.name == stream]
-    return [place.features(stream) for place in dict.fromkeys(places)]
+    folders = [job.at for job in jobs if job.at is not None and job.spec.stream.name == stream]
+    return [folder.features(stream) for folder in dict.fromkeys(folders)]
 
 
 def plan_record(plan: Plan) -> PlanRecord:
-    """Return the jobs of a plan for those who watch it, such as `cassle status`."""
+    """Return the jobs of a plan, as `cassle status` reads them."""
     return PlanRecord(
         host=os.uname().nodename,
         train=list(plan.train),
@@ -120,7 +120,7 @@ def plan_record(plan: Plan) -> PlanRecord:
 
 
 def plan_file(plan: Plan, complete: bool = True) -> PlanFile:
-    """Return what jobs need of a plan; of one that is not ``complete``, nothing of tables and figures."""
+    """Return the plan file of a plan; without ``complete``, its jobs alone, without tables and figures."""
     parts = {part.study.name: part for part in plan.parts()} if complete else {}
     head = PlanHead(
         site=plan.study.site(),

@@ -1,4 +1,4 @@
-"""The part of a plan that one job needs."""
+"""The runs of a plan that one job needs."""
 
 from __future__ import annotations
 

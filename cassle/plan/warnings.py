@@ -1,4 +1,4 @@
-"""Warnings about a plan, at the dry run and when a study begins: what is no error yet."""
+"""Warnings at the dry run and at the start of a study: problems of a plan that are no errors yet."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from cassle.training.flops import step_cost
 
 
 def warnings(plan: Plan, remote: bool = False, root: Path = Path()) -> list[str]:
-    """Return what a user should know before the trainings that are left are begun, each thing once.
+    """Return the warnings about trainings that are not finished, each once.
 
-    ``remote``: jobs run on other machines, whose GPUs are not seen from here. Where the files of a dataset are is no
-    error yet, since the jobs may know what this process does not.
+    ``remote``: jobs run on other machines, whose GPUs this process does not see. A dataset without a directory is no
+    error yet, since the jobs may know its directory.
     """
     left = [job for job in plan.train.values() if not (root / job.at.record).is_file()]
     return [*_unplaced(plan), *_slow(plan, left, remote, root), *_failing(left)] if left else []
 
 
 def _unplaced(plan: Plan) -> list[str]:
-    """Return the question where a dataset is, for each one whose place nothing tells."""
+    """Return a question for each dataset whose directory is not set."""
     site = plan.study.site()
     sets = {stream.dataset: stream.open(site.data) for stream in plan.streams.values()}
     questions = [one.unplaced(site.root) for one in sets.values() if issubclass(type(one).Settings, Rooted)]
@@ -58,7 +58,7 @@ def _slow(plan: Plan, left: list[TrainJob], remote: bool, root: Path) -> list[st
 def _failing(left: list[TrainJob]) -> list[str]:
     """Return a line for each method of a plugin whose step fails without storage, once for first and later tasks.
 
-    No error, since a loss that reads values of tensors fails here only.
+    This is no error: a loss that reads values of tensors fails here only.
     """
     tried: dict[str, str | None] = {}
     for job in left:
@@ -72,18 +72,18 @@ def _failing(left: list[TrainJob]) -> list[str]:
 
 
 def _classes(backbone: Component, objective: Component, strategy: Component | None) -> list[type]:
-    """Return the classes of backbone, objective and parts of the strategy that a training is made of."""
-    parts = [] if strategy is None else [strategies.get(name) for name in strategy.name.split("+")]
-    return [backbones.get(backbone.name), objectives.get(objective.name), *parts]
+    """Return the classes of backbone, objective and components of the strategy of a training."""
+    classes = [] if strategy is None else [strategies.get(name) for name in strategy.name.split("+")]
+    return [backbones.get(backbone.name), objectives.get(objective.name), *classes]
 
 
 def _failure(job: TrainJob) -> str | None:
-    """Return why a step of a training fails, if it does."""
+    """Return why a step of a training fails, or None."""
     spec, dataset = job.spec, job.spec.stream.open({})
     try:
         step_cost(spec, dataset.image_size, dataset.num_classes or 1)
     except Exception as error:  # a plugin may raise anything
-        names = [part.name for part in (spec.objective, spec.strategy, spec.backbone) if part is not None]
+        names = [one.name for one in (spec.objective, spec.strategy, spec.backbone) if one is not None]
         return (
             f"a step of {', '.join(names)}, tried without data, fails: {in_words(error)}{place_in_plugin(error)}; "
             "unless it reads values of tensors, its training will go wrong in the same way"
@@ -92,9 +92,9 @@ def _failure(job: TrainJob) -> str | None:
 
 
 def stay_in_files(dataset: Dataset, index: Path) -> bool:
-    """Return whether images are decoded whenever they are read; before there is an index, image files are said to be.
+    """Return whether images are decoded whenever they are read.
 
-    Only an index knows whether they are few and of one size.
+    Without an index, which knows their number and sizes, this is true for all image files.
     """
     if not isinstance(dataset, ImageFiles):
         return False

@@ -1,1 +1,1 @@
-"""What a user may set: typed, strict, and without torch."""
+"""Settings of a user: typed, strict, and without torch."""

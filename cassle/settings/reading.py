@@ -17,7 +17,7 @@ from cassle.settings.recipe import Training
 from cassle.settings.site import Execution, Site, WandbSettings
 from cassle.settings.study import LONGEST_STUDY, Grid, Study
 
-WORDS = {
+SINGULAR = {
     "stream": "streams",
     "backbone": "backbones",
     "objective": "objectives",
@@ -30,21 +30,22 @@ GROUPS: dict[str, type[Options]] = {"training": Training, "execution": Execution
 """Name of a group of settings in a study -> its model."""
 
 
-def spelled_out(values: Mapping[str, Any]) -> dict[str, Any]:
+def with_lists(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a study with singular keys replaced by lists, in its grids as well.
 
-    >>> spelled_out({"seed": 3, "grids": [{"seeds": [0, 1]}]})
+    >>> with_lists({"seed": 3, "grids": [{"seeds": [0, 1]}]})
     {'grids': [{}], 'seeds': [3]}
     """
-    words = {WORDS[key]: value if isinstance(value, list) else [value] for key, value in values.items() if key in WORDS}
-    return replaced({key: value for key, value in values.items() if key not in WORDS}, words)
+    singular = {key: value for key, value in values.items() if key in SINGULAR}
+    lists = {SINGULAR[key]: value if isinstance(value, list) else [value] for key, value in singular.items()}
+    return replaced({key: value for key, value in values.items() if key not in singular}, lists)
 
 
 def refuse_both(values: Mapping[str, Any], where: str) -> None:
     """Raise `SettingsError` if a mapping has both a singular key and its list."""
-    for word, key in WORDS.items():
-        if word in values and key in values:
-            raise SettingsError(f"{where}: '{word}' and '{key}' say the same thing; give one of them")
+    for singular, key in SINGULAR.items():
+        if singular in values and key in values:
+            raise SettingsError(f"{where}: '{singular}' and '{key}' set the same list; give one of them")
 
 
 def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
@@ -52,8 +53,8 @@ def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
 
     A singular key applies to every grid. Raises `SettingsError` for a grid without streams or without objectives.
     """
-    values = spelled_out(given)
-    _check_places(values, where)
+    values = with_lists(given)
+    _check_groups(values, where)
     study = parse(Study, values, where)
     for grid in [] if study.studies else study.complete_grids():
         if missing := [key for key in ("streams", "objectives") if not getattr(grid, key)]:
@@ -61,14 +62,14 @@ def read_study(given: Mapping[str, Any], where: str = "the settings") -> Study:
     return study
 
 
-def _check_places(values: Mapping[str, Any], where: str) -> None:
+def _check_groups(values: Mapping[str, Any], where: str) -> None:
     """Raise `SettingsError` for a key outside its group, or with a dot instead of the group."""
-    places = {key: group for group, model in GROUPS.items() for key in model.model_fields}
+    group_of = {key: group for group, model in GROUPS.items() for key in model.model_fields}
     for key, value in values.items():
         group, _, inner = str(key).rpartition(".")
         if key not in Study.model_fields and group not in GROUPS:
-            inner = next(iter(get_close_matches(inner, sorted({*places, *Study.model_fields}), n=1, cutoff=0.5)), "")
-            group = "" if inner in Study.model_fields else places.get(inner, "")
+            inner = next(iter(get_close_matches(inner, sorted({*group_of, *Study.model_fields}), n=1, cutoff=0.5)), "")
+            group = "" if inner in Study.model_fields else group_of.get(inner, "")
         if group:
             shown = str(value).lower() if isinstance(value, bool) else value
             raise SettingsError(

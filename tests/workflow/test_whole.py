@@ -86,10 +86,32 @@ def test_no_name_of_a_folder_or_file_was_run_as_a_command(finished):
     assert list(finished.folder.parent.rglob("pwned*")) == []
 
 
-def test_the_second_run_has_nothing_to_do(finished):
+def test_the_second_run_has_nothing_to_do_and_writes_the_same_plan_file(finished):
+    (file,) = finished.folder.glob(".snakemake/cassle/tiny-*.json")
+    before = file.read_bytes()
+    file.unlink()
     code, output = finished.run(*TINY)
     assert code == 0
     assert "Nothing to be done" in output
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("record", "overrides"),
+    [
+        ("results/studies/tiny/study.json", []),
+        ("results/digits-domain2/*/simclr*/first/seed0/task0/train.json", []),
+        ("results/digits-domain2/*/simclr*/first/seed0/task0/train.json", ["--config", "overwrite=true"]),
+    ],
+)
+def test_a_damaged_record_ends_the_dry_run_in_one_message_that_names_it(project, record, overrides):
+    (file,) = project.folder.glob(record)
+    file.write_text("{}")
+    code, output = project.run("-n", *TINY, *overrides)
+    assert code != 0
+    assert f"{file.relative_to(project.folder)}: " in output
+    assert output.count("delete that file and run the workflow again") == 1
+    assert "Traceback" not in output
 
 
 def test_snakemakes_report_is_one_file_that_holds_tables_and_figures(project):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from cassle.plan import Plan, targets
 
-WORDS = {"stream": "digits-domain2", "backbone": "conv3-narrow", "objective": "simclr", "strategy": "cassle"}
+OVERRIDES = {"stream": "digits-domain2", "backbone": "conv3-narrow", "objective": "simclr", "strategy": "cassle"}
 TRAINING = {"epochs": 1, "batch_size": 512}
-TYPED = [f"{key}={value}" for key, value in WORDS.items()] + ["training={epochs: 1, batch_size: 512}"]
+TYPED = [f"{key}={value}" for key, value in OVERRIDES.items()] + ["training={epochs: 1, batch_size: 512}"]
 PLAN = "plan.json"
 INDEX, SPLIT = "results/data/digits/index.npz", "results/digits-domain2/split.npz"
 

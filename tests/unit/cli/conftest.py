@@ -5,7 +5,7 @@ import pytest
 from cassle.cli import main
 from cassle.plan import resolve
 from cassle.settings.reading import read_study
-from tests.unit.cli.by_hand import INDEX, PLAN, SPLIT, TRAINING, TYPED, WORDS, write_plan
+from tests.unit.cli.by_hand import INDEX, OVERRIDES, PLAN, SPLIT, TRAINING, TYPED, write_plan
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +18,12 @@ def project(tmp_path_factory):
         assert main(["split", "--stream", "digits-domain2", "--index", INDEX, "--out", SPLIT]) == 0
         for task in (0, 1):
             assert main(["train", *TYPED, f"task={task}"]) == 0
-        plan = resolve(read_study({**WORDS, "name": "mine", "training": TRAINING, "probe": "knn"}))
+        plan = resolve(read_study({**OVERRIDES, "name": "mine", "training": TRAINING, "probe": "knn"}))
         write_plan(plan)
         for file, probe in plan.probe.items():
-            words = ["--plan", PLAN, "--index", INDEX, "--split", SPLIT, "--out", file]
+            arguments = ["--plan", PLAN, "--index", INDEX, "--split", SPLIT, "--out", file]
             checkpoint = ["--checkpoint", probe.at.checkpoint] if probe.at else []
-            assert main(["probe", *words, *checkpoint]) == 0
+            assert main(["probe", *arguments, *checkpoint]) == 0
         assert main(["collect", "--out", "results/runs.csv"]) == 0
         study = "results/studies/mine/study.json"
         assert main(["study", "--plan", PLAN, "--out", study]) == 0

@@ -1,4 +1,4 @@
-"""What every verb has in common: how it says that it cannot, and what it leaves behind then."""
+"""All verbs: messages of errors, exit codes, and files after an error."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def test_the_package_is_the_command_and_its_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["train", "objective"], "'objective' is not of the form key=value"),
         (["train"], "give --plan and --folder, or overrides: stream=..."),
@@ -47,11 +47,11 @@ def test_the_package_is_the_command_and_its_help_imports_nothing_heavy():
         ),
     ],
 )
-def test_a_verb_that_cannot_says_why_and_exits_with_1(here, capsys, words, message):
-    assert main(words) == 1
-    said = capsys.readouterr()
-    assert said.err.startswith(f"cassle {words[0]}: ")
-    assert message in said.err
+def test_a_verb_that_cannot_says_why_and_exits_with_1(here, capsys, arguments, message):
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"cassle {arguments[0]}: ")
+    assert message in captured.err
 
 
 CLOSED = """
@@ -90,7 +90,7 @@ def test_an_error_does_not_go_to_standard_output_where_standard_error_is_closed(
 
 
 @pytest.mark.parametrize(
-    ("words", "made"),
+    ("arguments", "made"),
     [
         (["prepare", "--dataset", "digits"], {"index.npz": INDEX}),
         (["split", "--stream", "digits-domain2", "--index", INDEX], {"split.npz": SPLIT}),
@@ -99,16 +99,16 @@ def test_an_error_does_not_go_to_standard_output_where_standard_error_is_closed(
         (["figure", *WHAT, "--name", "accuracy_matrix"], {"matrix.pdf": None}),
     ],
 )
-def test_a_full_disk_is_told_and_the_same_words_succeed_once_there_is_room(here, disk, capsys, words, made):
+def test_a_full_disk_is_reported_and_the_same_arguments_succeed_once_there_is_room(here, disk, capsys, arguments, made):
     out = disk.folder / next(iter(made))
     disk.fill(leaving=100)
-    assert main([*words, "--out", str(out)]) == 1
+    assert main([*arguments, "--out", str(out)]) == 1
     disk.free()
-    said = capsys.readouterr().err
-    assert said.startswith(f"cassle {words[0]}: cannot write {disk.folder}/")
-    assert "make room or fix the permissions, then run the same command again" in said
+    captured = capsys.readouterr().err
+    assert captured.startswith(f"cassle {arguments[0]}: cannot write {disk.folder}/")
+    assert "make room or fix the permissions, then run the same command again" in captured
     assert list(disk.folder.iterdir()) == []
-    assert main([*words, "--out", str(out)]) == 0
+    assert main([*arguments, "--out", str(out)]) == 0
     for name, usual in made.items():
         assert usual is None or (disk.folder / name).read_bytes() == Path(usual).read_bytes()
         assert (disk.folder / name).stat().st_size > 0

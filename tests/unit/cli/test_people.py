@@ -1,4 +1,4 @@
-"""Verbs for people: which study a plan is asked of."""
+"""Verbs for people: the study whose cost `cassle plan` prints."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from cassle.cli import main
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["--configfile", "study.yaml", "seed=3", "offline=true"],
         ["--configfile", "study.yaml", "--config", "seed=3", "offline=true"],
@@ -15,15 +15,17 @@ from cassle.cli import main
         ["--configfile", "study.yaml", "seeds=3.yaml", "offline=true"],
     ],
 )
-def test_words_of_a_plan_are_told_from_files(tmp_path, monkeypatch, words):
+def test_arguments_of_a_plan_are_reported_from_files(tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     for name in ("study.yaml", "seeds=3.yaml"):
         (tmp_path / name).touch()
-    asked = []
-    monkeypatch.setattr("cassle.cost.text.cost_of", lambda files, words, rate: asked.append((files, sorted(words))))
-    assert main(["plan", *words]) == 0
-    files = [word for word in words if word.endswith(".yaml")]
-    assert asked == [(files, sorted(word for word in words if "=" in word and word not in files))]
+    planned = []
+    monkeypatch.setattr(
+        "cassle.cost.text.cost_of", lambda files, arguments, rate: planned.append((files, sorted(arguments)))
+    )
+    assert main(["plan", *arguments]) == 0
+    files = [argument for argument in arguments if argument.endswith(".yaml")]
+    assert planned == [(files, sorted(argument for argument in arguments if "=" in argument and argument not in files))]
 
 
 def test_a_flag_is_written_out(capsys):

@@ -96,7 +96,7 @@ def test_a_probe_costs_its_passes_over_the_images_it_looks_at(tmp_path, probe, i
     assert [job.flops for job in found] == [pytest.approx(images * forward_flops(backbone, 16))] * 3
 
 
-def remembering(strategy, root, **changes):
+def with_memory(strategy, root, **changes):
     """The plan of two boundaries with a strategy, and its jobs that remember."""
     study = {**TINY, "streams": ["digits-domain3"], "strategies": [strategy], **changes}
     plan = resolve(read_study(study))
@@ -104,7 +104,7 @@ def remembering(strategy, root, **changes):
 
 
 def test_remembering_with_ewc_costs_its_steps_with_gradients_and_two_numbers_per_weight(tmp_path):
-    plan, jobs = remembering("ewc", tmp_path)
+    plan, jobs = with_memory("ewc", tmp_path)
     spec = next(iter(plan.train.values())).spec
     model = build_model(spec, 16, 10)
     weights = sum(p.numel() for part in (model.backbone, model.objective.projector) for p in part.parameters())
@@ -112,29 +112,29 @@ def test_remembering_with_ewc_costs_its_steps_with_gradients_and_two_numbers_per
         1024 * step_cost(spec.model_copy(update={"strategy": None}), 16, 10).flops
     ] * 2
     assert [job.bytes for job in jobs] == [8 * weights] * 2
-    few = remembering({"name": "ewc", "fisher_batches": 3, "fisher_batch_size": 64}, tmp_path)[1]
+    few = with_memory({"name": "ewc", "fisher_batches": 3, "fisher_batch_size": 64}, tmp_path)[1]
     assert few[0].flops == pytest.approx(3 * 64 / 1024 * jobs[0].flops, rel=0.02)  # SimCLR's pairs go with the batch
 
 
 def test_remembering_with_der_costs_its_outputs_and_joined_strategies_cost_all_of_theirs(tmp_path):
     forward = forward_flops(Component(name="conv3-narrow", settings={}), 16)
-    der = remembering({"name": "der", "buffer_size": 100}, tmp_path)[1][0]
+    der = with_memory({"name": "der", "buffer_size": 100}, tmp_path)[1][0]
     assert (der.flops, der.bytes) == (100 * forward, 100 * (24 + 4 * 32))
-    all_of_it = remembering({"name": "der", "buffer_size": 2000}, tmp_path)[1][0]
+    all_of_it = with_memory({"name": "der", "buffer_size": 2000}, tmp_path)[1][0]
     assert all_of_it.flops == 1438 * forward
-    er = remembering({"name": "er", "buffer_size": 100}, tmp_path)[1][0]
+    er = with_memory({"name": "er", "buffer_size": 100}, tmp_path)[1][0]
     assert (er.flops, er.bytes) == (0, 100 * 24)
-    both = remembering({"name": "cassle+der", "der": {"buffer_size": 100}}, tmp_path)[1][0]
+    both = with_memory({"name": "cassle+der", "der": {"buffer_size": 100}}, tmp_path)[1][0]
     assert (both.flops, both.bytes) == (der.flops, der.bytes)
 
 
 def test_the_critical_path_leads_through_what_is_remembered(tmp_path):
-    plan, _ = remembering("ewc", tmp_path)
+    plan, _ = with_memory("ewc", tmp_path)
     chain = [job.rule for job in critical_path(jobs_of(plan, tmp_path))]
     later = ["build_memory", "train_task"]
     assert chain == ["train_task", *later, *later, "probe_checkpoint"]
     text = describe(plan, None, tmp_path)
-    assert "remembering    2 tasks" in text
+    assert "memories       2 tasks" in text
     assert "of checkpoints and memories" in text
 
 
@@ -186,7 +186,7 @@ def test_a_first_task_that_was_given_tells_nothing_of_the_speed(tmp_path):
 
 
 def test_a_memory_is_done_once_it_lies_there(tmp_path):
-    plan, (first, _) = remembering("ewc", tmp_path)
+    plan, (first, _) = with_memory("ewc", tmp_path)
     assert counts(jobs_of(plan, tmp_path))["build_memory"] == (2, 0)
     (tmp_path / first.name).parent.mkdir(parents=True)
     (tmp_path / first.name).touch()

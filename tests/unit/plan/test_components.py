@@ -20,7 +20,7 @@ def test_the_scenario_changes_by_one_word():
         ({"streams": ["digits-domain9"]}, "digits has 6 domains"),
         ({"streams": ["digits-all"]}, "has one task, so no strategy can act"),
         ({"streams": ["digits"]}, "is not a stream"),
-        ({"streams": [{"name": "digits-class5", "data": {}}]}, "settings of a dataset stand in the study"),
+        ({"streams": [{"name": "digits-class5", "data": {}}]}, "settings of a dataset belong into the study"),
         ({"objectives": [{"temperature": 0.1}]}, "needs a 'name'"),
     ],
 )

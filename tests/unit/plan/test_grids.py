@@ -45,8 +45,8 @@ def test_the_ablations_share_every_job_of_the_default_study():
 
 def test_the_study_of_cifar10_is_whole_and_can_be_made_small_by_words():
     small = {"backbone": "conv3", "training": {"epochs": 10}}
-    for words, backbone in (({}, "resnet18"), (small, "conv3")):
-        made = resolve(read_study({**read_yaml(CONFIG / "cifar10.yaml"), **words}))
+    for changes, backbone in (({}, "resnet18"), (small, "conv3")):
+        made = resolve(read_study({**read_yaml(CONFIG / "cifar10.yaml"), **changes}))
         assert len(made.train) == 2 * (1 + 2 * 4 + 1)
         assert {job.spec.backbone.name for job in made.train.values()} == {backbone}
 

@@ -19,7 +19,7 @@ def test_long_variants_of_other_values_have_other_names():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said", "shown"),
+    ("changes", "explicit", "shown"),
     [
         ({}, {"weight": 1}, "cassle"),
         ({"distillation.depth": 0, "weight": 2.0}, {}, "cassle (depth=0, weight=2)"),
@@ -43,5 +43,5 @@ def test_long_variants_of_other_values_have_other_names():
         ({f"a_rather_long_key_{i}": i for i in range(4)}, {}, None),
     ],
 )
-def test_tables_call_a_variant_by_what_differs_in_few_words(changes, said, shown):
-    assert shown_name("cassle", changes, said) == shown
+def test_tables_call_a_variant_by_the_settings_that_differ(changes, explicit, shown):
+    assert shown_name("cassle", changes, explicit) == shown

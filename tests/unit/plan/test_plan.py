@@ -4,7 +4,7 @@ import pytest
 
 from cassle.core.errors import SettingsError
 from cassle.data.streams import Stream
-from cassle.plan.plan import together
+from cassle.plan.plan import combined
 from tests.unit.plan.world import plan
 
 
@@ -43,7 +43,7 @@ def test_what_grids_call_differently_is_called_by_its_label():
 
 def test_studies_done_together_evaluate_a_checkpoint_once_with_the_probes_of_all():
     parts = [plan(probes=["online", "knn"]), plan(probes=["knn", {"name": "knn", "k": 5}], strategies=["finetune"])]
-    made = together(parts[0].study, parts)
+    made = combined(parts[0].study, parts)
     assert made.probe.keys() == {job.file for job in made.probe.values()}
     assert len({job.output.directory for job in made.probe.values()}) == len(made.probe) == len(made.train) + 1
     files = {f"{folder}/probes/digits-domain3/online+knn+knn~k=5.json" for folder in parts[1].train}
@@ -72,4 +72,4 @@ def test_a_probe_that_two_studies_mean_otherwise_is_refused():
     with pytest.raises(
         SettingsError, match=r"two evaluations results/.*/digits-domain3 would differ in probes.knn.stream"
     ):
-        together(parts[0].study, parts)
+        combined(parts[0].study, parts)

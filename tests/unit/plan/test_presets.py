@@ -221,8 +221,8 @@ def test_numbers_that_words_on_the_command_line_give_as_text_count_as_numbers():
 
 @pytest.mark.parametrize(("stream", "scale"), [("imagenet100-class5", 0.5), ("domainnet-domain6", 0.25)])
 def test_gradients_of_barlow_twins_shrink_with_the_gpus_of_the_release(stream, scale):
-    words = {"streams": [stream], "objectives": ["barlow_twins", "simclr"], "preset": "original"}
-    specs = [job.spec for job in plan(**words).train.values()]
+    study = {"streams": [stream], "objectives": ["barlow_twins", "simclr"], "preset": "original"}
+    specs = [job.spec for job in plan(**study).train.values()]
     scales = {(spec.objective.name, spec.training.gradient_scale) for spec in specs}
     assert scales == {("barlow_twins", scale), ("simclr", 1.0)}
     assert {preset_of(spec) for spec in specs} == {"original"}

@@ -1,4 +1,4 @@
-"""Where recipes are found, and what is said where there is none."""
+"""Recipes: the directories that are searched, and the message without a recipe."""
 
 import pytest
 import yaml

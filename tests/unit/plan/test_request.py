@@ -1,4 +1,4 @@
-"""From the command line to a plan: which study is meant, and what refuses it."""
+"""From the command line to a plan: which study is planned, and what it would overwrite."""
 
 import pytest
 import yaml
@@ -41,18 +41,18 @@ def test_single_settings_change_the_default_study(default):
     assert planned({"seeds": [0, 1]}, []).study.seeds == [0, 1]
 
 
-def test_a_word_alone_changes_the_default_study_and_its_name(default):
+def test_a_override_alone_changes_the_default_study_and_its_name(default):
     study = planned({"seed": 3}, []).study
     assert (study.seeds, study.strategies, study.name) == ([3], ["cassle"], "seed3")
 
 
-def test_words_of_one_experiment_leave_the_default_study_alone(default):
+def test_overrides_of_one_experiment_leave_the_default_study_alone(default):
     made = planned({"stream": "digits-class2", "objective": "byol", "strategy": "finetune"}, [])
     assert made.study.strategies == ["finetune"]
     assert made.study.name == "digits-class2-byol-finetune"
 
 
-def test_words_beside_a_named_default_study_do_not_name_it_unless_they_are_of_one_experiment(default):
+def test_overrides_beside_a_named_default_study_do_not_name_it_unless_they_are_of_one_experiment(default):
     assert planned({"offline": True}, []).study.name == "usual"
     assert planned({"seed": 3, "offline": True}, []).study.name == "seed3-offline=true"
     assert planned({"seed": 3, "name": "mine"}, []).study.name == "mine"
@@ -60,7 +60,7 @@ def test_words_beside_a_named_default_study_do_not_name_it_unless_they_are_of_on
     assert planned({"seed": 3}, []).study.name == "seed3"
 
 
-def test_words_alone_name_the_study_by_all_that_they_say(default):
+def test_overrides_alone_name_the_study_by_all_that_they_say(default):
     experiment = {"stream": "digits-domain2", "objective": "simclr", "strategy": ["finetune", "cassle"]}
     changes = [{}, {"offline": True}, {"preset": "original"}, {"training": {"epochs": 2}}]
     names = [planned({**experiment, **change}, []).study.name for change in changes]
@@ -79,30 +79,30 @@ def test_a_study_file_stands_for_itself(default, mine):
     assert planned({}, [mine]).study.name == "study"
 
 
-def test_a_study_file_without_a_name_is_named_with_the_words_beside_it(default, mine):
+def test_a_study_file_without_a_name_is_named_with_the_overrides_beside_it(default, mine):
     assert planned({"seed": 3}, [mine]).study.name == "digits-domain2-simclr-finetune-seed3"
     mine.write_text("name: mine\n" + mine.read_text())
     assert planned({"seed": 3}, [mine]).study.name == "mine"
 
 
-def test_words_go_before_the_words_of_a_file(default, mine):
+def test_overrides_go_before_the_overrides_of_a_file(default, mine):
     for file, files in ((default, []), (mine, [mine])):
         file.write_text(file.read_text() + "seed: 5\n")
         assert planned({"seeds": [3]}, files).study.seeds == [3]
         assert planned({"seed": 4}, files).study.seeds == [4]
 
 
-def test_every_word_holds_for_every_grid_of_a_file(tmp_path, default):
+def test_every_override_holds_for_every_grid_of_a_file(tmp_path, default):
     file = tmp_path / "grids.yaml"
     grids = [{"objectives": ["byol", "simclr"], "strategies": ["cassle"], "offline": True}, {"objectives": ["vicreg"]}]
     file.write_text(yaml.safe_dump({**GRID, "grids": grids}))
-    words = {"offline": False, "objectives": ["simclr"], "strategies": ["finetune"], "training": {"epochs": 2}}
-    made = planned(words, [file])
+    overrides = {"offline": False, "objectives": ["simclr"], "strategies": ["finetune"], "training": {"epochs": 2}}
+    made = planned(overrides, [file])
     assert [job.spec.training.epochs for job in made.train.values()] == [2, 2]
     assert made.summary().strategies == ["finetune"]
 
 
-def test_files_and_words_are_laid_over_one_another_key_by_key(tmp_path, default, mine):
+def test_files_and_overrides_are_laid_over_one_another_key_by_key(tmp_path, default, mine):
     with mine.open("a") as file:
         file.write("training: {epochs: 2, optimizer: {name: lars, lr: 0.3, eta: 0.1}}\n")
     other = tmp_path / "other.yaml"
@@ -139,13 +139,13 @@ def test_an_error_names_the_file_it_is_in(default, mine):
         planned({**GRID, "sedes": [1]}, [])
 
 
-def test_a_word_and_its_list_in_one_place_contradict_each_other(default, mine, tmp_path):
-    words = {"stream": "digits-class2", "objective": "byol", "strategy": "cassle"}
-    with pytest.raises(SettingsError, match="--config: 'strategy' and 'strategies' say the same thing"):
-        planned({**words, "strategies": ["finetune"]}, [])
+def test_a_override_and_its_list_in_one_place_contradict_each_other(default, mine, tmp_path):
+    overrides = {"stream": "digits-class2", "objective": "byol", "strategy": "cassle"}
+    with pytest.raises(SettingsError, match="--config: 'strategy' and 'strategies' set the same list"):
+        planned({**overrides, "strategies": ["finetune"]}, [])
     file = tmp_path / "both.yaml"
     file.write_text("streams: [digits-class2]\nobjectives: [byol]\nseed: 1\nseeds: [0, 1]\n")
-    with pytest.raises(SettingsError, match=f"{file}: 'seed' and 'seeds' say the same thing; give one of them"):
+    with pytest.raises(SettingsError, match=f"{file}: 'seed' and 'seeds' set the same list; give one of them"):
         planned({}, [file])
 
 
@@ -160,7 +160,7 @@ def test_a_plan_that_would_overwrite_says_what_and_how_many_hours(tmp_path):
     assert "overwrite=true" in str(refused.value)
 
 
-def test_overwriting_is_allowed_by_a_word(tmp_path, monkeypatch, default):
+def test_overwriting_is_allowed_by_a_override(tmp_path, monkeypatch, default):
     monkeypatch.chdir(tmp_path)
     for job in resolve(read_study(GRID)).train.values():
         finished(tmp_path, job, spec=trained_with(job, epochs=3), seconds=7200.0)
@@ -169,7 +169,7 @@ def test_overwriting_is_allowed_by_a_word(tmp_path, monkeypatch, default):
     assert planned({**GRID, "overwrite": True}, []).train
 
 
-def test_unchanged_finished_work_stands_in_nobodys_way(tmp_path):
+def test_unchanged_finished_work_is_no_obstacle(tmp_path):
     plan = resolve(read_study(GRID))
     for job in plan.train.values():
         finished(tmp_path, job)
@@ -182,8 +182,8 @@ def test_results_of_other_code_are_kept_and_reported(tmp_path):
     finished(tmp_path, first, code=training_code(first.spec))
     assert other_code(plan, tmp_path) is None
     finished(tmp_path, second, code="older")
-    reported = "kept although the training code has changed since: 1 finished task, such as"
-    assert f"{reported} {second.folder}; delete" in other_code(plan, tmp_path)
+    warning = "kept although the training code has changed since: 1 finished task, such as"
+    assert f"{warning} {second.folder}; delete" in other_code(plan, tmp_path)
 
 
 def test_tables_that_lose_something_are_reported_with_what_they_lose(tmp_path):
@@ -193,8 +193,8 @@ def test_tables_that_lose_something_are_reported_with_what_they_lose(tmp_path):
     file = tmp_path / more.folder.study
     write_record(file, more.summary())
     assert other_tables(more, tmp_path) is None
-    reported = other_tables(plan, tmp_path)
-    assert reported.startswith(
+    warning = other_tables(plan, tmp_path)
+    assert warning.startswith(
         "tables will not show any more: strategies cassle of mine; seeds 1 of mine. --config name="
     )
     write_record(file, plan.summary())

@@ -1,4 +1,4 @@
-"""Where the workflow lies, and which commands its jobs find."""
+"""Paths of the workflow, and the commands that its jobs find."""
 
 import os
 import sys

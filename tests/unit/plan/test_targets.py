@@ -1,9 +1,9 @@
-"""The files of a plan: what the workflow is asked for, and where those who look on find logs."""
+"""The files of a plan: targets of the workflow, and logs of every job."""
 
 import pytest
 
 from cassle.core.errors import SettingsError
-from cassle.plan.plan import together
+from cassle.plan.plan import combined
 from cassle.plan.targets import features, figures, jobs, other_jobs, pages, results, tables
 from tests.unit.plan.world import plan
 
@@ -44,7 +44,7 @@ def test_other_jobs_have_their_logs_beside_them():
 
 def test_studies_done_together_each_have_tables_figures_and_a_page():
     one, two = small("one", figures=["bars"], features=["cka"]), small("two", probes=["online"], figures=[])
-    both = together(one.study, [one, two])
+    both = combined(one.study, [one, two])
     places = ["results/studies/one", "results/studies/two"]
     assert pages(both) == [f"{place}/report.html" for place in places]
     assert figures(both) == [
@@ -63,7 +63,7 @@ def test_studies_done_together_each_have_tables_figures_and_a_page():
 
 def test_jobs_are_named_by_what_they_make_and_those_that_studies_share_stand_once():
     one, two = small("one", figures=["bars"], features=["cka"]), small("two", features=["pca"])
-    found = jobs(together(one.study, [one, two]))
+    found = jobs(combined(one.study, [one, two]))
     folders = [f"{BASE}/first/seed0/task0", f"{BASE}/er/seed0/task1"]
     evaluated = ["results/digits-domain2/conv3/random/seed0", *folders]
     shown = {rule: files for rule, files in found.items() if rule.startswith("draw_")}
@@ -94,13 +94,13 @@ def test_what_no_study_here_has_is_refused_in_terms_of_the_file():
     assert made.part("small") is made
     assert made.stream_of_index("digits") == made.stream("digits-domain2")
     file = f"{BASE}/er/seed0/task1/probes/digits-domain2/online.json"
-    for ask, asked in (
+    for ask, path in (
         (lambda: made.part("other"), "results/studies/other"),
         (lambda: made.stream("digits-class5"), "results/digits-class5/split.npz"),
         (lambda: made.stream_of_index("cifar100"), "results/data/cifar100/index.npz"),
         (lambda: made.planned(made.probe, file, file), file),
     ):
-        with pytest.raises(SettingsError, match=f"^{asked} is not part of the study 'small'$"):
+        with pytest.raises(SettingsError, match=f"^{path} is not part of the study 'small'$"):
             ask()
 
 

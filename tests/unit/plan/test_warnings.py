@@ -1,4 +1,4 @@
-"""Warnings before a study begins: data of unknown path, and GPUs that would wait for images."""
+"""Warnings before a study begins: datasets without a directory, and GPUs that would wait for images."""
 
 import re
 from itertools import count
@@ -34,19 +34,19 @@ def imagenet(**execution):
 
 
 def test_data_whose_place_nothing_tells_are_asked_for_once(monkeypatch):
-    [reported] = warnings(plan(streams=["cifar100-class5", "cifar100-class10", "digits-domain2"]))
-    assert reported.startswith(QUESTION)
+    [warning] = warnings(plan(streams=["cifar100-class5", "cifar100-class10", "digits-domain2"]))
+    assert warning.startswith(QUESTION)
     assert warnings(plan(streams=["cifar100-class5"], data_root="/data")) == []
     assert warnings(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "/data/cifar"}})) == []
-    [reported] = warnings(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "cifar"}}))
-    assert reported.startswith(QUESTION)
+    [warning] = warnings(plan(streams=["cifar100-class5"], data={"cifar100": {"root": "cifar"}}))
+    assert warning.startswith(QUESTION)
     monkeypatch.setenv("DATA_DIR", "/data")
     assert warnings(plan(streams=["cifar100-class5"])) == []
 
 
 def test_what_only_an_evaluation_looks_at_is_asked_for_too():
-    [reported] = warnings(plan(probes=["knn", {"name": "transfer", "to": "cifar100-class5"}]))
-    assert reported.startswith(QUESTION)
+    [warning] = warnings(plan(probes=["knn", {"name": "transfer", "to": "cifar100-class5"}]))
+    assert warning.startswith(QUESTION)
 
 
 def test_a_study_whose_trainings_are_done_asks_nothing(tmp_path):
@@ -132,8 +132,8 @@ WHOLE = "self.projector, self.output_dim = nn.Linear(backbone.feature_dim, 4), 4
     ],
 )
 def test_a_step_of_a_plugin_that_fails_is_told_before_anything_runs(plugin, loss, reason):
-    reported = warnings(plan(**plugin(WHOLE, loss), strategies=["finetune"]))
-    assert re.match(f"a step of mine[0-9]+, conv3, tried without data, fails: {reason}", reported[0])
+    warning = warnings(plan(**plugin(WHOLE, loss), strategies=["finetune"]))
+    assert re.match(f"a step of mine[0-9]+, conv3, tried without data, fails: {reason}", warning[0])
 
 
 def test_a_step_of_a_plugin_that_works_is_no_matter(plugin):
@@ -141,12 +141,12 @@ def test_a_step_of_a_plugin_that_works_is_no_matter(plugin):
 
 
 @pytest.mark.parametrize(
-    ("made", "said"),
+    ("made", "message"),
     [
         ("self.output_dim = 4", "mine[0-9]+ on conv3: the constructor of Mine has to set self.projector"),
         ("self.projector = nn.Linear()", "mine[0-9]+ on conv3 cannot be built: TypeError: .* .mine.py, line 11."),
     ],
 )
-def test_an_objective_that_cannot_be_built_is_named_with_its_line(plugin, made, said):
-    with pytest.raises(SettingsError, match=said):
+def test_an_objective_that_cannot_be_built_is_named_with_its_line(plugin, made, message):
+    with pytest.raises(SettingsError, match=message):
         plan(**plugin(made, "0"))

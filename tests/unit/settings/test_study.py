@@ -1,4 +1,4 @@
-"""Studies: strict, and telling in the user's words what is wrong."""
+"""Studies: strict, with errors that name the key and the place."""
 
 import pytest
 

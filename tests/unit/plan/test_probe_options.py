@@ -1,14 +1,14 @@
-"""What `cassle probe` is asked in words."""
+"""Options of `cassle probe`."""
 
 import pytest
 
 from cassle.contracts.specs import Component
 from cassle.core.errors import SettingsError
 from cassle.data.streams import Stream
-from cassle.plan.probes import described
+from cassle.plan.probes import spec_of_options
 
 
-def asked(**given):
+def spec_of(**given):
     usual = {
         "data": {},
         "checkpoint": "external.pt",
@@ -19,20 +19,20 @@ def asked(**given):
         "stem_padding": None,
         "image_size": None,
     }
-    return described(**{**usual, **given})
+    return spec_of_options(**{**usual, **given})
 
 
 def test_an_external_backbone_is_described_completely():
-    spec = asked(dataset="digits", stem_padding=2, image_size=32)
+    spec = spec_of(dataset="digits", stem_padding=2, image_size=32)
     assert spec.backbone == Component(name="resnet18", settings={"stem_padding": 2})
     assert spec.stream == Stream.parse("digits-all")
     assert (spec.image_size, spec.seed) == (32, 0)
 
 
 def test_probes_are_names_or_a_list_of_choices():
-    names = [part.label for part in asked(dataset="digits", probes="knn, linear_cached").probes]
+    names = [part.label for part in spec_of(dataset="digits", probes="knn, linear_cached").probes]
     assert names == ["knn", "linear_cached"]
-    choices = asked(dataset="digits", probes="[knn, {name: knn, k: 5}]").probes
+    choices = spec_of(dataset="digits", probes="[knn, {name: knn, k: 5}]").probes
     assert [part.label for part in choices] == ["knn", "knn~k=5"]
 
 
@@ -65,4 +65,4 @@ def test_probes_are_names_or_a_list_of_choices():
 )
 def test_what_is_missing_or_contradicts_itself_is_refused(given, message):
     with pytest.raises(SettingsError, match=message):
-        asked(**given)
+        spec_of(**given)
