@@ -93,7 +93,7 @@ def show(args: argparse.Namespace) -> None:
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Measure a part on this machine: views, loader, files, step, probe or strategies, with overrides such as rounds=2."""
+    """Measure a part on this machine: views, loader, files, step, probe or strategies; overrides such as rounds=2."""
     from importlib import import_module
 
     from cassle.core.files import write_json
