@@ -370,7 +370,7 @@ def edited(real_package, monkeypatch):
         ("settings/recipe.py", 'description="learning rate of', 'description="step size of'),
         ("settings/recipe.py", "must divide batch_size", "is no divisor of batch_size"),
         ("data/streams.py", "class_order must name each class", "name each class in class_order"),
-        ("data/base.py", "What a dataset is", "A dataset"),
+        ("data/base.py", "The base class of datasets", "A base class of datasets"),
         ("core/log.py", "flush=True", "flush=False"),
         ("runtime/locks.py", "import os", "import os, sys"),
         ("runtime/signals.py", "SIGHUP", "SIGUSR1"),

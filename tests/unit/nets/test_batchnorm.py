@@ -16,7 +16,7 @@ def two_processes(monkeypatch):
     """Pretends two processes that have the very same rows."""
     monkeypatch.setattr(distributed, "size", lambda: 2)
     monkeypatch.setattr(distributed, "gather", lambda rows: torch.cat([rows, rows]))
-    monkeypatch.setattr(distributed, "total", lambda value: 2 * value)
+    monkeypatch.setattr(distributed, "all_reduce_sum", lambda value: 2 * value)
 
 
 def test_in_one_process_every_module_stays_what_it_is():
