@@ -32,7 +32,7 @@ def project(tmp_path_factory):
 
 
 def test_an_unfinished_study_can_be_inspected_and_resumes_unchanged(project):
-    code, output = project.run(*LOOKED, FIRST, f"{FOLDER}/study.json")
+    code, output = project.run(FIRST, f"{FOLDER}/study.json", *LOOKED)
     assert code == 0, output
     command = [f"{BIN}/cassle", "table", "--partial", FOLDER]
     done = subprocess.run(command, cwd=project.folder, env=project.environment(), capture_output=True, text=True)

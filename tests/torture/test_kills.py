@@ -6,7 +6,7 @@ import signal
 
 from tests.torture.study import PATIENCE, Study, kill, trainer, wait_for, wait_for_log
 
-ON = "is kept: the same command"
+ON = "are kept: the same command"
 TASK = "results/digits-domain2/conv3-narrow/{}/cassle/seed0/task1/checkpoint.pt"
 
 
