@@ -109,15 +109,6 @@ def read_json(path: str | Path) -> Any:
         raise CassleError(f"cannot read {path}: {error}; delete it and run the workflow again") from error
 
 
-def read_if_there(path: str | Path) -> dict[str, Any] | None:
-    """Return a JSON object; None for a file that is missing, damaged or not a JSON object."""
-    try:
-        value = read_json(path)
-    except CassleError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def save_tensors(path: str | Path, value: Any) -> None:
     """Save tensors, numbers, strings and containers of them, completely or not at all."""
     import torch

@@ -24,7 +24,6 @@ from cassle.core.files import (
     fingerprint_tensors,
     link,
     load_tensors,
-    read_if_there,
     read_json,
     save_tensors,
     write_json,
@@ -349,16 +348,6 @@ def test_json_that_is_broken_is_named_with_what_to_do(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(CassleError, match=f"cannot read {path}: .*delete it and run the workflow again"):
         read_json(path)
-
-
-@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b"[]", b"null", b"3"])
-def test_json_that_may_be_missing_or_damaged_is_none_then(tmp_path, content):
-    path = tmp_path / "value.json"
-    if content is not None:
-        path.write_bytes(content)
-    assert read_if_there(path) is None
-    write_json(path, {"loss": 1.5})
-    assert read_if_there(path) == {"loss": 1.5}
 
 
 def test_tensors_are_loaded_as_they_were_saved(tmp_path):
